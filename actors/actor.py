@@ -1,0 +1,213 @@
+"""What an actor is: a class with a state and three kinds of methods.
+
+Who calls whom: the kernel calls one ``@handles`` method for each message, one ``@settles`` method for each outcome of an
+effect or ask, and ``emit`` calls the ``@applies`` method of the event.
+
+* ``@handles(M)``: ``(self, turn, msg) -> R | Later[R]`` for a ``Request[R]``, ``-> None`` for a plain message. May raise
+  ``Rejected``; anything else that it raises fails the turn.
+* ``@applies(E)``: ``(self, state, event) -> state``. Pure. What raises here is never stored.
+* ``@settles(tool | Request | THINK | PERSON | ANY_TOOL)``: ``(self, turn, outcome) -> None``.
+
+An actor object has no state of its own: one object serves every address that its definition is mounted at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, NoReturn, TypeVar, overload
+
+from ..protocols.approvals import Answer
+from ..protocols.codec import decode
+from ..protocols.errors import DefinitionError
+from ..protocols.journal import StoredEvent
+from ..protocols.messages import Event, Message, Request, answer_type
+from ..protocols.messages import State as BaseState
+from ..protocols.model import ModelReply, ModelRequest
+from ..protocols.tool import P, ToolRef
+from .turn import Later, Outcome, Turn
+
+A = TypeVar("A")
+R = TypeVar("R")
+E = TypeVar("E", bound=Event)
+M = TypeVar("M", bound=Message)
+S = TypeVar("S", bound=BaseState)
+Q = TypeVar("Q", bound=Request[Any])  # any request type
+
+
+class Thinking:
+    """``@settles(THINK)``: the answers of models."""
+
+
+class AnyTool:
+    """``@settles(ANY_TOOL)``: outcomes of tools that no other method settles; values are plain JSON."""
+
+
+class Person:
+    """``@settles(PERSON)``: what people answered to an escalation."""
+
+
+THINK: Final = Thinking()
+ANY_TOOL: Final = AnyTool()
+PERSON: Final = Person()
+
+_MARK = "__understudy__"
+
+
+class Handler:
+    """A ``@handles`` method: the message it takes and the type of its answer (None for a plain message)."""
+
+    __slots__ = ("answer", "message", "method", "request")
+
+    def __init__(self, message: type[Message], method: Callable[..., Any]) -> None:
+        self.message = message
+        self.method = method
+        self.request = issubclass(message, Request)
+        self.answer = answer_type(message)
+
+
+class Settler:
+    """A ``@settles`` method and the type form of the values it takes."""
+
+    __slots__ = ("form", "method")
+
+    def __init__(self, form: Any, method: Callable[..., Any]) -> None:  # form is a type form
+        self.form = form
+        self.method = method
+
+
+class Behaviour:
+    """The tables of one actor class, built when the class is."""
+
+    def __init__(self, cls: type) -> None:
+        self.state: type[BaseState] = cls.__dict__.get("State") or getattr(cls, "State", BaseState)
+        self.handlers: dict[str, Handler] = {}
+        self.appliers: dict[str, tuple[type[Event], Callable[..., BaseState]]] = {}
+        self.settlers: dict[str, Settler] = {}
+        if not issubclass(self.state, BaseState):
+            raise DefinitionError(f"{cls.__name__}.State must be a us.State")
+        for base in reversed(cls.__mro__):
+            for name, method in base.__dict__.items():
+                for kind, subject, form in getattr(method, _MARK, ()):
+                    self._add(cls, name, method, kind, subject, form)
+
+    def _add(self, cls: type, name: str, method: Callable[..., Any], kind: str, subject: Any, form: Any) -> None:
+        if kind == "handles":
+            known = self.handlers.get(subject.__wire__)
+            if known and known.message is not subject:
+                raise DefinitionError(f"{cls.__name__}.{name}: two messages have the wire name {subject.__wire__!r}")
+            self.handlers[subject.__wire__] = Handler(subject, method)
+        elif kind == "applies":
+            taken = self.appliers.get(subject.__wire__)
+            if taken and taken[0] is not subject:
+                raise DefinitionError(f"{cls.__name__}.{name}: two events have the wire name {subject.__wire__!r}")
+            self.appliers[subject.__wire__] = (subject, method)
+        else:
+            self.settlers[subject] = Settler(form, method)
+
+    def read(self, stored: StoredEvent) -> Event:
+        """An event from its stored form. Raises LookupError or msgspec.ValidationError where this code cannot read it."""
+        found = self.appliers.get(stored.wire)
+        if found is None:
+            raise LookupError(f"no @applies method for the event {stored.wire!r} version {stored.version}")
+        if found[0].__version__ != stored.version:
+            raise LookupError(
+                f"the event {stored.wire!r} is version {stored.version}, this code knows {found[0].__version__}"
+            )
+        event: Event = decode(stored.data, found[0])
+        return event
+
+    def settler(self, name: str) -> Settler | None:
+        """The method for an outcome; tools fall back to ``ANY_TOOL``."""
+        found = self.settlers.get(name)
+        return found or (self.settlers.get("tool:*") if name.startswith("tool:") else None)
+
+
+class Actor:
+    """Base of all actors. Subclass it, give it a ``State`` and decorated methods."""
+
+    State: ClassVar[type[BaseState]] = BaseState
+    behaviour: ClassVar[Behaviour]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.behaviour = Behaviour(cls)
+
+    def render(self, state: Any, mark: int) -> ModelRequest:  # the subclass's own State
+        """What a model is asked for a ``turn.think(model, mark)``. Must give the same answer for the same state and mark:
+        the journal holds its digest, not the transcript."""
+        raise DefinitionError(f"{type(self).__name__} thinks, so it must define render(state, mark)")
+
+
+Actor.behaviour = Behaviour(Actor)
+
+
+def _marked(method: Callable[..., Any], kind: str, subject: object, form: object = None) -> Any:  # the method itself
+    marks = (*getattr(method, _MARK, ()), (kind, subject, form))
+    setattr(method, _MARK, marks)
+    return method
+
+
+@overload
+def handles(
+    message: type[Request[R]],
+) -> Callable[[Callable[[A, Turn[S], Q], R | Later[R]]], Callable[[A, Turn[S], Q], R | Later[R]]]: ...
+@overload
+def handles(message: type[M]) -> Callable[[Callable[[A, Turn[S], M], None]], Callable[[A, Turn[S], M], None]]: ...
+def handles(message: type[Message]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """This method takes messages of this class.
+
+    Raises:
+        DefinitionError: it is not a message class.
+    """
+    if not (isinstance(message, type) and issubclass(message, Message)):
+        _refuse("handles", message, "a us.Message or us.Request class")
+    return lambda method: _marked(method, "handles", message)
+
+
+def applies(event: type[E]) -> Callable[[Callable[[A, S, E], S]], Callable[[A, S, E], S]]:
+    """This method changes the state by events of this class.
+
+    Raises:
+        DefinitionError: it is not an event class.
+    """
+    if not (isinstance(event, type) and issubclass(event, Event)):
+        _refuse("applies", event, "a us.Event class")
+    return lambda method: _marked(method, "applies", event)
+
+
+_Settles = Callable[[Callable[[A, Turn[S], Outcome[R]], None]], Callable[[A, Turn[S], Outcome[R]], None]]
+
+
+@overload
+def settles(subject: ToolRef[P, R]) -> _Settles[A, S, R]: ...
+@overload
+def settles(subject: type[Request[R]]) -> _Settles[A, S, R]: ...
+@overload
+def settles(subject: Thinking) -> _Settles[A, S, ModelReply]: ...
+@overload
+def settles(subject: AnyTool) -> _Settles[A, S, object]: ...
+@overload
+def settles(subject: Person) -> _Settles[A, S, Answer]: ...
+def settles(subject: Any) -> Any:
+    """This method takes the outcomes of calls of this tool, of asks with this request, of models or of people.
+
+    Raises:
+        DefinitionError: it is none of these.
+    """
+    if isinstance(subject, ToolRef):
+        name, form = f"tool:{subject.spec.name}", subject.returns
+    elif isinstance(subject, type) and issubclass(subject, Request):
+        name, form = f"ask:{subject.__wire__}", answer_type(subject)
+    elif isinstance(subject, Thinking):
+        name, form = "think", ModelReply
+    elif isinstance(subject, AnyTool):
+        name, form = "tool:*", object
+    elif isinstance(subject, Person):
+        name, form = "person", Answer
+    else:
+        _refuse("settles", subject, "a tool, a us.Request class, us.THINK, us.ANY_TOOL or us.PERSON")
+    return lambda method: _marked(method, "settles", name, form)
+
+
+def _refuse(decorator: str, got: object, wanted: str) -> NoReturn:
+    raise DefinitionError(f"@us.{decorator} takes {wanted}, not {got!r}")

@@ -1,0 +1,150 @@
+"""A cell: one actor in memory. What it knows is a fold over its stream; ``fold`` is used live, after a crash and in replay."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..protocols.codec import decode, digest
+from ..protocols.effects import Counters, Effect
+from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
+from ..protocols.failures import Failure
+from ..protocols.ids import OUTSIDE, Address
+from ..protocols.journal import ActorLine, Record, Row
+from ..protocols.lifecycle import Life
+from ..protocols.messages import State
+from .mailbox import Mailbox
+from .registry import Mount
+
+OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt"})
+
+
+class Memory(Struct):
+    """What an actor remembers besides its state; every field is a fold over its rows.
+
+    Attributes:
+        life, incarnation, seq, turns, context: as in ``ActorLine``.
+        counters: what the gate remembers of it.
+        askers: requests left open, by the id of their mail.
+        effects: effects that are not settled, by id.
+        keys: for each outside caller's key that was consumed, the digest of what it said.
+        answers: for each outside ask id, what was answered.
+        last: the last answer it gave to anybody outside.
+    """
+
+    life: Life = "absent"
+    incarnation: int = 0
+    seq: int = 0
+    turns: int = 0
+    context: Context = Context()
+    counters: Counters = Counters()
+    askers: dict[str, ReplyTo] = {}
+    effects: dict[str, Effect] = {}
+    keys: dict[str, str] = {}
+    answers: dict[str, Reply] = {}
+    last: Reply | None = None
+
+
+class Cell:
+    """One actor in memory."""
+
+    __slots__ = ("address", "at", "broken", "loaded", "mailbox", "memory", "mount", "queued", "state")
+
+    def __init__(self, address: Address, mount: Mount | None) -> None:
+        self.address = address
+        self.mount = mount
+        self.mailbox = Mailbox()
+        self.memory = Memory()
+        self.state: State | None = mount.actor.behaviour.state() if mount else None
+        self.loaded = False
+        self.queued = False
+        self.at = 0.0
+        self.broken: Failure | None = None
+        """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""
+
+    def fold(self, row: Row, record: Record, state: State | None = None) -> None:
+        """Take a row in. ``state``: the state after it, where it is known already; otherwise its events are applied."""
+        memory = self.memory
+        memory.seq = row.seq
+        memory.incarnation = row.incarnation
+        self.at = row.at
+        if row.kind in ("turn", "failed"):
+            memory.turns += 1
+        if record.incarnation_state == "fresh" and self.mount is not None:
+            self.state = self.mount.actor.behaviour.state()
+        if state is not None:
+            self.state = state
+        elif record.events and self.mount is not None:
+            self._apply(record)
+        if memory.life == "absent" and row.kind != "parked":
+            memory.life = "running"
+            if record.message is not None:
+                memory.context = context_for(self.address, record.message)
+        if record.life is not None:
+            memory.life = record.life
+        self._fold_requests(record, row.kind)
+        self._fold_effects(record)
+
+    def _apply(self, record: Record) -> None:
+        assert self.mount is not None
+        actor, behaviour = self.mount.actor, self.mount.actor.behaviour
+        for stored in record.events:
+            event = behaviour.read(stored)
+            self.state = behaviour.appliers[stored.wire][1](actor, self.state, event)
+
+    def _fold_requests(self, record: Record, kind: str) -> None:
+        memory, message = self.memory, record.message
+        if message is not None and message.key and kind in ("turn", "failed", "accepted", "parked"):
+            memory.keys[message.key] = digest(message.wire, message.body)
+        memory.askers.update(record.askers)
+        for id in record.answered:
+            memory.askers.pop(id, None)
+        for reply in record.replies:
+            memory.answers[reply.to.token] = reply
+            memory.last = reply
+
+    def _fold_effects(self, record: Record) -> None:
+        memory = self.memory
+        for effect in record.effects:
+            memory.counters = memory.counters.intended(effect)
+            if effect.state in OPEN_STATES:
+                memory.effects[effect.id] = effect
+        for effect in record.changes:
+            before = memory.effects.get(effect.id)
+            if before is None:
+                continue
+            if (
+                effect.answer is not None
+                and before.answer is None
+                and any(v.check == "limits.loop" for v in before.verdicts)
+            ):
+                memory.counters = memory.counters.granted()
+            flies, flew = effect.state in ("intended", "started", "waiting", "asking"), before.state != "in_doubt"
+            if flew and not flies:
+                memory.counters = memory.counters.landed(
+                    effect, succeeded=effect.state == "settled" and effect.failure is None
+                )
+            if effect.state in OPEN_STATES:
+                memory.effects[effect.id] = effect
+            else:
+                del memory.effects[effect.id]
+
+    def line(self) -> ActorLine:
+        """Where it stands, for the journal's working set."""
+        memory = self.memory
+        return ActorLine(
+            self.address, memory.life, memory.incarnation, memory.seq, memory.context, self.at, memory.turns
+        )
+
+
+def context_for(address: Address, envelope: Envelope) -> Context:
+    """The context in which a message is handled: a chain that begins outside begins its run here."""
+    context = envelope.context
+    if context.run == OUTSIDE:
+        return Context(address, context.user, context.tenant, context.session, context.tags)
+    return context
+
+
+def read_record(row: Row) -> Record:
+    """The record of a row. Raises msgspec.ValidationError where it is none."""
+    record: Record = decode(row.payload, Record)
+    return record

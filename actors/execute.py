@@ -1,0 +1,298 @@
+"""One turn, from mail to record. Pure: the kernel runs it live, replay runs it again and compares.
+
+The steps: find the method, decode the message, run it with a ``Turn``, draft the record. A refusal (``Rejected``, a message
+nobody handles) is a turn that answers with a failure; an exception is a failed turn, of which only its input and the
+failure are left, with word to the supervisor and to whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from ..protocols.approvals import Question
+from ..protocols.codec import NULL, decode, encode, roundtrip
+from ..protocols.effects import Counters, Effect, Intent
+from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
+from ..protocols.errors import Failed, Rejected, TooLarge
+from ..protocols.failures import Failure, of_exception
+from ..protocols.hooks import Admission, Gate
+from ..protocols.ids import OUTSIDE, Address, item_id
+from ..protocols.journal import MAX_ROW, Record, RowKind
+from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
+from ..protocols.messages import Event, State
+from .actor import Behaviour, Handler
+from .cell import Cell, context_for
+from .mailbox import Item
+from .turn import Later, Outcome, Turn, outcome_envelope, read_outcome, tag_value
+
+
+class Draft(msgspec.Struct):
+    """What a turn came to: the row's kind and record, and the state after it."""
+
+    kind: RowKind
+    record: Record
+    state: State | None
+    payload: bytes
+
+
+class _Frame:
+    """The surroundings of one turn, see ``turn.Frame``."""
+
+    def __init__(self, cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> None:
+        assert cell.mount is not None
+        self.gid, self.now, self.seed = gid, now, seed
+        self.me: Address = cell.address
+        self.sender = item.envelope.sender
+        self.turns = cell.memory.turns
+        self.context: Context = context_for(cell.address, item.envelope)
+        self.agent = cell.mount.agent
+        self._cell, self._gate = cell, gate
+        self._counters: Counters = settled_counters(cell, item)
+        self._settles = item.settles
+
+    def admit(self, intent: Intent) -> Admission:
+        return self._gate.admit(intent, self._counters, self.now)
+
+    def intended(self, effect: Effect) -> None:
+        self._counters = self._counters.intended(effect)
+
+    def apply(self, state: Any, event: Event) -> Any:  # the actor's own State
+        assert self._cell.mount is not None
+        actor = self._cell.mount.actor
+        found = actor.behaviour.appliers.get(type(event).__wire__)
+        if found is None:
+            raise LookupError(f"{type(actor).__name__} has no @us.applies({type(event).__name__})")
+        after = found[1](actor, state, event)
+        if not isinstance(after, actor.behaviour.state):
+            raise TypeError(f"{found[1].__name__} must return a {actor.behaviour.state.__qualname__}, not {after!r}")
+        return after
+
+    def open_effects(self) -> Mapping[str, Effect]:
+        return {id: e for id, e in self._cell.memory.effects.items() if id != self._settles}
+
+    def asker(self, id: str) -> ReplyTo | None:
+        return self._cell.memory.askers.get(id)
+
+
+def settled_counters(cell: Cell, item: Item) -> Counters:
+    """The gate's memory as a turn sees it: with the effect counted that this very mail settles."""
+    effect = cell.memory.effects.get(item.settles) if item.settles else None
+    if effect is None or effect.state == "in_doubt":
+        return cell.memory.counters
+    body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
+    return cell.memory.counters.landed(effect, succeeded=body.failure is None)
+
+
+def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> Draft:
+    """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither."""
+    assert cell.mount is not None
+    frame = _Frame(cell, item, gate, gid, now, seed)
+    envelope = item.envelope
+    request = (envelope.id, envelope.reply_to) if envelope.reply_to else None
+    restart = decode(envelope.body, Restart) if envelope.wire == Restart.__wire__ else None
+    fresh = restart is not None and restart.state == "fresh"
+    turn: Turn[Any] = Turn(frame, cell.mount.actor.behaviour.state() if fresh else cell.state, request)
+    try:
+        try:
+            _run(cell, turn, envelope, request, restart)
+        except Rejected as refused:  # a refusal leaves nothing but its answer
+            turn = Turn(_Frame(cell, item, gate, gid, now, seed), cell.state, request)
+            if request is not None:
+                why = Failure(
+                    "change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address
+                )
+                turn.respond(request[1], NULL, why)
+        return _draft(cell, item, turn, "turn", restart)
+    except Exception as error:
+        return failed(cell, item, of_exception(error, where=cell.address), gid, now)
+
+
+def _run(
+    cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, ReplyTo] | None, restart: Restart | None
+) -> None:
+    assert cell.mount is not None
+    actor, behaviour = cell.mount.actor, cell.mount.actor.behaviour
+    if envelope.wire == Stop.__wire__:
+        return
+    if restart is not None:
+        handler = behaviour.handlers.get(Restarted.__wire__)
+        if handler is not None:
+            handler.method(actor, turn, Restarted(cell.memory.incarnation + 1, restart.cause))
+        return
+    if cell.memory.life == "absent" and (start := behaviour.handlers.get(Started.__wire__)) is not None:
+        start.method(actor, turn, Started())
+    if envelope.wire == OUTCOME:
+        _settle(actor, behaviour, turn, decode(envelope.body, OutcomeBody))
+        return
+    found = behaviour.handlers.get(envelope.wire)
+    refusal = _refusal(found, envelope)
+    if found is None or refusal is not None:
+        if request is not None:
+            turn.respond(request[1], NULL, refusal)
+        else:
+            raise LookupError(str(refusal))
+        return
+    _handle(actor, turn, found, envelope, request)
+
+
+def _refusal(found: Handler | None, envelope: Envelope) -> Failure | None:
+    if found is None:
+        return Failure(
+            "change_arguments", "unhandled", f"{envelope.to} takes no {envelope.wire!r} messages", where=envelope.to
+        )
+    if found.message.__version__ != envelope.version:
+        return Failure(
+            "change_arguments",
+            "unhandled",
+            f"{envelope.to} takes version {found.message.__version__} of {envelope.wire!r}, this is version {envelope.version}",
+            where=envelope.to,
+        )
+    return None
+
+
+def _handle(
+    actor: object, turn: Turn[Any], handler: Handler, envelope: Envelope, request: tuple[str, ReplyTo] | None
+) -> None:
+    try:
+        message = decode(envelope.body, handler.message)
+    except msgspec.ValidationError as error:
+        failure = Failure("change_arguments", "bad_message", f"{envelope.wire}: {error}", where=envelope.to)
+        if request is None:
+            raise
+        turn.respond(request[1], NULL, failure)
+        return
+    answer = handler.method(actor, turn, message)
+    if request is None or isinstance(answer, Later):
+        return
+    data, _ = roundtrip(answer, handler.answer)
+    turn.respond(request[1], data, None)
+
+
+def _settle(actor: object, behaviour: Behaviour, turn: Turn[Any], body: OutcomeBody) -> None:
+    settler = behaviour.settler(body.settler)
+    if settler is None:
+        raise LookupError(f"nobody settles {body.settler!r}: add a method with @us.settles to {type(actor).__name__}")
+    try:
+        outcome: Outcome[Any] = read_outcome(body, settler.form)
+    except msgspec.ValidationError as error:
+        drift = Failure("abandon", "schema_drift", f"{body.settler}: the result does not fit its type: {error}")
+        outcome = Outcome(body.of, tag_value(body.tag), None, drift)
+    try:
+        settler.method(actor, turn, outcome)
+    except Failed as error:
+        if not isinstance(outcome.tag, Later) or outcome.failure is None or error.failure is not outcome.failure:
+            raise
+        turn.refuse(outcome.tag, outcome.failure)
+
+
+def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Restart | None) -> Draft:
+    """The record of a turn that returned."""
+    envelope = item.envelope
+    ending = envelope.wire == Stop.__wire__
+    life = "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
+    changes = _settled(cell, item)
+    dropped, marks = list(turn.dropped), item.marks
+    if life in ("stopped", "finished") or restart is not None:
+        failure = decode(envelope.body, Stop).failure if ending else None
+        changes += _end(cell, turn, life, failure, {e.id for e in changes})
+    record = Record(
+        took=envelope.id if item.durable else "",
+        message=None if item.durable else envelope,
+        events=tuple(turn.events),
+        sends=tuple(turn.sends),
+        replies=tuple(turn.replies),
+        effects=tuple(turn.effects),
+        changes=tuple(changes),
+        timers=tuple(turn.timers),
+        dropped=tuple(dropped),
+        askers={} if life in ("stopped", "finished") else turn.askers,
+        answered=tuple(turn.answered),
+        attempts=marks,
+        life=life,
+        incarnation_state=restart.state if restart is not None else "keep",
+    )
+    payload = encode(record)
+    if len(payload) > MAX_ROW:
+        raise TooLarge(
+            f"the turn's row is {len(payload):,} bytes, more than {MAX_ROW:,}",
+            hint="keep large values elsewhere and store their names",
+        )
+    return Draft(kind, record, turn.state, payload)
+
+
+def _settled(cell: Cell, item: Item) -> list[Effect]:
+    """The effect that this mail settles, as it stands in the ledger afterwards."""
+    effect = cell.memory.effects.get(item.settles) if item.settles else None
+    if effect is None:
+        return []
+    body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
+    return [msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None)]
+
+
+def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None, settled: set[str]) -> list[Effect]:
+    """Withdraw what has not begun; on the last row of a life also answer every open request."""
+    withdrawn = [
+        msgspec.structs.replace(effect, state="withdrawn", due=None)
+        for effect in cell.memory.effects.values()
+        if effect.id not in settled and effect.state not in ("started", "in_doubt")
+    ]
+    if life == "running":
+        return withdrawn
+    turn.effects[:] = [
+        msgspec.structs.replace(e, state="withdrawn") if e.state == "intended" else e for e in turn.effects
+    ]
+    why = failure or Failure("abandon", "stopped", f"{cell.address} ended without answering", where=cell.address)
+    open_requests = {**cell.memory.askers, **turn.askers}
+    for id in list(open_requests):
+        if id not in turn.answered:
+            turn.refuse(Later(id), why)
+    return withdrawn
+
+
+def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed") -> Draft:
+    """The record of a turn that raised, or (``parked``) of mail that is put aside without one."""
+    envelope = item.envelope
+    context = context_for(cell.address, envelope)
+    sends: list[Envelope] = []
+    replies: list[Reply] = []
+    supervisor = cell.mount.supervisor if cell.mount else OUTSIDE
+    if supervisor and (kind == "failed" or cell.broken):
+        word = ChildFailed(cell.address, cell.memory.incarnation, failure, envelope.id, context.run)
+        data = Raw(encode(word))
+        sends.append(
+            Envelope(
+                item_id(gid, 0), supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now
+            )
+        )
+    if envelope.reply_to is not None:
+        told = msgspec.structs.replace(failure, where=cell.address)
+        if envelope.reply_to.address == OUTSIDE:
+            replies.append(Reply(envelope.reply_to, NULL, told))
+        else:
+            sends.append(outcome_envelope(item_id(gid, 1), envelope.reply_to, NULL, told, cell.address, context, now))
+    record = Record(
+        took=envelope.id if item.durable else "",
+        message=None if item.durable else envelope,
+        sends=tuple(sends),
+        replies=tuple(replies),
+        effects=() if supervisor or kind != "failed" else (_last_resort(cell, failure, context, gid, now),),
+        changes=tuple(_settled(cell, item)),
+        failure=failure,
+        attempts=item.marks,
+        life="restarting" if kind == "failed" and supervisor else None,
+    )
+    return Draft(kind, record, cell.state, encode(record))
+
+
+def _last_resort(cell: Cell, failure: Failure, context: Context, gid: int, now: float) -> Effect:
+    """The failure of an actor above which there is no supervisor goes to a person."""
+    text = f"{cell.address}, which nobody supervises, failed: {failure.message}"
+    question = Question("escalation", text, failure=failure)
+    return Effect(
+        item_id(gid, 2), cell.address, "person", "failed", Raw(b"{}"), "person",
+        context=context, at=now, state="asking", question=question,
+    )  # fmt: skip

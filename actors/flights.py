@@ -1,0 +1,231 @@
+"""Effects under way: from intent to outcome, as far as the kernel decides it.
+
+    launch -> (the shell performs one attempt) -> settle -> land | try again | doubt
+    answer (a person) -> launch | land
+    resume (after a crash) -> launch | doubt | land
+
+The gate says what is right (``hooks.Gate``), this file makes the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+from msgspec import Raw
+
+from ..protocols.approvals import ALLOWED, Answer
+from ..protocols.codec import NULL, decode, encode
+from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs
+from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
+from ..protocols.failures import Failure, of_exception
+from ..protocols.hooks import Gate, Next, Rng
+from ..protocols.journal import Record, RowKind
+from ..protocols.model import ModelRequest
+from .cell import Cell
+from .mailbox import Item
+from .releases import Done, Refused, Release, Settlement, Start
+from .turn import effect_outcome
+
+
+class Pump(Protocol):
+    """What flights need of the kernel."""
+
+    now: float
+
+    def write(self, cell: Cell, kind: RowKind, record: Record, cause: str) -> None:
+        """Make a row without a turn."""
+        ...
+
+    def after(self, release: Release) -> None:
+        """Release something once every row made so far is durable."""
+        ...
+
+    def put(self, cell: Cell, item: Item, kind: RowKind) -> None:
+        """Deliver mail that is not durable yet; ``kind`` of the row that makes it so if no turn takes it before the cut."""
+        ...
+
+    def alarm(self, due: float, id: str) -> None:
+        """Call ``ring`` for this effect at a journal time."""
+        ...
+
+    def effect(self, id: str) -> Effect | None:
+        """An open effect."""
+        ...
+
+
+class Flights:
+    """All effects under way in one kernel."""
+
+    def __init__(self, pump: Pump, gate: Gate, rng: Rng, flying: dict[str, int]) -> None:
+        self._pump = pump
+        self._gate = gate
+        self._rng = rng
+        self.flying = flying
+        """Attempt number of each effect that the shell performs now, also of those it began for a kernel before this one."""
+        self.hold = False
+        """While the node drains nothing new leaves; it stays intended, and leaves in the next life."""
+        self._landing: set[str] = set()
+
+    def launch(self, cell: Cell, effect: Effect) -> None:
+        """Let an effect leave: at once for what may run twice, after a ``started`` row for what may not."""
+        if cell.mount is None or self.hold:
+            return
+        verdicts = self._gate.start(effect, cell.memory.counters, self._pump.now)
+        denied = next((v for v in verdicts if v.verdict == "deny"), None)
+        if denied is not None:
+            code = "denied_" + denied.check.split(".")[0]
+            self.land(cell, effect, NULL, Failure("abandon", code, denied.reason, where=effect.name))
+            return
+        request: ModelRequest | None = None
+        if effect.verb == THINK:
+            try:
+                request = cell.mount.actor.render(cell.state, decode(effect.args, ThinkArgs).mark)
+            except Exception as error:  # the actor's own code: its failure is the outcome
+                self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="render_failed"))
+                return
+        begun = msgspec.structs.replace(
+            effect, state="started", attempt=effect.attempt + 1, verdicts=effect.verdicts + verdicts, due=None
+        )
+        if effect.effect in ("once", "reconcilable"):
+            self._pump.write(cell, "started", Record(changes=(begun,)), effect.id)
+        self.flying[effect.id] = begun.attempt
+        self._pump.after(Start(begun, request))
+
+    def settle(self, cell: Cell, settlement: Settlement) -> None:
+        """Take the outcome of one attempt. Late and double ones find nothing open, or settle a doubt."""
+        effect = self._pump.effect(settlement.effect)
+        current = self.flying.get(settlement.effect, 0)
+        stale = settlement.failure is not None and settlement.attempt < current
+        if effect is None or effect.id in self._landing or stale:
+            self._pump.after(Done(settlement.id))
+            return
+        self.flying.pop(effect.id, None)
+        tried = msgspec.structs.replace(effect, attempt=max(effect.attempt, settlement.attempt))
+        if settlement.failure is None:
+            self.land(cell, tried, Raw(settlement.value or b"null"), None, settlement.id)
+        elif effect.state == "in_doubt" and settlement.unknown:
+            self._pump.after(Done(settlement.id))
+        else:
+            judge = self._gate.unknown if settlement.unknown else self._gate.failed
+            step = judge(tried, settlement.failure, self._pump.now, self._rng)
+            self._follow(cell, tried, settlement.failure, step, settlement.id)
+
+    def land(
+        self,
+        cell: Cell,
+        effect: Effect,
+        value: Raw,
+        failure: Failure | None,
+        input: str = "",
+        kind: RowKind = "settled",
+    ) -> None:
+        """The outcome is known: deliver it to the actor."""
+        self._landing.add(effect.id)
+        envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now)
+        item = Item(envelope, durable=False, settles=effect.id)
+        item.input = input
+        self._pump.put(cell, item, kind)
+
+    def answer(self, cell: Cell, answer: Answer, input: str) -> None:
+        """Take a person's answer. The first one wins."""
+        effect = self._pump.effect(answer.item)
+        try:
+            accepted = accept(effect, answer, taken=answer.item in self._landing)
+        except UnderstudyError as error:
+            self._pump.after(Refused(input, error))
+            return
+        self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=answer), answer.item)
+        self._pump.after(Done(input))
+        self._answered(cell, accepted)
+
+    def ring(self, cell: Cell, effect: Effect) -> None:
+        """The time of a waiting effect has come, or the time to answer is over."""
+        if effect.due is None or effect.due > self._pump.now or effect.id in self._landing or effect.id in self.flying:
+            return
+        if effect.state == "waiting":
+            self.launch(cell, effect)
+        elif effect.state == "asking" and effect.answer is None:
+            failure = Failure("abandon", "no_answer", "nobody answered in time, which counts as no", where=effect.name)
+            self.land(cell, effect, NULL, failure, kind="expired")
+
+    def resume(self, cell: Cell, effect: Effect) -> None:
+        """Go on with an open effect found in the journal, after its actor was loaded."""
+        if effect.id in self.flying or effect.id in self._landing:
+            return
+        if effect.answer is not None and effect.state in ("intended", "asking", "in_doubt"):
+            self._answered(cell, effect)
+        elif effect.state in ("intended", "started"):
+            step = self._gate.interrupted(effect, self._pump.now)
+            if effect.state == "intended" and step.step == "start":
+                self.launch(cell, effect)
+                return
+            cut = msgspec.structs.replace(effect, interrupted=effect.interrupted + 1)
+            why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
+            self._follow(cell, cut, why, step, "")
+
+    def _follow(self, cell: Cell, effect: Effect, failure: Failure, step: Next, input: str) -> None:
+        if step.step == "settle":
+            self.land(cell, effect, NULL, step.failure or failure, input)
+            return
+        if step.step == "doubt":
+            after = msgspec.structs.replace(
+                effect, state="in_doubt", question=step.question, failure=failure, answer=None, due=None
+            )
+        else:
+            after = msgspec.structs.replace(effect, state="waiting", due=step.due or self._pump.now, failure=failure)
+        self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
+        if input:
+            self._pump.after(Done(input))
+        if after.due is not None:
+            self._pump.alarm(after.due, effect.id)
+
+    def _answered(self, cell: Cell, effect: Effect) -> None:
+        answer = effect.answer
+        assert answer is not None and effect.question is not None
+        if effect.verb == PERSON:
+            self.land(cell, effect, Raw(encode(answer)), None)
+        elif answer.decision in ("approve", "run_again"):
+            self.launch(cell, effect)
+        elif answer.decision == "happened":
+            self.land(cell, effect, answer.value, None)
+        elif answer.decision == "not_happened":
+            reason = f"{answer.by} found that it did not happen" + (f": {answer.reason}" if answer.reason else "")
+            self.land(cell, effect, NULL, Failure("abandon", "did_not_happen", reason, where=effect.name))
+        else:
+            reason = f"{answer.by} said no" + (f": {answer.reason}" if answer.reason else "")
+            self.land(cell, effect, NULL, Failure("abandon", "person_rejected", reason, where=effect.name))
+
+
+def accept(effect: Effect | None, answer: Answer, *, taken: bool = False) -> Effect:
+    """An open effect with a person's answer. Pure: the command line uses it on a journal that nobody owns.
+
+    Raises:
+        UnknownItem: nothing is open under that id, or it is answered.
+        WrongAnswer: the answer does not fit the question.
+    """
+    if effect is None or effect.question is None or effect.state not in ("asking", "in_doubt"):
+        raise UnknownItem(
+            f"nothing with the id {answer.item!r} waits for an answer", hint="'understudy inbox' lists what does"
+        )
+    if effect.answer is not None or taken:
+        by = effect.answer.by if effect.answer else "the deadline"
+        raise UnknownItem(f"{answer.item} was answered before, by {by}", hint="the first answer counts")
+    kind = effect.question.kind
+    if answer.decision not in ALLOWED[kind]:
+        allowed = ", ".join(ALLOWED[kind])
+        raise WrongAnswer(
+            f"{answer.item} is of the kind {kind!r}: {answer.decision!r} does not answer it",
+            hint=f"it takes: {allowed}",
+        )
+    if answer.decision == "reject" and not answer.reason:
+        raise WrongAnswer(f"rejecting {answer.item} needs a reason", hint="the reason is told to the agent and kept")
+    if answer.decision == "answer" and answer.value == NULL:
+        raise WrongAnswer(f"answering {answer.item} needs the answer")
+    if answer.digest and answer.digest != effect.digest:
+        raise WrongAnswer(
+            f"{answer.item} is not what was shown: its arguments have another digest",
+            hint="look at it again, then answer",
+        )
+    again = effect.verb != PERSON and answer.decision in ("approve", "run_again")
+    return msgspec.structs.replace(effect, answer=answer, state="intended" if again else effect.state, due=None)

@@ -1,0 +1,455 @@
+"""The kernel: mail in, rows and releases out. Synchronous and pure: no await, clock, randomness, thread or I/O.
+
+Who calls whom. The shell calls, in any order:
+
+* inputs: ``deliver`` (a message from outside), ``settle`` (the outcome of an attempt), ``answer`` (a person's), ``tick``
+  (time has passed), ``loaded`` (the rows of an actor that was asked for in ``loads``);
+* ``step(now)``: run turns; true while there is more to do;
+* ``cut()``: the rows made since the last cut and the change of the working sets, for one append to the journal;
+* ``committed(gid)``: everything up to this row is durable; gives what may be done in the world because of it.
+
+Turns run ahead of commits inside the node (the journal's order is the order in which they ran, so every committed prefix
+is a consistent world). What leaves the node is held back until its row is durable. When a commit fails the kernel is thrown
+away and a new one is built from the journal.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from typing import Literal
+
+import msgspec
+from msgspec import Raw
+
+from ..protocols.approvals import Answer
+from ..protocols.codec import digest, encode
+from ..protocols.effects import Effect
+from ..protocols.envelope import Context, Envelope
+from ..protocols.errors import AskFailed
+from ..protocols.failures import Failure, of_exception
+from ..protocols.hooks import Gate, Rng
+from ..protocols.ids import OUTSIDE, SYSTEM, Address
+from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
+from .cell import Cell, context_for, read_record
+from .execute import Draft, execute, failed
+from .flights import Flights
+from .mailbox import Item
+from .registry import Directory
+from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
+from .working_sets import WorkingSets
+
+TURNS_IN_A_ROW = 16
+"""Turns one actor may take before the next has its turn."""
+
+POISON_MARKS = 3
+"""A message that was pending at so many deaths of the process is put aside: it may be what kills it."""
+
+
+class Kernel:
+    """One life of one node's actors.
+
+    Args:
+        directory: which definition owns which address.
+        gate: the deciding half of the gate.
+        opened: what the journal holds open.
+        rng: randomness for backoff; turns never see it.
+        now: journal time at the start.
+        note: facts for the row that says the journal was taken over.
+        flying: attempts that the shell is still performing for a kernel before this one, by effect.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        gate: Gate,
+        opened: Opened,
+        *,
+        rng: Rng,
+        now: float,
+        note: dict[str, str] | None = None,
+        flying: dict[str, int] | None = None,
+    ) -> None:
+        self.now = max(now, opened.at)
+        self.gid = opened.last
+        self.sets = WorkingSets(opened)
+        self.loads: list[Address] = []
+        self.late = 0
+        """Outcomes that came when nothing was open for them any more."""
+        self._directory, self._gate, self._seed = directory, gate, opened.seed
+        self._cells: dict[Address, Cell] = {}
+        self._ready: deque[Cell] = deque()
+        self._blocked: dict[str, tuple[Cell, Item]] = {}
+        self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
+        self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
+        self._outbox: deque[tuple[int, Release | tuple[str, ...]]] = deque()
+        self._alarms: list[tuple[float, str]] = []
+        self._mail_of: Counter[Address] = Counter()
+        self._retiring: deque[tuple[int, Cell]] = deque()
+        self._system_seq = opened.system_seq
+        self.flights = Flights(self, gate, rng, dict(flying or {}))
+        self._system({"epoch": str(opened.epoch + 1), **(note or {})})
+        self._recover(clean=opened.clean)
+
+    # -- inputs -------------------------------------------------------------------------------------------------
+
+    def deliver(self, envelope: Envelope, input: str) -> None:
+        """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``."""
+        item = Item(envelope, durable=False)
+        item.input = input
+        self.put(self._cell(envelope.to), item, "accepted")
+
+    def settle(self, settlement: Settlement) -> None:
+        """The outcome of an attempt at an effect."""
+        effect = self.effect(settlement.effect)
+        if effect is None:
+            self.late += 1
+            self.flights.flying.pop(settlement.effect, None)
+            self.after(Done(settlement.id))
+            return
+        cell = self._cell(effect.stream)
+        if cell.loaded:
+            self.flights.settle(cell, settlement)
+        else:
+            self._held.setdefault(cell.address, []).append(settlement)
+
+    def answer(self, answer: Answer, input: str) -> None:
+        """A person's answer; ``Done(input)`` or ``Refused(input, error)`` follows."""
+        effect = self.effect(answer.item)
+        if effect is None:
+            self.flights.answer(Cell(SYSTEM, None), answer, input)  # refuses it
+            return
+        cell = self._cell(effect.stream)
+        if cell.loaded:
+            self.flights.answer(cell, answer, input)
+        else:
+            self._held.setdefault(cell.address, []).append((answer, input))
+
+    def tick(self, now: float) -> None:
+        """Time has passed. Journal time never goes back."""
+        self.now = max(self.now, now)
+        while self._alarms and self._alarms[0][0] <= self.now:
+            _, id = heapq.heappop(self._alarms)
+            timer = self.sets.timers.get(id)
+            if timer is not None:
+                self.put(self._cell(timer.envelope.to), Item(timer.envelope, durable=True), "turn")
+                continue
+            effect = self.effect(id)
+            if effect is None:
+                continue
+            cell = self._cell(effect.stream)
+            if cell.loaded:
+                self.flights.ring(cell, effect)
+            else:
+                self._held.setdefault(cell.address, []).append(effect)
+
+    def loaded(self, address: Address, rows: tuple[Row, ...]) -> None:
+        """The rows of an actor that ``loads`` asked for; none for one that never was."""
+        cell = self._cells[address]
+        try:
+            for row in rows:
+                cell.fold(row, read_record(row))
+        except Exception as error:  # the actor's own code or an event that this code cannot read
+            cell.broken = of_exception(error, where=address, code="unreadable")
+            cell.memory.seq = rows[-1].seq
+        cell.loaded = True
+        mail = cell.mailbox.clear()
+        for item in mail:
+            if not item.durable and self._known(cell, item):
+                self._unsaved.pop(item.envelope.id, None)
+                self._mail_of[_run_of(cell, item)] -= 1
+            else:
+                cell.mailbox.put(item)
+        for held in self._held.pop(address, ()):
+            if isinstance(held, Settlement):
+                self.flights.settle(cell, held)
+            elif isinstance(held, Effect):
+                self.flights.ring(cell, held)
+            else:
+                self.flights.answer(cell, *held)
+        for effect in [e for e in self.sets.effects.values() if e.stream == address]:
+            self.flights.resume(cell, effect)
+        self._wake(cell)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def step(self, now: float, turns: int = 256) -> bool:
+        """Run up to so many turns. True while there is more to do."""
+        self.tick(now)
+        while self._ready and turns > 0:
+            cell = self._ready.popleft()
+            cell.queued = False
+            for _ in range(TURNS_IN_A_ROW):
+                if turns <= 0 or not self._turn(cell):
+                    break
+                turns -= 1
+            self._wake(cell)
+        fresh = [id for id, (_, item) in self._blocked.items() if item.suspect]
+        if fresh:
+            for id in fresh:
+                self._blocked[id][1].suspect = False
+            self._write_system("attempt", Record(marked=tuple(fresh)))
+            self._outbox.append((self.gid, tuple(fresh)))
+        return bool(self._ready)
+
+    def cut(self) -> Batch | None:
+        """The rows made since the last cut. Mail from outside that no turn has taken yet gets its own row first."""
+        for id, (cell, item, kind) in list(self._unsaved.items()):
+            if not cell.loaded:
+                continue
+            del self._unsaved[id]
+            record = Record(message=item.envelope, changes=self._settled(cell, item))
+            self.write(cell, kind, record, id)
+            item.durable = True
+            item.settles = ""
+            if item.input:
+                self.after(Done(item.input))
+        return self.sets.cut()
+
+    def committed(self, gid: int) -> list[Release]:
+        """Everything up to row ``gid`` is durable. Gives what may happen now, in order."""
+        out: list[Release] = []
+        while self._outbox and self._outbox[0][0] <= gid:
+            release = self._outbox.popleft()[1]
+            if isinstance(release, tuple):
+                self._marked(release)
+            elif isinstance(release, Start) and self.effect(release.effect.id) is None:
+                self.flights.flying.pop(release.effect.id, None)  # withdrawn before it left
+            else:
+                out.append(release)
+        while self._retiring and self._retiring[0][0] <= gid:
+            _, cell = self._retiring.popleft()
+            if not cell.mailbox and not any(e.stream == cell.address for e in cell.memory.effects.values()):
+                self._cells.pop(cell.address, None)
+        return out
+
+    def due(self) -> float | None:
+        """Journal time of the next alarm."""
+        return self._alarms[0][0] if self._alarms else None
+
+    def standing(self, run: Address) -> Literal["moving", "asking", "idle"]:
+        """Whether a run goes on by itself, waits for people only, or has nothing open."""
+        if self._mail_of[run] or self.sets.moving[run]:
+            return "moving"
+        return "asking" if self.sets.asking[run] else "idle"
+
+    def stop(self, reason: str) -> None:
+        """Write the row that says that this life ended in order."""
+        self._system({"stopped": reason})
+
+    # -- what flights need --------------------------------------------------------------------------------------
+
+    def write(self, cell: Cell, kind: RowKind, record: Record, cause: str) -> None:
+        """Make a row without a turn."""
+        self._row(cell, Draft(kind, record, None, encode(record)), cause)
+
+    def after(self, release: Release) -> None:
+        """Release something once every row made so far is durable."""
+        self._outbox.append((self.gid, release))
+
+    def put(self, cell: Cell, item: Item, kind: RowKind) -> None:
+        """Deliver mail."""
+        if not item.durable and (item.envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
+            return
+        cell.mailbox.put(item)
+        self._mail_of[_run_of(cell, item)] += 1
+        if not item.durable:
+            self._unsaved[item.envelope.id] = (cell, item, kind)
+        self._wake(cell)
+
+    def alarm(self, due: float, id: str) -> None:
+        """Ring for a timer or an effect at a journal time."""
+        heapq.heappush(self._alarms, (due, id))
+
+    def effect(self, id: str) -> Effect | None:
+        """An open effect."""
+        return self.sets.effects.get(id)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _cell(self, address: Address) -> Cell:
+        cell = self._cells.get(address)
+        if cell is None:
+            cell = self._cells[address] = Cell(address, self._directory.find(address))
+            self.loads.append(address)
+        return cell
+
+    def _wake(self, cell: Cell) -> None:
+        if cell.loaded and not cell.queued and self._head(cell) is not None:
+            cell.queued = True
+            self._ready.append(cell)
+
+    def _head(self, cell: Cell) -> Item | None:
+        head = cell.mailbox.head(control_only=cell.memory.life == "restarting")
+        return None if head is None or head.envelope.id in self._blocked else head
+
+    def _turn(self, cell: Cell) -> bool:
+        item = self._head(cell)
+        if item is None:
+            return False
+        if item.suspect:
+            self._blocked[item.envelope.id] = (cell, item)
+            return False
+        cell.mailbox.pop()
+        self._mail_of[_run_of(cell, item)] -= 1
+        self._unsaved.pop(item.envelope.id, None)
+        refusal = self._refusal(cell, item)
+        if item.settles and (refusal is not None or cell.memory.life in ("finished", "stopped")):
+            self.write(
+                cell, "settled", Record(message=item.envelope, changes=self._settled(cell, item)), item.envelope.id
+            )
+        elif refusal is not None:
+            self._row(cell, failed(cell, item, refusal, self.gid + 1, self.now, "parked"), item.envelope.id)
+        elif cell.memory.life == "finished":
+            self._answer_again(cell, item)
+        elif item.marks >= POISON_MARKS:
+            why = Failure(
+                "abandon",
+                "poison",
+                f"the process died {item.marks} times while this message was pending",
+                where=cell.address,
+            )
+            self._row(cell, failed(cell, item, why, self.gid + 1, self.now), item.envelope.id)
+        else:
+            draft = execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
+            self._row(cell, draft, item.envelope.id)
+        if item.input:
+            self.after(Done(item.input))
+        return True
+
+    def _refusal(self, cell: Cell, item: Item) -> Failure | None:
+        """Why mail cannot be given to its actor at all."""
+        if cell.mount is None:
+            return Failure(
+                "change_arguments", "no_such_actor", f"nothing is mounted at {cell.address!r}", where=cell.address
+            )
+        if cell.broken is not None:
+            return Failure(
+                "abandon",
+                "unreadable",
+                f"{cell.address} cannot be read by this code; its rows are untouched",
+                where=cell.address,
+                cause=cell.broken,
+            )
+        if cell.memory.life == "stopped":
+            return Failure("abandon", "stopped", f"{cell.address} was stopped", where=cell.address)
+        return None
+
+    def _answer_again(self, cell: Cell, item: Item) -> None:
+        """A finished actor answers every request with what it answered last."""
+        back, last = item.envelope.reply_to, cell.memory.last
+        if back is None or last is None or back.address != OUTSIDE:
+            why = Failure("abandon", "finished", f"{cell.address} has finished", where=cell.address)
+            self._row(cell, failed(cell, item, why, self.gid + 1, self.now, "parked"), item.envelope.id)
+            return
+        if item.durable:
+            self.write(
+                cell,
+                "parked",
+                Record(took=item.envelope.id, replies=(msgspec.structs.replace(last, to=back),)),
+                item.envelope.id,
+            )
+        else:
+            self.after(Answered(msgspec.structs.replace(last, to=back)))
+
+    def _row(self, cell: Cell, draft: Draft, cause: str) -> None:
+        self.gid += 1
+        record = draft.record
+        restarted = draft.kind == "turn" and record.life == "running"
+        incarnation = cell.memory.incarnation + (1 if restarted else 0)
+        row = Row(
+            self.gid, cell.address, cell.memory.seq + 1, incarnation, draft.kind, cause, self.now, Raw(draft.payload)
+        )
+        cell.fold(row, record, draft.state)
+        self.sets.take(row, record, cell.line())
+        for envelope in record.sends:
+            self.put(self._cell(envelope.to), Item(envelope, durable=True), "turn")
+        for reply in record.replies:
+            self.after(Answered(reply))
+        for timer in record.timers:
+            self.alarm(timer.at, timer.id)
+        for effect in record.changes:
+            if effect.state == "withdrawn":
+                self.flights.flying.pop(effect.id, None)
+                self.after(Withdraw(effect.id))
+        for effect in record.effects:
+            if effect.state == "intended":
+                self.flights.launch(cell, effect)
+            elif effect.due is not None and effect.state == "asking":
+                self.alarm(effect.due, effect.id)
+        if record.life in ("finished", "stopped"):
+            self._retiring.append((self.gid, cell))
+
+    def _settled(self, cell: Cell, item: Item) -> tuple[Effect, ...]:
+        effect = cell.memory.effects.get(item.settles) if item.settles else None
+        if effect is None:
+            return ()
+        failure = msgspec.json.decode(item.envelope.body, type=_Failing).failure
+        return (msgspec.structs.replace(effect, state="settled", failure=failure, due=None),)
+
+    def _known(self, cell: Cell, item: Item) -> bool:
+        """Whether this outside message was taken before: its caller is told what it was told then."""
+        envelope = item.envelope
+        if item.settles:
+            return False
+        unsaved = self._unsaved.get(envelope.id)
+        waiting = self.sets.mail.get(envelope.id)
+        first = unsaved[1].envelope if unsaved and unsaved[1] is not item else waiting.envelope if waiting else None
+        if first is None and not (envelope.key and envelope.key in cell.memory.keys):
+            return False
+        before = digest(first.wire, first.body) if first else cell.memory.keys[envelope.key]
+        back = envelope.reply_to
+        if digest(envelope.wire, envelope.body) != before:
+            why = Failure(
+                "change_arguments", "other_payload", f"{envelope.key!r} was used for another message to {cell.address}",
+                hint="use a new id for new work", where=cell.address,
+            )  # fmt: skip
+            self.after(Refused(item.input, AskFailed(why)))
+            return True
+        if back is not None and back.token in cell.memory.answers:
+            self.after(Answered(cell.memory.answers[back.token]))
+        self.after(Done(item.input))
+        return True
+
+    def _marked(self, ids: tuple[str, ...]) -> None:
+        for id in ids:
+            cell, item = self._blocked.pop(id)
+            item.marks += 1
+            self._wake(cell)
+
+    def _recover(self, *, clean: bool) -> None:
+        for mail in list(self.sets.mail.values()):
+            address = mail.envelope.to
+            if self._directory.find(address) is None:
+                continue  # another program's run: left as it is
+            item = Item(mail.envelope, durable=True, marks=mail.marks, suspect=not clean)
+            self.put(self._cell(address), item, "turn")
+        for effect in list(self.sets.effects.values()):
+            if self._directory.find(effect.stream) is None:
+                continue
+            if effect.due is not None:
+                self.alarm(effect.due, effect.id)
+            if effect.answer is not None or effect.state in ("intended", "started"):
+                self._cell(effect.stream)
+        for timer in self.sets.timers.values():
+            if self._directory.find(timer.envelope.to) is not None:
+                self.alarm(timer.at, timer.id)
+
+    def _system(self, note: dict[str, str]) -> None:
+        self._write_system("system", Record(note=note))
+
+    def _write_system(self, kind: RowKind, record: Record) -> None:
+        self.gid += 1
+        self._system_seq += 1
+        row = Row(self.gid, SYSTEM, self._system_seq, 0, kind, "", self.now, Raw(encode(record)))
+        self.sets.take(row, record, ActorLine(SYSTEM, "running", 0, self._system_seq, Context(), self.now))
+
+
+class _Failing(msgspec.Struct):
+    """The part of an ``OutcomeBody`` that the ledger keeps."""
+
+    failure: Failure | None = None
+
+
+def _run_of(cell: Cell, item: Item) -> Address:
+    return context_for(cell.address, item.envelope).run

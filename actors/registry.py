@@ -1,0 +1,68 @@
+"""Which definition owns an address. Nothing that is not mounted can be addressed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..protocols.errors import DefinitionError
+from ..protocols.ids import Address, check_template, fits
+from .actor import Actor
+
+
+class Mount(Struct, frozen=True):
+    """A definition at a template.
+
+    Attributes:
+        template: the addresses it owns, such as ``desk/{run}/medical``.
+        actor: the actor that serves them.
+        supervisor: who is told when a turn of one of them fails; empty for the root.
+        agent: the name under which the gate knows its grants, limits, tools and models.
+    """
+
+    template: str
+    actor: Actor
+    supervisor: Address
+    agent: str
+
+
+class Directory:
+    """All mounts of one system."""
+
+    def __init__(self, mounts: tuple[Mount, ...] = ()) -> None:
+        self._exact: dict[str, Mount] = {}
+        self._templates: dict[int, list[Mount]] = {}
+        for mount in mounts:
+            self.add(mount)
+
+    def add(self, mount: Mount) -> None:
+        """Mount a definition.
+
+        Raises:
+            DefinitionError: the template is taken, or no template.
+        """
+        try:
+            check_template(mount.template)
+        except ValueError as error:
+            raise DefinitionError(str(error)) from error
+        if any(mount.template == known.template for known in self.mounts()):
+            raise DefinitionError(
+                f"two definitions are mounted at {mount.template!r}", hint="give one of them another name"
+            )
+        if "{" in mount.template:
+            self._templates.setdefault(mount.template.count("/"), []).append(mount)
+        else:
+            self._exact[mount.template] = mount
+
+    def find(self, address: Address) -> Mount | None:
+        """The definition that owns an address: the exact one, else the first template that fits."""
+        found = self._exact.get(address)
+        if found is not None:
+            return found
+        for mount in self._templates.get(address.count("/"), ()):
+            if fits(mount.template, address):
+                return mount
+        return None
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """All of them."""
+        return (*self._exact.values(), *(m for group in self._templates.values() for m in group))

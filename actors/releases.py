@@ -1,0 +1,68 @@
+"""What the kernel gives the shell to do, each only after the row that it follows from is durable."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..protocols.effects import Effect
+from ..protocols.envelope import Reply
+from ..protocols.errors import UnderstudyError
+from ..protocols.failures import Failure
+from ..protocols.model import ModelRequest
+
+
+class Start(Struct, frozen=True):
+    """Perform one attempt of an effect. ``request``: what a model is asked."""
+
+    effect: Effect
+    request: ModelRequest | None = None
+
+
+class Withdraw(Struct, frozen=True):
+    """Stop an effect if it is under way: nobody wants its outcome any more."""
+
+    effect: str
+
+
+class Answered(Struct, frozen=True):
+    """An answer to an outside caller."""
+
+    reply: Reply
+
+
+class Done(Struct, frozen=True):
+    """An input is durable: the shell may forget it, and whoever brought it may be told."""
+
+    input: str
+
+
+class Refused(Struct):
+    """An input was not taken, and never will be; ``error`` is for whoever brought it."""
+
+    input: str
+    error: UnderstudyError
+
+
+Release = Start | Withdraw | Answered | Done | Refused
+
+
+class Settlement(Struct, frozen=True):
+    """What came of one attempt at an effect: an input of the kernel.
+
+    Attributes:
+        effect, attempt: which.
+        value: the result as JSON.
+        failure: why there is none.
+        unknown: nobody knows whether it happened: a timeout, a cancel, an exception that the tool did not declare.
+    """
+
+    effect: str
+    attempt: int
+    value: bytes | None = None
+    failure: Failure | None = None
+    unknown: bool = False
+
+    @property
+    def id(self) -> str:
+        """Names this input."""
+        return f"settle:{self.effect}:{self.attempt}"

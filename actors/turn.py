@@ -1,0 +1,396 @@
+"""A turn: what a handler may do while it takes one message. Nothing here waits and nothing touches the world.
+
+Everything a turn makes is encoded at once and decoded back, so what cannot be stored fails the turn where it was made.
+If the handler returns, all of it becomes one row; if it raises, none of it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, overload
+
+import msgspec
+from msgspec import Raw
+
+from ..protocols.approvals import Question
+from ..protocols.codec import NULL, decode, digest, encode, roundtrip
+from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
+from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
+from ..protocols.errors import DefinitionError, Failed
+from ..protocols.failures import Failure
+from ..protocols.hooks import Admission
+from ..protocols.ids import OUTSIDE, Address, address, item_id
+from ..protocols.journal import StoredEvent, Timer
+from ..protocols.messages import Event, Message, Request, State
+from ..protocols.model import ModelReply
+from ..protocols.tool import P, ToolRef
+from .derived import Derived
+
+S = TypeVar("S", bound=State)
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+Tag = Any
+"""What an actor gives with an effect or ask and gets back with its outcome: a ``Later``, or any plain JSON value."""
+
+
+class Later(Generic[R_co]):
+    """A request that a later turn will answer. Durable: it may be kept in a tag, and survives a crash."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Later) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+class Pending(Generic[R_co]):
+    """An effect or ask that was intended in this turn; ``id`` names it in the journal and in its outcome."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+
+class Outcome(Generic[R_co]):
+    """What came of an effect or ask.
+
+    Attributes:
+        of: id of the effect or ask.
+        tag: what was given with it.
+        failure: why there is no value; None where there is one.
+    """
+
+    __slots__ = ("_value", "failure", "of", "tag")
+
+    def __init__(self, of: str, tag: Tag, value: object, failure: Failure | None) -> None:
+        self.of = of
+        self.tag = tag
+        self.failure = failure
+        self._value = value
+
+    @property
+    def value(self) -> R_co:
+        """The result.
+
+        Raises:
+            Failed: there is none. In a handler that does not catch it, the request in ``tag`` is answered with the failure.
+        """
+        if self.failure is not None:
+            raise Failed(self.failure)
+        return cast("R_co", self._value)
+
+
+class Frame(Protocol):
+    """What surrounds a turn: facts that come in with the input, and the gate."""
+
+    gid: int
+    now: float
+    me: Address
+    context: Context
+    sender: Address
+    seed: str
+    turns: int
+
+    def admit(self, intent: Intent) -> Admission:
+        """Ask the gate about an intent, with what this turn has already intended counted in."""
+        ...
+
+    def apply(self, state: Any, event: Event) -> Any:  # the actor's own State
+        """Run the ``@applies`` method."""
+        ...
+
+    def open_effects(self) -> Mapping[str, Effect]:
+        """Effects of this actor that are not settled."""
+        ...
+
+    def asker(self, id: str) -> ReplyTo | None:
+        """Who waits for the request that was left open under this id."""
+        ...
+
+    def intended(self, effect: Effect) -> None:
+        """Count an effect that the gate let through."""
+        ...
+
+    agent: str
+
+
+def _tag_json(tag: Tag) -> Raw:
+    if tag is None:
+        return NULL
+    return Raw(encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag))
+
+
+def tag_value(raw: Raw) -> Tag:
+    """A tag as the actor gave it."""
+    value = msgspec.json.decode(raw)
+    if isinstance(value, dict) and value.keys() == {"later"}:
+        return Later[Any](value["later"])  # the answer's type is checked where it is given
+    return value
+
+
+class Turn(Generic[S]):
+    """One turn of one actor.
+
+    Attributes:
+        state: the state so far, with the events emitted in this turn.
+        now: journal time, seconds since the epoch; recorded.
+        me: the actor's address.
+        sender: who sent the message; ``""`` for outside.
+        context: on whose behalf; inherited by everything this turn sends.
+    """
+
+    def __init__(self, frame: Frame, state: S, request: tuple[str, ReplyTo] | None) -> None:
+        self._frame = frame
+        self._request = request
+        self._ordinal = 0
+        self._uids = 0
+        self.state = state
+        self.now = frame.now
+        self.me = frame.me
+        self.sender = frame.sender
+        self.context = frame.context
+        self.random = Derived(digest(frame.seed, frame.me, str(frame.turns)))
+        """Random numbers derived from the journal's seed, this address and the turn's number: the same in replay."""
+        self.events: list[StoredEvent] = []
+        self.sends: list[Envelope] = []
+        self.replies: list[Reply] = []
+        self.effects: list[Effect] = []
+        self.timers: list[Timer] = []
+        self.dropped: list[str] = []
+        self.askers: dict[str, ReplyTo] = {}
+        self.answered: list[str] = []
+        self.finished = False
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> S:
+        """Record that something happened; it is applied at once. Gives the new state.
+
+        Raises:
+            NotStorable: the event does not come back from its JSON as it is.
+        """
+        cls = type(event)
+        data, stored = roundtrip(event, cls)
+        self.state = self._frame.apply(self.state, stored)
+        self.events.append(StoredEvent(cls.__wire__, data, cls.__version__))
+        return self.state
+
+    # -- messages -----------------------------------------------------------------------------------------------
+
+    def tell(self, to: str, message: Message) -> None:
+        """Send a message inside the node. It is never refused for fullness."""
+        self._send(to, message, None)
+
+    def ask(self, to: str, request: Request[R], *, tag: Tag = None) -> Pending[R]:
+        """Send a request; the answer comes to ``@us.settles(type(request))``, also when the other fails or is gone."""
+        settler = f"ask:{type(request).__wire__}"
+        return Pending(self._send(to, request, (settler, tag)))
+
+    def forward(self, to: str, request: Request[Any]) -> Later[Any]:  # the answer goes past this actor
+        """Hand the request of this turn on: the other answers it in this actor's place. Return what this gives."""
+        if self._request is None:
+            raise DefinitionError("forward: nobody waits for an answer to this message")
+        data, _ = roundtrip(request, type(request))
+        self.sends.append(self._envelope(self._next(), address(to), request, data, self._request[1]))
+        return Later(self._request[0])
+
+    def later(self, request: Request[R]) -> Later[R]:
+        """Leave the request of this turn open; answer it in a later turn with ``reply``. Return what this gives."""
+        if self._request is None:
+            return Later("")  # it was told, not asked: replies to it go nowhere
+        self.askers[self._request[0]] = self._request[1]
+        return Later(self._request[0])
+
+    def reply(self, to: Later[R] | Tag, value: R) -> None:
+        """Answer a request that was left open. Twice, or for a request that nobody asked, does nothing."""
+        asker = self._take_asker(to)
+        if asker is not None:
+            self.respond(asker, Raw(encode(value)), None)
+
+    def refuse(self, to: Later[R] | Tag, failure: Failure) -> None:
+        """Answer a request that was left open with a failure."""
+        asker = self._take_asker(to)
+        if asker is not None:
+            self.respond(asker, NULL, failure)
+
+    def respond(self, asker: ReplyTo, value: Raw, failure: Failure | None) -> None:
+        """Send an answer to whoever asked; inside the node it is a message."""
+        if asker.address == OUTSIDE:
+            self.replies.append(Reply(asker, value, failure))
+            return
+        self.sends.append(outcome_envelope(self._next(), asker, value, failure, self.me, self.context, self.now))
+
+    # -- effects ------------------------------------------------------------------------------------------------
+
+    @overload
+    def call(self, tool: ToolRef[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Pending[R]: ...
+    @overload
+    def call(self, tool: Callable[[*Ts], Coroutine[Any, Any, R]], /, *args: *Ts, tag: Tag) -> Pending[R]: ...
+    @overload
+    def call(self, tool: Callable[[*Ts], R], /, *args: *Ts, tag: Tag) -> Pending[R]: ...
+    def call(self, tool: Any, /, *args: Any, tag: Tag = None, **kwargs: Any) -> Pending[Any]:
+        """Intend a call of a tool; the outcome comes to ``@us.settles(tool)``. With ``tag=``, arguments are positional."""
+        ref = cast("ToolRef[Any, Any]", tool)
+        return self.call_named(ref.spec.name, Raw(encode(ref.arguments(args, kwargs))), tag=tag)
+
+    def call_named(self, name: str, args: Raw, *, tag: Tag = None) -> Pending[object]:
+        """Intend a call of a tool by its name, with arguments as JSON that may not fit it: the gate checks them."""
+        return Pending(self._intend("call", name, args, f"tool:{name}", tag))
+
+    def think(self, model: str, mark: int, *, request: str = "", tag: Tag = None) -> Pending[ModelReply]:
+        """Intend a request to a model; the outcome comes to ``@us.settles(us.THINK)``.
+
+        Args:
+            model: which, by name.
+            mark: what the actor's ``render(state, mark)`` is given when the request leaves.
+            request: digest of what that gives now; kept, so that replay can tell whether it would ask the same.
+        """
+        return Pending(self._intend("think", model, Raw(encode(ThinkArgs(mark, request))), "think", tag))
+
+    def escalate(self, question: Question, *, topic: str = "escalation", tag: Tag = None) -> Pending[object]:
+        """Ask a person; nobody's process is held meanwhile. The answer comes to ``@us.settles(us.PERSON)``."""
+        return Pending(self._intend("person", topic, Raw(b"{}"), "person", tag, question))
+
+    def pending(self) -> tuple[Effect, ...]:
+        """Effects of this actor that are under way or wait for a person."""
+        return tuple(self._frame.open_effects().values())
+
+    # -- time, life ---------------------------------------------------------------------------------------------
+
+    def remind(self, message: Message, *, after: float | None = None, at: float | None = None) -> str:
+        """Send this actor a message ``after`` seconds from now, or ``at`` a journal time. Durable. Gives an id for ``forget``.
+
+        Raises:
+            ValueError: neither or both are given.
+        """
+        if (after is None) == (at is None):
+            raise ValueError("remind takes either after= (seconds from now) or at= (seconds since the epoch)")
+        due = self.now + max(0.0, after) if after is not None else cast(float, at)
+        data, _ = roundtrip(message, type(message))
+        id = self._next()
+        self.timers.append(Timer(id, due, self._envelope(id, self.me, message, data, None)))
+        return id
+
+    def forget(self, reminder: str) -> None:
+        """Drop a reminder. One that has fired already is not called back."""
+        self.dropped.append(reminder)
+
+    def stop(self) -> None:
+        """End this actor after this turn. Its answers are kept: whoever asks again gets what it answered."""
+        self.finished = True
+
+    def uid(self) -> str:
+        """A fresh id, the same in replay: derived from the journal's seed, this address and the turn's number."""
+        self._uids += 1
+        return digest(self._frame.seed, self.me, str(self._frame.turns), str(self._uids))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def order(self, to: Address, message: Message) -> None:
+        """Send in the control lane: what supervisors say to their children."""
+        data, _ = roundtrip(message, type(message))
+        envelope = self._envelope(self._next(), to, message, data, None)
+        self.sends.append(msgspec.structs.replace(envelope, lane="control"))
+
+    def _next(self) -> str:
+        self._ordinal += 1
+        return item_id(self._frame.gid, self._ordinal - 1)
+
+    def _send(self, to: str, message: Message, asks: tuple[str, Tag] | None) -> str:
+        data, _ = roundtrip(message, type(message))
+        id = self._next()
+        back = ReplyTo(self.me, id, asks[0], _tag_json(asks[1])) if asks else None
+        self.sends.append(self._envelope(id, address(to), message, data, back))
+        return id
+
+    def _envelope(self, id: str, to: Address, message: Message, data: Raw, back: ReplyTo | None) -> Envelope:
+        cls = type(message)
+        return Envelope(
+            id,
+            to,
+            cls.__wire__,
+            data,
+            sender=self.me,
+            context=self.context,
+            reply_to=back,
+            version=cls.__version__,
+            at=self.now,
+        )
+
+    def _intend(
+        self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None
+    ) -> str:
+        intent = Intent(verb, name, args, self._frame.agent, self.me, question)
+        admission = self._frame.admit(intent)
+        id = self._next()
+        asking = admission.decision == "ask"
+        effect = Effect(
+            id=id,
+            stream=self.me,
+            verb=verb,
+            name=name,
+            args=args,
+            settler=settler,
+            agent=self._frame.agent,
+            tag=_tag_json(tag),
+            effect=admission.effect,
+            key=admission.key,
+            digest=admission.digest,
+            timeout=admission.timeout,
+            retry=admission.retry,
+            key_ttl=admission.key_ttl,
+            context=self.context,
+            at=self.now,
+            state="asking" if asking else "settled" if admission.decision == "deny" else "intended",
+            verdicts=admission.verdicts,
+            question=admission.question,
+            due=admission.question.deadline if admission.question else None,
+            failure=admission.failure,
+        )
+        self._frame.intended(effect)
+        self.effects.append(effect)
+        if admission.decision == "deny":
+            self.sends.append(effect_outcome(self._next(), effect, NULL, admission.failure, self.now))
+        return id
+
+    def _take_asker(self, to: Tag) -> ReplyTo | None:
+        if not isinstance(to, Later):
+            raise DefinitionError(
+                f"reply: {to!r} is not a us.Later", hint="keep what turn.later(msg) gave, for instance as the tag"
+            )
+        if to.id in self.answered:
+            return None
+        asker = self.askers.pop(to.id, None)
+        if asker is None:
+            asker = self._frame.asker(to.id)
+            if asker is not None:
+                self.answered.append(to.id)
+        return asker
+
+
+def outcome_envelope(
+    id: str, asker: ReplyTo, value: Raw, failure: Failure | None, sender: Address, context: Context, now: float
+) -> Envelope:
+    """The answer to an ask inside the node, as mail."""
+    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure)
+    return Envelope(id, asker.address, OUTCOME, Raw(encode(body)), sender=sender, context=context, at=now)
+
+
+def effect_outcome(id: str, effect: Effect, value: Raw, failure: Failure | None, now: float) -> Envelope:
+    """What came of an effect, as mail to its actor."""
+    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure)
+    return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=effect.context, at=now)
+
+
+def read_outcome(body: OutcomeBody, form: Any) -> Outcome[Any]:  # form is a type form
+    """An outcome as a handler takes it. Raises msgspec.ValidationError where the value does not fit the form."""
+    value = decode(body.value, form) if body.failure is None else None
+    return Outcome(body.of, tag_value(body.tag), value, body.failure)

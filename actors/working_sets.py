@@ -1,0 +1,140 @@
+"""The working sets: what is open. A fold over rows, kept in memory and written with each batch.
+
+``take`` folds one row in; ``cut`` gives the rows since the last cut with the net change of the sets: what was opened and
+closed in between leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from ..protocols.effects import Effect
+from ..protocols.ids import OUTSIDE, Address
+from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
+from .cell import OPEN_STATES
+
+_FOR_PEOPLE = frozenset({"asking", "in_doubt"})
+
+
+class WorkingSets:
+    """Open mail, effects and timers, and how much of it each run has.
+
+    Attributes:
+        mail, effects, timers: what is open, by id, oldest first.
+        asking: for each run, how many of its effects wait for a person.
+        moving: for each run, how many of its effects and timers do not.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self.mail: dict[str, Mail] = {m.envelope.id: m for m in opened.mail}
+        self.effects: dict[str, Effect] = {}
+        self.timers: dict[str, Timer] = {}
+        self.asking: Counter[Address] = Counter()
+        self.moving: Counter[Address] = Counter()
+        self._rows: list[Row] = []
+        self._touched: dict[str, None] = {}
+        self._lines: dict[Address, ActorLine] = {}
+        for effect in opened.effects:
+            self._effect(effect)
+        for timer in opened.timers:
+            self._timer(timer)
+        self._touched.clear()
+        self._stored_mail = set(self.mail)
+        self._stored_effects = set(self.effects)
+        self._stored_timers = set(self.timers)
+
+    def take(self, row: Row, record: Record, line: ActorLine | None) -> None:
+        """Fold a row in. ``line``: where its actor stands after it."""
+        self._rows.append(row)
+        if line is not None:
+            self._lines[line.address] = line
+        if record.took:
+            self._close(record.took)
+        for id in record.dropped:
+            self._close(id)
+        for envelope in record.sends:
+            self._open_mail(Mail(envelope, row.gid))
+        if record.message is not None and row.kind in ("accepted", "settled", "expired"):
+            self._open_mail(Mail(record.message, row.gid))
+        for id in record.marked:
+            mail = self.mail.get(id)
+            if mail is not None:
+                self._open_mail(msgspec.structs.replace(mail, marks=mail.marks + 1))
+        for effect in (*record.effects, *record.changes):
+            self._effect(effect)
+        for timer in record.timers:
+            self._timer(timer)
+
+    def cut(self) -> Batch | None:
+        """What was taken since the last cut; None for nothing."""
+        if not self._rows:
+            return None
+        touched = self._touched
+        mail = tuple(self.mail[id] for id in touched if id in self.mail)
+        effects = tuple(self.effects[id] for id in touched if id in self.effects)
+        timers = tuple(self.timers[id] for id in touched if id in self.timers)
+        batch = Batch(
+            rows=tuple(self._rows),
+            mail=mail,
+            mail_closed=tuple(id for id in touched if id in self._stored_mail and id not in self.mail),
+            effects=effects,
+            effects_closed=tuple(id for id in touched if id in self._stored_effects and id not in self.effects),
+            timers=timers,
+            timers_closed=tuple(id for id in touched if id in self._stored_timers and id not in self.timers),
+            actors=tuple(self._lines.values()),
+        )
+        for stored, opened, closed in (
+            (self._stored_mail, (m.envelope.id for m in mail), batch.mail_closed),
+            (self._stored_effects, (e.id for e in effects), batch.effects_closed),
+            (self._stored_timers, (t.id for t in timers), batch.timers_closed),
+        ):
+            stored.update(opened)
+            stored.difference_update(closed)
+        self._rows, self._touched, self._lines = [], {}, {}
+        return batch
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows taken since the last cut."""
+        return len(self._rows)
+
+    def _open_mail(self, mail: Mail) -> None:
+        self.mail[mail.envelope.id] = mail
+        self._touched[mail.envelope.id] = None
+
+    def _timer(self, timer: Timer) -> None:
+        self.timers[timer.id] = timer
+        self.moving[_run(timer.envelope.context.run, timer.envelope.to)] += 1
+        self._touched[timer.id] = None
+
+    def _effect(self, effect: Effect) -> None:
+        before = self.effects.get(effect.id)
+        run = _run(effect.context.run, effect.stream)
+        if before is not None:
+            _less(self.asking if before.state in _FOR_PEOPLE else self.moving, run)
+        if effect.state in OPEN_STATES:
+            self.effects[effect.id] = effect
+            (self.asking if effect.state in _FOR_PEOPLE else self.moving)[run] += 1
+        else:
+            self.effects.pop(effect.id, None)
+        self._touched[effect.id] = None
+
+    def _close(self, id: str) -> None:
+        self._touched[id] = None
+        if self.mail.pop(id, None) is not None:
+            return
+        timer = self.timers.pop(id, None)
+        if timer is not None:
+            _less(self.moving, _run(timer.envelope.context.run, timer.envelope.to))
+
+
+def _run(run: Address, otherwise: Address) -> Address:
+    return otherwise if run == OUTSIDE else run
+
+
+def _less(counter: Counter[Address], run: Address) -> None:
+    counter[run] -= 1
+    if counter[run] <= 0:
+        del counter[run]

@@ -1,0 +1,1 @@
+"""Whole programs that use Understudy; not part of what is installed."""

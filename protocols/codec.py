@@ -1,0 +1,81 @@
+"""To JSON and back, and the proof that nothing changed on the way.
+
+A turn sees exactly what is stored: before a row is queued, what it holds is decoded from its bytes in its types and
+encoded again. NaN (encoded as null), a tuple under ``Any`` (comes back as a list), an int in a float field (comes
+back as a float) or a wrong field type (the constructor takes it) would all be different after a restart; the first
+three of these and every other difference are refused here, the int is handed on as the float that it will be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import NotStorable
+
+T = TypeVar("T")
+
+NULL = msgspec.Raw(b"null")
+"""JSON null: how a stored ``Raw`` says that there is nothing (msgspec decodes no unions with ``Raw``)."""
+
+_encoder = msgspec.json.Encoder()
+_canonical = msgspec.json.Encoder(order="deterministic")
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def encode(value: object) -> bytes:
+    """JSON bytes. Raises NotStorable for what JSON or UTF-8 cannot hold (a lone surrogate, an unknown type)."""
+    try:
+        return _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotStorable(f"{type(value).__name__} cannot be stored: {error}") from error
+
+
+def decode(data: bytes | msgspec.Raw, form: Any) -> Any:  # form is a type form, the result one of its values
+    """A value of type ``form`` from JSON. Raises msgspec.ValidationError where it does not fit."""
+    decoder = _decoders.get(form)
+    if decoder is None:
+        decoder = _decoders[form] = msgspec.json.Decoder(form)
+    return decoder.decode(data)
+
+
+def roundtrip(value: T, form: Any) -> tuple[msgspec.Raw, T]:  # form is a type form
+    """The JSON of a value and the value as it will come back from it.
+
+    Raises:
+        NotStorable: it cannot be encoded, or comes back different.
+    """
+    data = encode(value)
+    try:
+        back = decode(data, form)
+    except msgspec.ValidationError as error:
+        raise NotStorable(
+            f"{type(value).__name__} does not come back from its JSON: {error}",
+            hint="give the field the type of what you put into it",
+        ) from error
+    if back != value:
+        raise NotStorable(
+            f"{type(value).__name__} comes back from its JSON as {back!r}"[:500],
+            hint="use types that JSON keeps: no NaN, no tuple or int key under Any",
+        )
+    return msgspec.Raw(data), back
+
+
+def canonical(value: object) -> bytes:
+    """JSON with sorted keys: equal values have equal bytes. What digests and idempotency keys are made of."""
+    try:
+        return _canonical.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotStorable(f"{type(value).__name__} cannot be stored: {error}") from error
+
+
+def digest(*parts: bytes | str) -> str:
+    """32 hex characters over the parts and their borders."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        hasher.update(len(data).to_bytes(8, "big"))
+        hasher.update(data)
+    return hasher.hexdigest()

@@ -1,0 +1,211 @@
+"""Effects: what a turn intends, and the ledger's record of what became of it.
+
+The life of an effect, each step a row of the journal (``*`` may repeat):
+
+    intended -> denied                                         (a check said no; settled at once)
+    intended -> asking -> intended | settled                   (a person says yes | no, or says nothing in time)
+    intended -> started -> settled                             (the normal way)
+    started  -> waiting -> started *                           (failed, tried again after a while)
+    started  -> in_doubt -> settled | intended                 (nobody knows whether it happened; a person or a late outcome says)
+    any open -> withdrawn                                      (its actor stopped before it began)
+
+``read`` and ``idempotent`` effects leave with the row of their intent; ``reconcilable`` and ``once`` effects only after
+a ``started`` row is durable, because after a crash that row is all that tells "never began" from "may have happened".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .approvals import Answer, Question
+from .codec import NULL
+from .envelope import Context
+from .failures import Failure
+from .ids import Address
+
+EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
+Verb = Literal["call", "think", "person"]
+"""A tool, a model, or a person (an escalation: the answer is the outcome)."""
+
+EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "settled", "withdrawn"]
+
+CALL, THINK, PERSON = "call", "think", "person"
+
+
+class Retry(Struct, frozen=True, omit_defaults=True):
+    """How often and how slowly an effect is tried again. The wait before attempt n is a random part (full jitter) of
+    ``base * 2 ** (n - 1)`` seconds, at most ``cap``; a failure's own ``after`` is a lower bound to it."""
+
+    attempts: int = 4
+    base: float = 0.2
+    cap: float = 30.0
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True):
+    """What one check of the gate said, and why."""
+
+    check: str
+    verdict: Literal["allow", "deny", "ask"]
+    reason: str = ""
+
+
+class Intent(Struct, frozen=True):
+    """What a turn wants done, before the gate has looked at it.
+
+    Attributes:
+        agent: address of the definition that intends it, for grants and limits (its template's fixed part).
+        name: tool, model or topic.
+        args: the arguments as JSON; for a model the mark in the transcript.
+        run: address of the intending actor; part of the idempotency key.
+    """
+
+    verb: Verb
+    name: str
+    args: Raw
+    agent: str
+    run: Address
+    question: Question | None = None
+
+
+class ThinkArgs(Struct, frozen=True):
+    """Arguments of a ``think``: how far the transcript goes, and the digest of the request rendered from it. Never the transcript."""
+
+    mark: int
+    request: str = ""
+
+
+class Effect(Struct, frozen=True, omit_defaults=True):
+    """The ledger's record of one effect. ``id`` to ``context`` never change; the rest goes forward only.
+
+    Attributes:
+        id: item id of the intent.
+        stream: the actor that intends it and gets the outcome.
+        settler: which ``@us.settles`` takes the outcome.
+        agent: whose tools, models and limits.
+        tag: what the actor wants back with it, as JSON.
+        effect: the effect class declared by the tool (``read`` for models).
+        key: idempotency key: digest of run, tool, canonical arguments and occurrence.
+        digest: digest of name and canonical arguments: what approvals are bound to and loops are found by.
+        timeout: seconds one attempt may take.
+        key_ttl: seconds for which the other side knows the key.
+        verdicts: every check's verdict, in order.
+        attempt: attempts begun.
+        interrupted: attempts cut off by the end of the process.
+        due: journal time of the next attempt (waiting) or at which silence is an answer (asking).
+        failure: why the last attempt failed, or why it is settled without a value.
+    """
+
+    id: str
+    stream: Address
+    verb: Verb
+    name: str
+    args: Raw
+    settler: str
+    agent: str = ""
+    tag: Raw = NULL
+    effect: EffectClass = "read"
+    key: str = ""
+    digest: str = ""
+    timeout: float = 30.0
+    retry: Retry = Retry()
+    key_ttl: float = 86_400.0
+    context: Context = Context()
+    at: float = 0.0
+    state: EffectState = "intended"
+    verdicts: tuple[Verdict, ...] = ()
+    attempt: int = 0
+    interrupted: int = 0
+    due: float | None = None
+    question: Question | None = None
+    answer: Answer | None = None
+    failure: Failure | None = None
+
+
+class Counters(Struct, frozen=True, omit_defaults=True):
+    """What the gate remembers of one actor; a fold over its rows.
+
+    Attributes:
+        steps: model calls admitted.
+        calls: tool calls admitted.
+        recent: digests of the last tool calls admitted, oldest first, at most 8.
+        admitted: how often each digest was admitted since the last grant by a person.
+        succeeded: how often each digest settled with a value: the ``occurrence`` in the idempotency key.
+        flying: how many of each digest are under way (not in doubt).
+        loops: calls refused as loops since the last grant by a person.
+    """
+
+    steps: int = 0
+    calls: int = 0
+    recent: tuple[str, ...] = ()
+    admitted: dict[str, int] = {}
+    succeeded: dict[str, int] = {}
+    flying: dict[str, int] = {}
+    loops: int = 0
+
+    def intended(self, effect: Effect) -> Counters:
+        """After a row that holds this new effect."""
+        if effect.verb == THINK:
+            return self if effect.state == "settled" else msgspec.structs.replace(self, steps=self.steps + 1)
+        if effect.verb == PERSON:
+            return self
+        if effect.state == "settled":  # denied
+            looped = any(v.check == "limits.loop" and v.verdict == "deny" for v in effect.verdicts)
+            return msgspec.structs.replace(self, loops=self.loops + 1) if looped else self
+        return msgspec.structs.replace(
+            self,
+            calls=self.calls + 1,
+            recent=(*self.recent[-7:], effect.digest),
+            admitted={**self.admitted, effect.digest: self.admitted.get(effect.digest, 0) + 1},
+            flying={**self.flying, effect.digest: self.flying.get(effect.digest, 0) + 1},
+        )
+
+    def granted(self) -> Counters:
+        """After a person allowed what looked like a loop: counting begins anew."""
+        return msgspec.structs.replace(self, recent=(), admitted={}, loops=0)
+
+    def landed(self, effect: Effect, *, succeeded: bool) -> Counters:
+        """After an effect was settled or went into doubt."""
+        if effect.verb != CALL:
+            return self
+        flying = {**self.flying, effect.digest: max(0, self.flying.get(effect.digest, 0) - 1)}
+        done = self.succeeded
+        if succeeded:
+            done = {**done, effect.digest: done.get(effect.digest, 0) + 1}
+        return msgspec.structs.replace(self, flying=flying, succeeded=done)
+
+
+class Attempt(Struct, frozen=True, omit_defaults=True):
+    """What one attempt at an effect came to.
+
+    Attributes:
+        value: the result as JSON.
+        failure: why there is none.
+        unknown: with a failure: nobody knows whether it happened.
+    """
+
+    value: bytes | None = None
+    failure: Failure | None = None
+    unknown: bool = False
+
+
+class Limits(Struct, frozen=True, omit_defaults=True):
+    """Bounds of one agent. No configuration means these, not none.
+
+    Attributes:
+        steps: model calls in one run.
+        calls: tool calls in one run.
+        repeats: how often the same call with the same arguments runs; the next one forces a new plan, one more goes to a person.
+        cycles: how often a pair of calls may alternate (A-B-A-B is 2).
+        approval: seconds until a person's silence counts as no; None waits for ever.
+        invalid: how often a final answer that does not fit its type is sent back.
+    """
+
+    steps: int = 20
+    calls: int = 100
+    repeats: int = 3
+    cycles: int = 2
+    approval: float | None = 86_400.0
+    invalid: int = 2

@@ -1,0 +1,99 @@
+"""What travels between actors: the message, who sent it, who waits for an answer, on whose behalf."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from .codec import NULL
+from .failures import Failure
+from .ids import OUTSIDE, Address
+
+Lane = Literal["work", "control"]
+"""Control (stop, restart) is delivered before work."""
+
+OUTCOME = "us.outcome"
+"""Wire name of an outcome: of an effect, or of an ask inside the node."""
+
+
+class Context(Struct, frozen=True, omit_defaults=True):
+    """On whose behalf. Inherited by everything that a message causes.
+
+    Attributes:
+        run: the address at which the chain began; runs are counted, shown and finished by it.
+        user, tenant, session: who asked, as the caller named them.
+        tags: the caller's own labels.
+    """
+
+    run: Address = OUTSIDE
+    user: str = ""
+    tenant: str = ""
+    session: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class ReplyTo(Struct, frozen=True, omit_defaults=True):
+    """Where an answer goes.
+
+    Attributes:
+        address: the asking actor; ``OUTSIDE`` for a caller that is none.
+        token: what the asker knows the request by: its item id, or the outside caller's ask id.
+        settler: which ``@us.settles`` of the asker takes the answer; empty outside.
+        tag: what the asker wants back with it, as JSON.
+    """
+
+    address: Address
+    token: str
+    settler: str = ""
+    tag: Raw = NULL
+
+
+class Envelope(Struct, frozen=True, omit_defaults=True):
+    """A message on its way. Written once, in the row that made it durable; never changed.
+
+    Attributes:
+        id: item id of a message from inside; ``outside:<ask id>`` of one from outside.
+        to: the addressee.
+        wire, version: wire name and version of the message's class.
+        body: the message as JSON.
+        sender: the sending actor, or ``OUTSIDE``.
+        context: on whose behalf.
+        reply_to: who waits for an answer, if anybody does.
+        lane: control before work.
+        key: the outside caller's idempotency key; empty for none.
+        at: journal time at which it was sent, seconds since the epoch.
+    """
+
+    id: str
+    to: Address
+    wire: str
+    body: Raw
+    sender: Address = OUTSIDE
+    context: Context = Context()
+    reply_to: ReplyTo | None = None
+    lane: Lane = "work"
+    key: str = ""
+    version: int = 1
+    at: float = 0.0
+
+
+class OutcomeBody(Struct, frozen=True, omit_defaults=True):
+    """The body of an ``OUTCOME`` envelope: what came of an effect or an ask.
+
+    ``value`` (JSON) counts where there is no ``failure``.
+    """
+
+    of: str
+    settler: str
+    tag: Raw = NULL
+    value: Raw = NULL
+    failure: Failure | None = None
+
+
+class Reply(Struct, frozen=True, omit_defaults=True):
+    """An answer that leaves the node, released when its row is committed. ``value`` counts where there is no ``failure``."""
+
+    to: ReplyTo
+    value: Raw = NULL
+    failure: Failure | None = None

@@ -1,0 +1,77 @@
+"""Ports through which the kernel reaches what it must not know: randomness and the gate's deciding half."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from .approvals import Question
+from .effects import Counters, Effect, EffectClass, Intent, Retry, Verdict
+from .failures import Failure
+
+
+class Rng(Protocol):
+    """Randomness that comes in with the input; seeded in simulation."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+
+class Admission(Struct, frozen=True):
+    """What the gate decided about an intent.
+
+    Attributes:
+        decision: run it, refuse it (``failure`` says why), or ask a person first (``question``).
+        verdicts: each check's, in order.
+        effect, key, digest, timeout, retry, key_ttl: what the ledger needs to know of it.
+    """
+
+    decision: Literal["allow", "deny", "ask"]
+    verdicts: tuple[Verdict, ...]
+    effect: EffectClass
+    key: str
+    digest: str
+    timeout: float
+    retry: Retry
+    key_ttl: float = 86_400.0
+    failure: Failure | None = None
+    question: Question | None = None
+
+
+class Next(Struct, frozen=True):
+    """What becomes of an effect after an attempt failed or was cut off.
+
+    Attributes:
+        step: start it again (at ``due``, None for now), ask about the doubt, or settle it with the failure.
+    """
+
+    step: Literal["start", "doubt", "settle"]
+    due: float | None = None
+    question: Question | None = None
+    failure: Failure | None = None
+
+
+class Gate(Protocol):
+    """The deciding half of the gate. Pure: the same arguments give the same answer, also in replay."""
+
+    def admit(self, intent: Intent, counters: Counters, now: float) -> Admission:
+        """At the intent. Never raises: a check that raises is a refusal that says so."""
+        ...
+
+    def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
+        """At the start, again after any wait; a ``deny`` among the verdicts settles it."""
+        ...
+
+    def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
+        """After an attempt failed with a known failure."""
+        ...
+
+    def unknown(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
+        """After an attempt ended without anybody knowing what it did: a timeout, a cancel, an unexpected exception."""
+        ...
+
+    def interrupted(self, effect: Effect, now: float) -> Next:
+        """An effect that had begun when the process died."""
+        ...

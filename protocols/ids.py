@@ -1,0 +1,68 @@
+"""Names of things: addresses of actors, ids of rows, messages and effects.
+
+An *address* is a path of segments such as ``desk/accounts/ada``. A *template* is an address in which a segment may
+be a hole, ``desk/accounts/{key}``; a definition is mounted at a template and owns every address that fits it.
+
+An *item id* is ``"<gid>.<ordinal>"``: the row that made the item and its place in that row. Nothing uncommitted
+leaves the process, so a gid that is given out again after a lost commit names nothing that anybody has seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NewType
+
+Address = NewType("Address", str)
+ItemId = NewType("ItemId", str)
+
+OUTSIDE = Address("")
+"""The address of whoever is not an actor: a caller of ``System.ask``, the command line."""
+
+SYSTEM = Address("system")
+"""The stream of the journal's own rows (who took it over, and when)."""
+
+_SEGMENT = re.compile(r"[^/{}\s\x00-\x1f]{1,200}\Z")
+_HOLE = re.compile(r"\{[a-z_]+\}\Z")
+
+
+def item_id(gid: int, ordinal: int) -> ItemId:
+    """The id of the ordinal-th item made by row ``gid``."""
+    return ItemId(f"{gid}.{ordinal}")
+
+
+def address(text: str) -> Address:
+    """Check an address.
+
+    Raises:
+        ValueError: a segment is empty, longer than 200 characters, or holds white space or one of ``/{}``.
+    """
+    for segment in text.split("/"):
+        if not _SEGMENT.match(segment):
+            raise ValueError(
+                f"{text!r} is not an address: segment {segment!r} must be 1 to 200 characters without white space, '/', '{{' or '}}'"
+            )
+    return Address(text)
+
+
+def check_template(text: str) -> str:
+    """Check a template and give it back. Raises ValueError as ``address`` does."""
+    for segment in text.split("/"):
+        if not _HOLE.match(segment):
+            address(segment)
+    return text
+
+
+def fits(template: str, addr: str) -> bool:
+    """Whether an address fits a template, segment by segment."""
+    mine, theirs = template.split("/"), addr.split("/")
+    return len(mine) == len(theirs) and all(bool(_HOLE.match(m)) or m == t for m, t in zip(mine, theirs, strict=True))
+
+
+def segment(text: str) -> str:
+    """A caller's id as one segment of an address. What may not stand there becomes ``-``, with a digest so that two ids stay two."""
+    if _SEGMENT.match(text):
+        return text
+    short = re.sub(r"[/{}\s\x00-\x1f]+", "-", text).strip("-")[:100]
+    mark = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{short}-{mark}" if short else mark

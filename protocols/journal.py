@@ -1,0 +1,241 @@
+"""The journal's contract: rows, the working sets that change with them, and the port with each of its errors.
+
+One row is all that one turn did. The working sets (what is open: mail, effects, timers; and one line an actor) change in
+the same transaction; they hold nothing that could not be rebuilt by folding the rows.
+
+``tests/contracts/journal.py`` is this page as a test; every back-end passes it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import Raw, Struct
+
+from .approvals import Answer
+from .effects import Effect
+from .envelope import Context, Envelope, Reply, ReplyTo
+from .failures import Failure
+from .ids import Address
+from .lifecycle import Life
+
+FORMAT = 1
+"""Version of the file format. A newer one is refused, untouched."""
+
+MAX_ROW = 1_000_000
+"""Bytes of one row's payload; a larger one fails its turn with ``TooLarge``."""
+
+RowKind = Literal["turn", "failed", "accepted", "started", "attempt", "settled", "expired", "parked", "system"]
+"""
+* ``turn``: a message was consumed; everything that its turn did.
+* ``failed``: the turn raised; its input, its attempt and the failure. Nothing else of it is left.
+* ``accepted``: a message or an answer from outside was taken in and waits for its turn.
+* ``started``: an effect is about to leave.
+* ``attempt``: an effect was tried and failed, or was cut off; or a message was pending when the process died.
+* ``settled``: an effect's outcome is in and waits for its turn.
+* ``expired``: nobody answered in time.
+* ``parked``: a message was put aside without a turn.
+* ``system``: the journal itself: taken over, stopped.
+"""
+
+
+class StoredEvent(Struct, frozen=True, omit_defaults=True):
+    """An event as stored: wire name, version, JSON."""
+
+    wire: str
+    data: Raw
+    version: int = 1
+
+
+class Timer(Struct, frozen=True, omit_defaults=True):
+    """A message to be delivered at a journal time."""
+
+    id: str
+    at: float
+    envelope: Envelope
+
+
+class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The payload of a row. Which fields are set depends on its kind; every set field was true at ``Row.at``, and none is ever changed.
+
+    Attributes:
+        took: id of the mail this row consumes, if it was durable before (by reference).
+        message: the mail this row consumes or accepts, whole, where it stands in no earlier row.
+        events: events, in order.
+        sends: messages sent inside the node, in order.
+        replies: answers that leave the node.
+        effects: effects intended by this turn, with the gate's verdicts.
+        changes: effects of earlier rows that changed, whole.
+        timers: timers set.
+        dropped: ids of mail, effects and timers that this row closes besides ``took``.
+        answer: a person's answer.
+        failure: why the turn failed, the message was parked, or the effect is settled.
+        attempts: how often the consumed message had been pending when the process died.
+        marked: ids of mail that was pending when the process died.
+        life: the actor's life after this row, where it changes.
+        incarnation_state: ``fresh`` where a restart forgot the state.
+        askers: requests that this turn left open, to be answered by a later turn, by the id of their mail.
+        answered: ids of such requests that this turn answered.
+        note: facts of a ``system`` row.
+    """
+
+    took: str = ""
+    message: Envelope | None = None
+    events: tuple[StoredEvent, ...] = ()
+    sends: tuple[Envelope, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    changes: tuple[Effect, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    dropped: tuple[str, ...] = ()
+    answer: Answer | None = None
+    failure: Failure | None = None
+    attempts: int = 0
+    marked: tuple[str, ...] = ()
+    life: Life | None = None
+    incarnation_state: Literal["keep", "fresh"] = "keep"
+    askers: dict[str, ReplyTo] = {}
+    answered: tuple[str, ...] = ()
+    note: dict[str, str] = {}
+
+
+class Row(Struct, frozen=True):
+    """One line of the journal.
+
+    Attributes:
+        gid: 1, 2, 3 … over the whole journal, no gaps.
+        stream: the actor, or ``SYSTEM``.
+        seq: 1, 2, 3 … over the stream, no gaps.
+        incarnation: of the actor; grows with each restart.
+        kind: what the row is.
+        cause: id of the mail or effect that caused it.
+        at: journal time, seconds since the epoch; never less than the row's before.
+        payload: the record as JSON.
+    """
+
+    gid: int
+    stream: Address
+    seq: int
+    incarnation: int
+    kind: RowKind
+    cause: str
+    at: float
+    payload: Raw
+
+
+class Mail(Struct, frozen=True, omit_defaults=True):
+    """Mail that was open when a batch was cut. ``marks``: how often the process died while it was pending."""
+
+    envelope: Envelope
+    gid: int
+    marks: int = 0
+
+
+class ActorLine(Struct, frozen=True, omit_defaults=True):
+    """Where one actor stands.
+
+    Attributes:
+        address: who.
+        life: what state of life.
+        incarnation: restarts so far.
+        seq: last row of its stream.
+        run: the run it belongs to, and on whose behalf.
+        at: journal time of that row.
+        turns: turns and failed turns so far.
+    """
+
+    address: Address
+    life: Life
+    incarnation: int
+    seq: int
+    context: Context
+    at: float
+    turns: int = 0
+
+
+class Batch(Struct, frozen=True):
+    """Rows that commit together, and what they change in the working sets (``*_closed``: ids that are open no more)."""
+
+    rows: tuple[Row, ...]
+    mail: tuple[Mail, ...] = ()
+    mail_closed: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    effects_closed: tuple[str, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    timers_closed: tuple[str, ...] = ()
+    actors: tuple[ActorLine, ...] = ()
+
+
+class Opened(Struct, frozen=True):
+    """What a journal says of itself when it is opened.
+
+    Attributes:
+        last: gid of the last row, 0 for none.
+        at: its journal time.
+        epoch: how often the journal has been taken over.
+        clean: whether the last owner stopped in order.
+        seed: drawn when the file was made; randomness of turns is derived from it.
+        mail, effects, timers: the working sets, in the order in which they were made.
+        warnings: what a person should know, such as a missing head.
+        system_seq: seq of the last row of the ``SYSTEM`` stream.
+    """
+
+    last: int
+    at: float
+    epoch: int
+    clean: bool
+    seed: str
+    mail: tuple[Mail, ...]
+    effects: tuple[Effect, ...]
+    timers: tuple[Timer, ...]
+    warnings: tuple[str, ...] = ()
+    system_seq: int = 0
+
+
+class JournalCore(Protocol):
+    """The synchronous core: what the simulator runs directly and the shell runs in one hop to the writer's thread.
+
+    Who calls whom: one owner calls ``open``, then any number of ``append`` and reads, then ``close``. ``append`` is
+    called with batches whose first gid is the last one's plus one. A failed ``append`` has written nothing, or says by
+    ``tail`` that it has.
+    """
+
+    def open(self) -> Opened:
+        """Take the journal over.
+
+        Raises:
+            JournalHeld: another process owns it.
+            JournalNewer: a newer version wrote it; untouched.
+            JournalReadOnly: it cannot be written.
+            JournalDamaged: it is behind what was acknowledged, or not a journal.
+        """
+        ...
+
+    def append(self, batch: Batch) -> None:
+        """Write a batch, wholly or not at all, durably when it returns.
+
+        Raises:
+            JournalFull: no space or an I/O error; nothing was acknowledged. The core stays readable.
+            JournalError: the batch does not follow the last row, or the core is closed.
+        """
+        ...
+
+    def tail(self) -> int:
+        """gid of the last durable row, read from the medium: what a caller asks who does not know whether its append went in."""
+        ...
+
+    def stream(self, address: Address, after: int = 0) -> tuple[Row, ...]:
+        """The rows of one actor with seq > after, in order; empty for an address that has none."""
+        ...
+
+    def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:
+        """Rows with gid > after, in order, at most ``limit``."""
+        ...
+
+    def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
+        """Lines of actors whose address is ``prefix`` or below it (all for an empty one), by address."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it. Twice does nothing."""
+        ...

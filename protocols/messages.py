@@ -1,0 +1,79 @@
+"""What actors say and what they remember: messages, events, states.
+
+All are frozen msgspec structs with a *wire name* (the class name unless ``wire=`` says otherwise) and a *version*
+(1 unless ``version=`` says otherwise). The wire name is what stands in the journal, so a class may be renamed or
+moved as long as it keeps its wire name.
+
+    class Deposit(us.Request[int]):            # answered with an int
+        amount: int
+
+    class Deposited(us.Event, wire="deposited", version=2):
+        amount: int
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, dataclass_transform
+
+import msgspec
+
+R = TypeVar("R")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class WireMeta(msgspec.StructMeta):
+    """Freezes every subclass and gives it its wire name and version.
+
+    The bases carry no ``frozen=True`` of their own: type checkers then take ``frozen_default`` from here for generic
+    bases too (tried with mypy and pyright).
+    """
+
+    def __new__(
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],  # a class body: anything
+        *,
+        wire: str | None = None,
+        version: int = 1,
+        **options: Any,  # msgspec's own struct options
+    ) -> WireMeta:
+        options.setdefault("frozen", True)
+        cls = cast(WireMeta, super().__new__(mcls, name, bases, namespace, **options))
+        type.__setattr__(cls, "__wire__", wire or name)
+        type.__setattr__(cls, "__version__", version)
+        return cls
+
+
+class _Wired(msgspec.Struct, metaclass=WireMeta):
+    __wire__: ClassVar[str]
+    __version__: ClassVar[int]
+
+
+class Message(_Wired):
+    """Something said to an actor that needs no answer."""
+
+
+class Request(Message, Generic[R]):
+    """A message that is answered with an ``R``."""
+
+
+class Event(_Wired):
+    """Something that happened to an actor. Only events change its state."""
+
+
+class State(_Wired):
+    """What an actor remembers. Every field needs a default: an actor starts from ``State()``."""
+
+    def evolve(self, **changes: Any) -> Self:  # values of any field of the subclass
+        """A copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+def answer_type(request: type[Message]) -> Any:  # a type form such as int, list[str], a Struct or None
+    """The ``R`` of a ``Request[R]``; ``None`` for a plain message."""
+    for base in request.__mro__:
+        for generic in base.__dict__.get("__orig_bases__", ()):
+            if getattr(generic, "__origin__", None) is Request:
+                return generic.__args__[0]
+    return None

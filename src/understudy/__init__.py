@@ -1,0 +1,157 @@
+"""Understudy runs teams of AI agents so that no failure loses work, repeats an action, overspends or goes unseen.
+
+This module is a table of contents: each public name, and the module that holds it. A module is imported when the first
+of its names is used, so `import understudy` itself costs next to nothing. (A name has two lines here, one for type
+checkers and editors and one for Python; `tests/test_face.py` holds the two lists equal.)
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .actors.actor import ANY_TOOL as ANY_TOOL
+    from .actors.actor import PERSON as PERSON
+    from .actors.actor import THINK as THINK
+    from .actors.actor import Actor as Actor
+    from .actors.actor import applies as applies
+    from .actors.actor import handles as handles
+    from .actors.actor import settles as settles
+    from .actors.agent import Agent as Agent
+    from .actors.router import Router as Router
+    from .actors.turn import Later as Later
+    from .actors.turn import Outcome as Outcome
+    from .actors.turn import Pending as Pending
+    from .actors.turn import Turn as Turn
+    from .protocols.approvals import Answer as Answer
+    from .protocols.approvals import Question as Question
+    from .protocols.children import Backoff as Backoff
+    from .protocols.children import Intensity as Intensity
+    from .protocols.effects import Limits as Limits
+    from .protocols.effects import Retry as Retry
+    from .protocols.errors import Abandon as Abandon
+    from .protocols.errors import AskFailed as AskFailed
+    from .protocols.errors import ChangeArguments as ChangeArguments
+    from .protocols.errors import DefinitionError as DefinitionError
+    from .protocols.errors import Failed as Failed
+    from .protocols.errors import InsideLoop as InsideLoop
+    from .protocols.errors import JournalError as JournalError
+    from .protocols.errors import Rejected as Rejected
+    from .protocols.errors import RetryLater as RetryLater
+    from .protocols.errors import RetryNow as RetryNow
+    from .protocols.errors import RunFailed as RunFailed
+    from .protocols.errors import UnderstudyError as UnderstudyError
+    from .protocols.errors import WaitingForPerson as WaitingForPerson
+    from .protocols.failures import Failure as Failure
+    from .protocols.lifecycle import Restarted as Restarted
+    from .protocols.lifecycle import Started as Started
+    from .protocols.messages import Event as Event
+    from .protocols.messages import Message as Message
+    from .protocols.messages import Request as Request
+    from .protocols.messages import State as State
+    from .protocols.model import ModelMessage as ModelMessage
+    from .protocols.model import ModelReply as ModelReply
+    from .protocols.model import ModelRequest as ModelRequest
+    from .protocols.model import Usage as Usage
+    from .protocols.tasks import Cancel as Cancel
+    from .protocols.tasks import Result as Result
+    from .protocols.tasks import Route as Route
+    from .protocols.tasks import Task as Task
+    from .protocols.tool import Call as Call
+    from .supervisor.inbox import InboxItem as InboxItem
+    from .supervisor.supervisor import Child as Child
+    from .supervisor.supervisor import Supervisor as Supervisor
+    from .supervisor.system import Delta as Delta
+    from .supervisor.system import RunResult as RunResult
+    from .supervisor.system import System as System
+    from .supervisor.system import run as run
+    from .tools.models.openai import OpenAI as OpenAI
+    from .tools.models.rules import Cannot as Cannot
+    from .tools.models.rules import Facts as Facts
+    from .tools.models.rules import Rule as Rule
+    from .tools.models.rules import Rules as Rules
+    from .tools.models.rules import Say as Say
+    from .tools.models.rules import Use as Use
+    from .tools.models.scripted import Scripted as Scripted
+    from .tools.tool import NOT_DONE as NOT_DONE
+    from .tools.tool import tool as tool
+else:  # hidden from type checkers: they would take a module with `__getattr__` to have every name
+    _HOME = {
+        "Abandon": "protocols.errors",
+        "Actor": "actors.actor",
+        "Agent": "actors.agent",
+        "Answer": "protocols.approvals",
+        "ANY_TOOL": "actors.actor",
+        "applies": "actors.actor",
+        "AskFailed": "protocols.errors",
+        "Backoff": "protocols.children",
+        "Call": "protocols.tool",
+        "Cancel": "protocols.tasks",
+        "Cannot": "tools.models.rules",
+        "ChangeArguments": "protocols.errors",
+        "Child": "supervisor.supervisor",
+        "DefinitionError": "protocols.errors",
+        "Delta": "supervisor.system",
+        "Event": "protocols.messages",
+        "Facts": "tools.models.rules",
+        "Failed": "protocols.errors",
+        "Failure": "protocols.failures",
+        "handles": "actors.actor",
+        "InboxItem": "supervisor.inbox",
+        "InsideLoop": "protocols.errors",
+        "Intensity": "protocols.children",
+        "JournalError": "protocols.errors",
+        "Later": "actors.turn",
+        "Limits": "protocols.effects",
+        "Message": "protocols.messages",
+        "ModelMessage": "protocols.model",
+        "ModelReply": "protocols.model",
+        "ModelRequest": "protocols.model",
+        "NOT_DONE": "tools.tool",
+        "OpenAI": "tools.models.openai",
+        "Outcome": "actors.turn",
+        "Pending": "actors.turn",
+        "PERSON": "actors.actor",
+        "Question": "protocols.approvals",
+        "Rejected": "protocols.errors",
+        "Request": "protocols.messages",
+        "Restarted": "protocols.lifecycle",
+        "Result": "protocols.tasks",
+        "Retry": "protocols.effects",
+        "RetryLater": "protocols.errors",
+        "RetryNow": "protocols.errors",
+        "Route": "protocols.tasks",
+        "Router": "actors.router",
+        "Rule": "tools.models.rules",
+        "Rules": "tools.models.rules",
+        "run": "supervisor.system",
+        "RunFailed": "protocols.errors",
+        "RunResult": "supervisor.system",
+        "Say": "tools.models.rules",
+        "Scripted": "tools.models.scripted",
+        "settles": "actors.actor",
+        "Started": "protocols.lifecycle",
+        "State": "protocols.messages",
+        "Supervisor": "supervisor.supervisor",
+        "System": "supervisor.system",
+        "Task": "protocols.tasks",
+        "THINK": "actors.actor",
+        "tool": "tools.tool",
+        "Turn": "actors.turn",
+        "UnderstudyError": "protocols.errors",
+        "Usage": "protocols.model",
+        "Use": "tools.models.rules",
+        "WaitingForPerson": "protocols.errors",
+    }
+    __all__ = list(_HOME)
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOME})

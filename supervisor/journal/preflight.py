@@ -1,0 +1,113 @@
+"""A look at a file before anybody touches it: is it a journal, can this version read it, is all of it there?
+
+Called with the lock held. Everything is read through SQLite: a plain ``open`` + ``close`` would drop the POSIX locks of
+another connection in this process. Without a WAL the file is opened as immutable, because a plain read-only
+connection to a WAL database leaves ``-wal`` and ``-shm`` behind.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ...protocols.errors import JournalDamaged, JournalNewer
+from ...protocols.journal import FORMAT
+from . import head, tables
+from .chain import genesis
+from .connect import uri
+from .driver import Connection, Driver, translate
+from .schema import APPLICATION_ID
+
+_MODES: tuple[Literal["immutable", "ro"], ...] = ("immutable", "ro")
+
+
+def has_wal(db: Path) -> bool:
+    """Whether some of the journal may be in its write-ahead log."""
+    try:
+        return db.with_name(db.name + "-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def is_journal(connection: Connection, db: Path) -> bool:
+    """False for an empty database, which may become one.
+
+    Raises:
+        JournalDamaged: it is another program's database.
+        JournalNewer: a newer version wrote it.
+    """
+    found = connection.execute("PRAGMA application_id").fetchone()
+    version = connection.execute("PRAGMA user_version").fetchone()
+    if found is None or version is None:
+        return False
+    if found[0] != APPLICATION_ID:
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None and not found[0]:
+            return False
+        raise JournalDamaged(f"{db} is a SQLite file, but not a journal", hint="name another file; it was not touched")
+    if version[0] > FORMAT:
+        raise JournalNewer(
+            f"{db} has format {version[0]}; this version of Understudy knows format {FORMAT}",
+            hint="use the version that wrote it, or a newer one; the file was not touched",
+        )
+    return True
+
+
+def look(driver: Driver, db: Path) -> tuple[str, ...]:
+    """Warnings, where the file may be opened (or made).
+
+    Raises:
+        JournalDamaged, JournalNewer: it may not; it is as it was.
+        JournalReadOnly, JournalFull, JournalError: it cannot even be read.
+    """
+    record = head.read(head.head_path(db))
+    if db.exists() and db.stat().st_size > 0:
+        try:
+            for mode in _MODES if has_wal(db) else _MODES[:1]:
+                connection = driver.connect(uri(db, mode))
+                try:
+                    # With a WAL, the file alone tells only whether it is too new; the rest is asked through the WAL.
+                    if is_journal(connection, db) and (mode == "ro" or not has_wal(db)):
+                        return _compare(connection, db, record)
+                finally:
+                    connection.close()
+        except driver.errors as error:
+            raise translate(driver, error, f"read {db}") from error
+    if record is not None and record.acked.gid and record.strict:
+        raise _behind(db, 0, record.acked.gid)
+    return ()
+
+
+def _compare(connection: Connection, db: Path, record: head.Record | None) -> tuple[str, ...]:
+    seed = tables.meta(connection).get("seed", "")
+    tail = tables.tail(connection, genesis(seed))
+    if record is None:
+        if not tail.gid:
+            return ()
+        return (
+            f"{head.head_path(db)} is missing or unreadable, so a lost end of the journal would go unseen; made anew",
+        )
+    acked = record.acked
+    if tail.gid < acked.gid:
+        if record.strict:
+            raise _behind(db, tail.gid, acked.gid)
+        return (f"{db} ends at row {tail.gid}, but row {acked.gid} had been acknowledged: 'process_crash' allows that",)
+    found = connection.execute("SELECT hash FROM rows WHERE gid = ?", (acked.gid,)).fetchone()
+    if acked.gid and (found is None or bytes(found[0]) != acked.hash):
+        raise JournalDamaged(
+            f"{db} is not the journal that was acknowledged: row {acked.gid} has another hash than its head says",
+            hint=_HINT.format(head=head.head_path(db)),
+        )
+    return ()
+
+
+_HINT = (
+    "nothing was touched. If you put this file here yourself (a backup, say), remove {head} and start again; "
+    "otherwise look for the lost part before you do"
+)
+
+
+def _behind(db: Path, tail: int, acked: int) -> JournalDamaged:
+    return JournalDamaged(
+        f"{db} ends at row {tail}, but row {acked} had been acknowledged: {acked - tail} rows are lost",
+        hint=_HINT.format(head=head.head_path(db)),
+    )

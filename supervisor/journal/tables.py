@@ -1,0 +1,137 @@
+"""Reading the file's tables back into the contract's types. Shared by the owner and by readers; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Raw
+
+from ...protocols.effects import Effect
+from ...protocols.envelope import Context
+from ...protocols.errors import JournalDamaged
+from ...protocols.ids import Address
+from ...protocols.journal import ActorLine, Mail, Row, RowKind, Timer
+from ...protocols.lifecycle import Life
+from .driver import Connection
+
+T = TypeVar("T")
+
+_mail = msgspec.json.Decoder(Mail)
+_effect = msgspec.json.Decoder(Effect)
+_timer = msgspec.json.Decoder(Timer)
+_context = msgspec.json.Decoder(Context)
+
+# As BLOB: the payload's bytes are wanted, not a str of them.
+_ROW = (
+    "SELECT r.gid, s.address, r.seq, r.incarnation, r.kind, r.cause, r.at, CAST(r.payload AS BLOB)"
+    " FROM rows r JOIN streams s ON s.id = r.stream"
+)
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A row as the chain sees it. ``digest`` is set where cause and payload were erased."""
+
+    row: Row
+    hash: bytes
+    digest: bytes | None
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """The last row: gid (0 for none), journal time, hash (of the seed for none)."""
+
+    gid: int
+    at: float
+    hash: bytes
+
+
+def rows(connection: Connection, after: int, limit: int) -> tuple[Row, ...]:
+    """Rows with gid > after, in order."""
+    return tuple(
+        _row(line)
+        for line in connection.execute(f"{_ROW} WHERE r.gid > ? ORDER BY r.gid LIMIT ?", (after, max(limit, 0)))
+    )
+
+
+def stream(connection: Connection, address: Address, after: int) -> tuple[Row, ...]:
+    """The rows of one actor with seq > after, in order."""
+    found = connection.execute("SELECT id FROM streams WHERE address = ?", (address,)).fetchone()
+    if found is None:
+        return ()
+    cursor = connection.execute(f"{_ROW} WHERE r.stream = ? AND r.seq > ? ORDER BY r.seq", (found[0], after))
+    return tuple(_row(line) for line in cursor)
+
+
+def links(connection: Connection) -> Iterator[Link]:
+    """Every row with its link of the chain, in order."""
+    sql = _ROW.replace(" FROM", ", r.hash, r.digest FROM", 1) + " ORDER BY r.gid"
+    for line in connection.execute(sql):
+        erased = line[9] is not None
+        yield Link(_row((*line[:5], "", line[6], b"{}") if erased else line[:8]), line[8], line[9])
+
+
+def actors(connection: Connection, prefix: str) -> tuple[ActorLine, ...]:
+    """Lines of actors at ``prefix`` or below it, by address."""
+    sql = "SELECT address, life, incarnation, seq, context, at, turns FROM streams WHERE life IS NOT NULL"
+    values: tuple[str, ...] = ()
+    if prefix:
+        sql += " AND (address = ? OR address > ? AND address < ?)"
+        values = (prefix, prefix + "/", prefix + "0")  # '0' is what follows '/'
+    return tuple(
+        ActorLine(
+            address=Address(address),
+            life=cast("Life", life),
+            incarnation=incarnation,
+            seq=seq,
+            context=_decode(_context, context, f"context of {address!r}"),
+            at=at,
+            turns=turns,
+        )
+        for address, life, incarnation, seq, context, at, turns in connection.execute(sql + " ORDER BY address", values)
+    )
+
+
+def mail(connection: Connection) -> tuple[Mail, ...]:
+    """Open mail, in the order in which it was made."""
+    return _entries(connection, "inbox", _mail)
+
+
+def effects(connection: Connection) -> tuple[Effect, ...]:
+    """Open effects, in the order in which they were made."""
+    return _entries(connection, "effects", _effect)
+
+
+def timers(connection: Connection) -> tuple[Timer, ...]:
+    """Open timers, in the order in which they were made."""
+    return _entries(connection, "timers", _timer)
+
+
+def meta(connection: Connection) -> dict[str, str]:
+    """What the journal says of itself."""
+    return dict(cast("list[tuple[str, str]]", connection.execute("SELECT key, value FROM meta").fetchall()))
+
+
+def tail(connection: Connection, start: bytes) -> Tail:
+    """The last row; ``start`` is the hash before the first."""
+    found = connection.execute("SELECT gid, at, hash FROM rows ORDER BY gid DESC LIMIT 1").fetchone()
+    return Tail(found[0], found[1], bytes(found[2])) if found else Tail(0, 0.0, start)
+
+
+def _row(line: tuple[Any, ...]) -> Row:
+    gid, address, seq, incarnation, kind, cause, at, payload = line
+    if payload is None:
+        raise JournalDamaged(f"row {gid} of {address!r} has no payload")
+    return Row(gid, Address(address), seq, incarnation, cast("RowKind", kind), cause or "", at, Raw(payload))
+
+
+def _entries(connection: Connection, table: str, decoder: msgspec.json.Decoder[T]) -> tuple[T, ...]:
+    cursor = connection.execute(f"SELECT entry, id FROM {table} ORDER BY n")
+    return tuple(_decode(decoder, entry, f"{table} entry {item!r}") for entry, item in cursor)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
+    try:
+        return decoder.decode(text)
+    except msgspec.MsgspecError as error:
+        raise JournalDamaged(f"{what} cannot be read: {error}") from error

@@ -1,0 +1,360 @@
+"""The shell: drives the kernel. Takes inputs in, commits what the kernel makes, and only then lets it out into the world.
+
+    inputs -> kernel.step -> kernel.cut -> journal.append -> kernel.committed -> effects start, callers are answered
+
+One pump does all of it, so rows are appended in the order in which they were made; whatever comes in while an append is
+under way makes up the next group. Every input is kept until its row is durable. When an append fails the kernel is thrown
+away, a new one is built from the journal, and the inputs whose rows are not there are fed to it again, in order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Literal
+
+import anyio
+import anyio.lowlevel
+import msgspec
+import structlog
+from anyio.abc import TaskGroup
+
+from ..actors.cell import read_record
+from ..actors.kernel import Kernel
+from ..actors.releases import Answered, Done, Refused, Release, Settlement, Start
+from ..protocols.approvals import Answer
+from ..protocols.effects import Attempt, Effect
+from ..protocols.envelope import Envelope, Reply
+from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
+from ..protocols.failures import Failure
+from ..protocols.ids import Address
+from ..protocols.journal import Opened, Row
+from ..tools.perform import Performer
+from .clock import Clock
+from .journal.writer import AsyncJournal
+
+log = structlog.get_logger("understudy")
+
+ROWS_AHEAD = 2_000
+"""Rows the kernel may make before it waits for the journal."""
+
+REBUILDS = 3
+REBUILDS_WITHIN = 60.0
+"""More failed commits than this in so many seconds stop the intake."""
+
+BuildKernel = Callable[[Opened, dict[str, int]], Kernel]
+OnRows = Callable[[tuple[Row, ...]], None]
+OnDelta = Callable[[Effect, str], None]
+
+
+class Waiter:
+    """Somebody outside who waits for one thing; woken once."""
+
+    def __init__(self, run: Address = Address("")) -> None:
+        self.run = run
+        self.reply: Reply | None = None
+        self.error: UnderstudyError | None = None
+        self.asking = False
+        self._event = anyio.Event()
+
+    def wake(self) -> None:
+        """Whatever there was to tell is told."""
+        self._event.set()
+
+    @property
+    def woken(self) -> bool:
+        """Whether it is over."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Until it is over. Raises the error, if that is how it ended."""
+        await self._event.wait()
+        if self.error is not None:
+            raise self.error
+
+
+class Shell:
+    """One running node.
+
+    Args:
+        journal: already made, not yet opened.
+        build: makes a kernel over what the journal holds.
+        performer: performs effects.
+        on_rows, on_delta: told of committed rows, and of provisional text from models.
+    """
+
+    def __init__(
+        self, journal: AsyncJournal, build: BuildKernel, performer: Performer, *, on_rows: OnRows, on_delta: OnDelta
+    ) -> None:
+        self.journal = journal
+        self.clock = Clock()
+        self.failure: UnderstudyError | None = None
+        self.opened: Opened | None = None
+        self._build = build
+        self._performer = performer
+        self._on_rows, self._on_delta = on_rows, on_delta
+        self._held: dict[str, Envelope | Settlement | Answer] = {}
+        self._fresh: list[str] = []
+        self._waiters: dict[str, list[Waiter]] = {}
+        self._inputs: dict[str, Waiter] = {}
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._attempts: dict[str, int] = {}
+        self._wake = anyio.Event()
+        self._acked = 0
+        self._rebuilt: list[float] = []
+        self._draining: Literal["", "soft", "hard"] = ""
+        self._drained = anyio.Event()
+        self._count = 0
+
+    # -- outside ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> Opened:
+        """Open the journal and build the kernel. Raises what ``JournalCore.open`` raises."""
+        self.opened = await self.journal.open()
+        self._acked = self.opened.last
+        self.kernel = self._build(self.opened, {})
+        return self.opened
+
+    def deliver(self, envelope: Envelope, waiter: Waiter | None) -> Waiter:
+        """Bring a message from outside. Gives the waiter for its being durable; ``waiter`` is woken by its answer."""
+        taken = self._take(f"in:{self._next()}", envelope)
+        if waiter is not None and envelope.reply_to is not None:
+            self._waiters.setdefault(envelope.reply_to.token, []).append(waiter)
+        return taken
+
+    def answer(self, answer: Answer) -> Waiter:
+        """Bring a person's answer. Gives the waiter for its being durable."""
+        return self._take(f"answer:{self._next()}", answer)
+
+    def forget(self, token: str, waiter: Waiter) -> None:
+        """Somebody no longer waits."""
+        waiting = self._waiters.get(token, [])
+        if waiter in waiting:
+            waiting.remove(waiter)
+        if not waiting:
+            self._waiters.pop(token, None)
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more in, let what is under way end for so long, then stop in order."""
+        if self.failure is not None or self._drained.is_set():
+            return
+        self._draining = "soft"
+        self.kernel.flights.hold = True
+        self._nudge()
+        with anyio.move_on_after(seconds):
+            await self._drained.wait()
+        self._draining = "hard"
+        for scope in list(self._scopes.values()):
+            scope.cancel()
+        self._nudge()
+        with anyio.move_on_after(5.0):
+            await self._drained.wait()
+
+    # -- the pump -----------------------------------------------------------------------------------------------
+
+    async def pump(self, tasks: TaskGroup) -> None:
+        """Run until drained. A fault of the kernel, or a journal that fails again and again, ends it loudly: nobody is left hanging."""
+        self._tasks = tasks
+        try:
+            while not self._drained.is_set():
+                await self._once()
+        except UnderstudyError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("the kernel failed")
+            fault = SystemStopped(
+                f"the kernel failed: {type(error).__name__}: {error}",
+                hint="this is a fault of Understudy: please report it",
+            )
+            fault.__cause__ = error
+            self._fail(fault)
+
+    async def _once(self) -> None:
+        self._wake = anyio.Event()
+        self._feed()
+        more = self.kernel.step(self.clock.now())
+        while self.kernel.loads:
+            loads, self.kernel.loads = self.kernel.loads, []
+            for address in loads:
+                self.kernel.loaded(address, await self.journal.stream(address))
+            more = self.kernel.step(self.clock.now())
+        if not more or self.kernel.sets.waiting_rows > ROWS_AHEAD:
+            await self._commit()
+        if more or self._fresh:
+            await anyio.lowlevel.checkpoint()
+            return
+        self._settle_waiting()
+        if self._draining and not self._scopes and not self._fresh:
+            await self._stop()
+            return
+        due = self.kernel.due()
+        if self.kernel.loads or self.kernel.sets.waiting_rows:
+            return
+        with anyio.move_on_after(None if due is None else max(0.0, due - self.clock.now())):
+            await self._wake.wait()
+
+    async def _commit(self) -> None:
+        batch = self.kernel.cut()
+        if batch is not None:
+            try:
+                await self.journal.append(batch)
+            except JournalError as error:
+                await self._rebuild(error)
+                return
+            self._acked = batch.rows[-1].gid
+            self._on_rows(batch.rows)
+        for release in self.kernel.committed(self._acked):
+            self._release(release)
+
+    async def _stop(self) -> None:
+        self.kernel.stop("drained")
+        await self._commit()
+        if self.kernel.sets.waiting_rows == 0:
+            self._fail(SystemStopped("the system was closed", hint="open it again on the same journal to carry on"))
+            self._drained.set()
+
+    async def _rebuild(self, error: JournalError) -> None:
+        """Throw the kernel away; go on from what the journal really holds."""
+        now = self.clock.now()
+        self._rebuilt = [at for at in self._rebuilt if now - at < REBUILDS_WITHIN] + [now]
+        log.warning(
+            "a commit failed; the kernel is rebuilt from the journal",
+            error=str(error),
+            time_in_a_minute=len(self._rebuilt),
+        )
+        if len(self._rebuilt) > REBUILDS:
+            raise error
+        await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
+        await self.journal.close()
+        self.opened = await self.journal.open()
+        await self._find()
+        self.kernel = self._build(self.opened, dict(self._attempts))
+        self.kernel.flights.hold = bool(self._draining)
+        self._fresh = list(self._held)
+
+    async def _find(self) -> None:
+        """Rows that did get in although their append failed: their inputs are done, their answers go out."""
+        while rows := await self.journal.rows(after=self._acked):
+            self._acked = rows[-1].gid
+            self._on_rows(rows)
+            for row in rows:
+                record = read_record(row)
+                for id, held in list(self._held.items()):
+                    if (isinstance(held, Envelope) and record.message is not None and record.message.id == held.id) or (
+                        isinstance(held, Answer) and record.answer == held
+                    ):
+                        self._done(id)
+                for reply in record.replies:
+                    self._release(Answered(reply))
+
+    # -- in and out ---------------------------------------------------------------------------------------------
+
+    def _take(self, id: str, thing: Envelope | Settlement | Answer) -> Waiter:
+        if self.failure is not None:
+            raise self.failure
+        if self._draining and not isinstance(thing, Settlement):
+            raise SystemStopped("the system is closing", hint="open it again on the same journal to carry on")
+        waiter = Waiter()
+        self._inputs[id] = waiter
+        self._held[id] = thing
+        self._fresh.append(id)
+        self._nudge()
+        return waiter
+
+    def _feed(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        for id in fresh:
+            thing = self._held.get(id)
+            if isinstance(thing, Envelope):
+                self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
+            elif isinstance(thing, Settlement):
+                self.kernel.settle(thing)
+            elif isinstance(thing, Answer):
+                self.kernel.answer(thing, id)
+
+    def _release(self, release: Release) -> None:
+        if isinstance(release, Start):
+            self._tasks.start_soon(self._perform, release)
+        elif isinstance(release, Answered):
+            for waiter in self._waiters.pop(release.reply.to.token, ()):
+                waiter.reply = release.reply
+                waiter.wake()
+        elif isinstance(release, Done):
+            self._done(release.input)
+        elif isinstance(release, Refused):
+            self._held.pop(release.input, None)
+            waiter = self._inputs.pop(release.input, None)
+            if waiter is not None:
+                waiter.error = release.error
+                waiter.wake()
+        elif (scope := self._scopes.get(release.effect)) is not None:
+            scope.cancel()
+
+    def _done(self, input: str) -> None:
+        self._held.pop(input, None)
+        waiter = self._inputs.pop(input, None)
+        if waiter is not None:
+            waiter.wake()
+
+    async def _perform(self, start: Start) -> None:
+        effect = start.effect
+        if effect.id in self._scopes:
+            return  # begun for a kernel before this one
+        with anyio.CancelScope() as scope:
+            self._scopes[effect.id] = scope
+            self._attempts[effect.id] = effect.attempt
+            try:
+                attempt = await self._performer.perform(
+                    effect,
+                    start.request,
+                    lambda text: self._on_delta(effect, text),
+                    lambda late: self._settle(effect, late),
+                )
+                self._settle(effect, attempt)
+            finally:
+                self._scopes.pop(effect.id, None)
+                self._attempts.pop(effect.id, None)
+                self._nudge()
+
+    def _settle(self, effect: Effect, attempt: Attempt) -> None:
+        settlement = Settlement(effect.id, effect.attempt, attempt.value, attempt.failure, attempt.unknown)
+        if self.failure is None:
+            self._take(settlement.id, settlement)
+
+    def _settle_waiting(self) -> None:
+        """Tell those whose run waits for people only. Called when everything that the kernel made is durable."""
+        if self._fresh or self.kernel.sets.waiting_rows:
+            return
+        for waiting in self._waiters.values():
+            for waiter in waiting:
+                if waiter.run and not waiter.woken and self.kernel.standing(waiter.run) == "asking":
+                    waiter.asking = True
+                    waiter.wake()
+
+    def _fail(self, error: UnderstudyError) -> None:
+        self.failure = error
+        self._drained.set()
+        for scope in list(self._scopes.values()):
+            scope.cancel()
+        waiters = [w for group in self._waiters.values() for w in group] + list(self._inputs.values())
+        for waiter in waiters:
+            if not waiter.woken:
+                waiter.error = error
+                waiter.wake()
+
+    def _nudge(self) -> None:
+        self._wake.set()
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+def system_random() -> random.Random:
+    """Randomness for backoff."""
+    return random.SystemRandom()
+
+
+def unanswered(failure: Failure | None) -> AskFailed:
+    """An answer that is a failure, as the exception the caller gets."""
+    return AskFailed(failure or Failure("abandon", "no_answer", "no answer came"))

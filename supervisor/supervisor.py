@@ -1,0 +1,204 @@
+"""``us.Supervisor``: who keeps workers going. Its actor is told of every failed turn below it and decides.
+
+    ChildFailed -> within the intensity: Restart, after a backoff
+                -> beyond it: the child stays suspended with its mail, and a person is asked (Escalation)
+    a person    -> approve: restart, and count anew; reject: stop the child
+
+Each run and each fixed child has a window of its own here, so one run's crashes are one run's. Every decision is an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ..actors.actor import PERSON, Actor, applies, handles, settles
+from ..actors.agent import Agent
+from ..actors.router import Router
+from ..actors.turn import Outcome, Turn
+from ..protocols.approvals import Answer, Question
+from ..protocols.children import Backoff, Intensity, RestartPolicy, Strategy
+from ..protocols.errors import DefinitionError
+from ..protocols.failures import Failure
+from ..protocols.ids import Address, address, check_template
+from ..protocols.lifecycle import ChildFailed, Restart, Stop
+from ..protocols.messages import Event, Message, State
+from ..protocols.tasks import Task
+from ..tools.tool import Tool
+from .backoff import delay
+from .intensity import count
+
+Rule = Callable[[Task], str]
+"""Says which worker takes a task, by name; ``person`` when none does."""
+
+
+class Child:
+    """A plain actor: what class, at which address or template, and which tools it may call."""
+
+    def __init__(self, template: str, actor: Actor | type[Actor], *, tools: Sequence[Tool[..., Any]] = ()) -> None:
+        try:
+            self.template = check_template(template)
+        except ValueError as error:
+            raise DefinitionError(str(error)) from error
+        self.actor = actor() if isinstance(actor, type) else actor
+        self.tools = tuple(tools)
+
+
+class Supervisor:
+    """A team: workers, who routes tasks to them, and how their failures are handled.
+
+    Args:
+        name: its address, one segment.
+        workers: agents (each run is an actor of its own) and ``us.Child`` specs of plain actors.
+        route: a ``us.Router``, or a function from a task to a worker's name. By default the worker whose name and
+            instructions share most words with the task; where that is not clear, a person.
+        strategy: ``one_for_one``: a failed child is restarted alone.
+        intensity: restarts allowed in a window, for each run and each fixed child.
+        backoff: waits between restarts.
+        on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``.
+
+    Raises:
+        DefinitionError: a bad or double name, an unknown strategy, a router to somebody else's workers, a negative number.
+    """
+
+    def __init__(
+        self, name: str, workers: Sequence[Agent[Any] | Child], *, route: Router | Rule | None = None, strategy: Strategy = "one_for_one",
+        intensity: Intensity | None = None, backoff: Backoff | None = None, on_restart: RestartPolicy = "keep",
+    ) -> None:  # fmt: skip
+        try:
+            address(name)
+        except ValueError as error:
+            raise DefinitionError(f"supervisor: {error}") from error
+        self.name = name
+        self.workers = tuple(w for w in workers if isinstance(w, Agent))
+        self.children = tuple(w for w in workers if isinstance(w, Child))
+        self.route = route
+        self.intensity = intensity or Intensity()
+        self.backoff = backoff or Backoff()
+        self.on_restart = on_restart
+        agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, Router) else [])
+        if not workers:
+            raise DefinitionError(f"supervisor {name!r} has no workers")
+        if twice := sorted({n for n in agents if agents.count(n) > 1}):
+            raise DefinitionError(f"supervisor {name!r} has two workers named {twice[0]!r}")
+        if strategy != "one_for_one":
+            raise DefinitionError(f"supervisor {name!r}: strategy={strategy!r}", hint="this version knows one_for_one")
+        if on_restart not in ("keep", "fresh"):
+            raise DefinitionError(f"supervisor {name!r}: on_restart={on_restart!r}", hint="keep or fresh")
+        if (
+            self.intensity.max_restarts < 0
+            or self.intensity.within <= 0
+            or min(self.backoff.base, self.backoff.cap, self.backoff.reset) < 0
+        ):
+            raise DefinitionError(
+                f"supervisor {name!r}: intensity and backoff must not be negative, the window must be above 0"
+            )
+        if isinstance(route, Router) and (strangers := sorted(set(route.to) - {w.name for w in self.workers})):
+            raise DefinitionError(
+                f"supervisor {name!r}: its router sends tasks to {', '.join(strangers)}, who is no worker here"
+            )
+
+
+class Restarting(Event, wire="supervisor.restarting"):
+    """A child will be restarted ``delay`` seconds from now. ``restarts``: its restarts in the window, this one included."""
+
+    child: Address
+    restarts: tuple[float, ...]
+    delay: float
+    failure: Failure
+    item: str
+
+
+class GaveUp(Event, wire="supervisor.gave_up"):
+    """A child failed too often; a person is asked."""
+
+    child: Address
+    failure: Failure
+
+
+class Resolved(Event, wire="supervisor.resolved"):
+    """A person decided about a child that was given up."""
+
+    child: Address
+    answer: Answer
+
+
+class _RestartNow(Message, wire="supervisor.restart_now"):
+    child: Address
+    failure: Failure
+
+
+class SupervisorState(State):
+    """Restarts in the window, by child; and which children wait for a person."""
+
+    restarts: dict[Address, tuple[float, ...]] = msgspec.field(default_factory=dict[Address, tuple[float, ...]])
+    given_up: dict[Address, Failure] = msgspec.field(default_factory=dict[Address, Failure])
+
+
+class SupervisorActor(Actor):
+    """Decides about failed children."""
+
+    State = SupervisorState
+
+    def __init__(self, intensity: Intensity, backoff: Backoff, on_restart: RestartPolicy) -> None:
+        self.intensity, self.backoff, self.on_restart = intensity, backoff, on_restart
+
+    @handles(ChildFailed)
+    def child_failed(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
+        before = turn.state.restarts.get(msg.child, ())
+        restarts, within = count(before, turn.now, self.intensity)
+        if not within:
+            self._give_up(turn, msg)
+            return
+        wait = delay(self.backoff, len(restarts), turn.random)
+        turn.emit(Restarting(msg.child, restarts, wait, msg.failure, msg.item))
+        if wait > 0:
+            turn.remind(_RestartNow(msg.child, msg.failure), after=wait)
+        else:
+            turn.order(msg.child, Restart(self.on_restart, msg.failure))
+
+    @handles(_RestartNow)
+    def restart_now(self, turn: Turn[SupervisorState], msg: _RestartNow) -> None:
+        turn.order(msg.child, Restart(self.on_restart, msg.failure))
+
+    @settles(PERSON)
+    def decided(self, turn: Turn[SupervisorState], outcome: Outcome[Answer]) -> None:
+        child = Address(str(outcome.tag)) if outcome.tag is not None else turn.me
+        failure = turn.state.given_up.get(child) or outcome.failure or Failure("abandon", "failed", f"{child} failed")
+        answer = (
+            outcome.value
+            if outcome.failure is None
+            else Answer("", "reject", by="the deadline", reason=outcome.failure.message)
+        )
+        turn.emit(Resolved(child, answer))
+        if child == turn.me:
+            return
+        if answer.decision == "approve":
+            turn.order(child, Restart(self.on_restart, failure))
+        else:
+            reason = f"{answer.by} stopped it: {answer.reason}" if answer.reason else f"{answer.by} stopped it"
+            turn.order(child, Stop(Failure("abandon", "stopped", reason, where=child, cause=failure)))
+
+    def _give_up(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
+        spent = f"{msg.child} failed more than {self.intensity.max_restarts} times in {self.intensity.within:g} s"
+        failure = Failure("abandon", "budget_exhausted", spent, where=turn.me, cause=msg.failure)
+        turn.emit(GaveUp(msg.child, failure))
+        text = f"{spent}, last: {msg.failure.message}. The message it failed on ({msg.item}) is parked. Start it again (approve) or stop it (reject)?"
+        turn.escalate(Question("escalation", text, failure=failure), topic="child", tag=msg.child)
+
+    @applies(Restarting)
+    def restarting(self, state: SupervisorState, event: Restarting) -> SupervisorState:
+        return state.evolve(restarts={**state.restarts, event.child: event.restarts})
+
+    @applies(GaveUp)
+    def gave_up(self, state: SupervisorState, event: GaveUp) -> SupervisorState:
+        return state.evolve(given_up={**state.given_up, event.child: event.failure})
+
+    @applies(Resolved)
+    def resolved(self, state: SupervisorState, event: Resolved) -> SupervisorState:
+        return state.evolve(
+            given_up={c: f for c, f in state.given_up.items() if c != event.child},
+            restarts={c: r for c, r in state.restarts.items() if c != event.child},
+        )

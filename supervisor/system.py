@@ -1,0 +1,393 @@
+"""``us.System``: definitions, a journal, and everything running. ``us.run``: the same for one task, without a loop of your own.
+
+    async with us.System(desk, journal="desk.db") as system:
+        result = await system.run(desk, "Brief me on tides", id="brief-42")
+
+No signal handlers are taken and no tasks are left behind. The same id gives the recorded answer, or goes on where the journal ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, overload
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+from msgspec import Raw
+
+from ..actors.agent import Agent
+from ..actors.kernel import Kernel
+from ..protocols.approvals import Answer, Decision
+from ..protocols.codec import decode, encode, roundtrip
+from ..protocols.effects import Effect
+from ..protocols.envelope import Context, Envelope, ReplyTo
+from ..protocols.errors import InsideLoop, RunFailed, SystemStopped, WaitingForPerson
+from ..protocols.failures import Failure
+from ..protocols.ids import OUTSIDE, Address, address, segment
+from ..protocols.journal import ActorLine, Opened, Row
+from ..protocols.messages import Message, Request, answer_type
+from ..protocols.model import Model
+from ..protocols.tasks import Result, RunStatus, Task
+from ..tools.gate import Gate
+from ..tools.perform import Performer
+from .inbox import InboxItem, inbox
+from .journal.connect import Durability
+from .journal.sqlite import SqliteJournal
+from .journal.writer import AsyncJournal
+from .shell import Shell, Waiter, system_random, unanswered
+from .supervisor import Supervisor
+from .tree import Definition, Tree
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+DEFAULT_JOURNAL = "understudy.db"
+Runnable = Agent[Any] | Supervisor
+
+
+class RunResult(Generic[T]):
+    """What came of a run so far.
+
+    Attributes:
+        id: the run's id; give it again to go on or to get the recorded answer.
+        status: done, cannot, failed, or ``waiting`` for people.
+        result: the recorded result; None while waiting.
+        waiting: what people have to answer.
+    """
+
+    def __init__(self, id: str, form: Any, result: Result | None, waiting: tuple[InboxItem, ...], journal: str) -> None:
+        self.id = id
+        self.result = result
+        self.waiting = waiting
+        self._form = form
+        self._journal = journal
+
+    @property
+    def status(self) -> RunStatus | str:
+        """done, cannot, failed or waiting."""
+        return self.result.status if self.result is not None else "waiting"
+
+    @property
+    def output(self) -> T:
+        """The answer, in the agent's output type.
+
+        Raises:
+            WaitingForPerson: the run needs an approval or an answer first.
+            RunFailed: it ended without one; the partial results are in ``result.output``.
+        """
+        if self.result is None:
+            shown = "; ".join(f"{entry.id}: {entry.text}" for entry in self.waiting)
+            items = tuple(entry.id for entry in self.waiting)
+            hint = (
+                f"answer with 'understudy approve {items[0]} --journal {self._journal}' (or reject), then run it again with the same id"
+                if items and self._journal
+                else "give the run an id, so that it is kept while people think"
+            )
+            raise WaitingForPerson(f"run {self.id!r} waits for a person: {shown}", items, hint=hint)
+        if self.result.status != "done":
+            code = "cannot_complete" if self.result.status == "cannot" else "failed"
+            raise RunFailed(self.result.failure or Failure("abandon", code, self.result.reason, where=self.result.by))
+        output: T = decode(self.result.output, self._form)
+        return output
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} {self.status}>"
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of a model's text as it arrives: provisional, never journaled, may be lost."""
+
+    actor: Address
+    text: str
+
+
+class System:
+    """A running team.
+
+    Args:
+        definitions: agents, supervisors and ``us.Child`` specs.
+        journal: path of the SQLite file; None keeps everything in memory.
+        durability: what an acknowledged row survives: ``power_loss`` or ``process_crash``.
+        model: replaces every agent's model.
+        target: how the definitions can be imported, ``module:name``; kept in the journal for replay.
+        drain: seconds that effects under way get to end when the system closes.
+
+    Raises (on entering):
+        JournalHeld, JournalNewer, JournalReadOnly, JournalDamaged, JournalFull: see there.
+    """
+
+    def __init__(
+        self, *definitions: Definition, journal: str | os.PathLike[str] | None = None, durability: Durability = "power_loss",
+        model: str | Model | None = None, target: str = "", drain: float = 10.0,
+    ) -> None:  # fmt: skip
+        self.path = Path(journal) if journal is not None else None
+        self.tree = Tree(definitions, model=model)
+        self._target, self._drain = target, drain
+        path = self.path
+        store = (
+            AsyncJournal.in_memory()
+            if path is None
+            else AsyncJournal(lambda: SqliteJournal(path, durability=durability))
+        )
+        self._gate = Gate(self.tree.grants)
+        performer = Performer(self.tree.tools, self.tree.models)
+        self._shell = Shell(store, self._kernel, performer, on_rows=self._rows, on_delta=self._delta)
+        self._watchers: list[tuple[str, anyio.abc.ObjectSendStream[Row | Delta]]] = []
+        self._tasks: TaskGroup | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self._shell.open()
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        self._tasks = tasks
+        tasks.start_soon(self._shell.pump, tasks)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._tasks is not None
+        with anyio.CancelScope(shield=True):
+            await self._shell.drain(self._drain if error is None else min(self._drain, 1.0))
+        self._tasks.cancel_scope.cancel()
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._shell.journal.close()
+        failure = self._shell.failure
+        if error is None and failure is not None and not isinstance(failure, SystemStopped):
+            raise failure
+        if error is None and failure is not None and failure.__cause__ is not None:
+            raise failure
+
+    @property
+    def opened(self) -> Opened:
+        """What the journal said of itself when it was opened."""
+        assert self._shell.opened is not None
+        return self._shell.opened
+
+    # -- work ---------------------------------------------------------------------------------------------------
+
+    @overload
+    async def run(
+        self, who: Agent[T], task: str | Task, *, id: str | None = None, timeout: float | None = None
+    ) -> RunResult[T]: ...
+    @overload
+    async def run(
+        self, who: Supervisor, task: str | Task, *, id: str | None = None, timeout: float | None = None
+    ) -> RunResult[Any]: ...
+    async def run(
+        self, who: Runnable, task: str | Task, *, id: str | None = None, timeout: float | None = None
+    ) -> RunResult[Any]:
+        """Run a task to its end, or to where only people can help.
+
+        Args:
+            who: an agent or supervisor of this system.
+            task: what to do.
+            id: names the run. The same id and task again: it goes on, or the recorded answer is given.
+            timeout: seconds to wait for it; the run itself goes on.
+
+        Raises:
+            AskFailed: the id was used for another task (``other_payload``), the run was stopped, or the time is over (``timeout``).
+        """
+        name = id if id is not None else uuid.uuid4().hex
+        run = address(f"{who.name}/{segment(name)}")
+        full = task if isinstance(task, Task) else Task(task)
+        context = Context(user=full.user, tenant=full.tenant, session=full.session, tags=full.tags)
+        envelope, waiter = self._request(run, full, key=name, context=context, watch=run)
+        await self._wait(envelope, waiter, timeout)
+        journal = str(self.path) if self.path is not None else ""
+        form = who.output if isinstance(who, Agent) else object
+        if waiter.asking:
+            waiting = tuple(entry for entry in self.inbox() if entry.run == run)
+            return RunResult(name, form, None, waiting, journal)
+        return RunResult(name, form, self._value(waiter, Result), (), journal)
+
+    async def ask(self, to: str, request: Request[R], *, key: str = "", timeout: float | None = 60.0) -> R:
+        """Ask an actor; typed by the request.
+
+        Args:
+            to: its address.
+            request: the message.
+            key: idempotency key. The same key and message again gives the recorded answer.
+            timeout: seconds to wait for the answer; None for ever.
+
+        Raises:
+            AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, timeout …
+        """
+        envelope, waiter = self._request(address(to), request, key=key, context=Context())
+        await self._wait(envelope, waiter, timeout)
+        answer: R = self._value(waiter, answer_type(type(request)))
+        return answer
+
+    async def tell(self, to: str, message: Message, *, key: str = "") -> None:
+        """Tell an actor something. Returns when the message is durable."""
+        data, _ = roundtrip(message, type(message))
+        token = f"{to}#{key or uuid.uuid4().hex}"
+        cls = type(message)
+        envelope = Envelope(f"outside:{token}", address(to), cls.__wire__, data, key=key, version=cls.__version__)
+        await self._shell.deliver(envelope, None).wait()
+
+    # -- people -------------------------------------------------------------------------------------------------
+
+    def inbox(self) -> tuple[InboxItem, ...]:
+        """What waits for people, oldest first."""
+        return inbox(tuple(self._shell.kernel.sets.effects.values()))
+
+    async def answer(
+        self,
+        item: str,
+        decision: Decision,
+        *,
+        by: str = "somebody",
+        reason: str = "",
+        value: object = None,
+        digest: str = "",
+    ) -> None:
+        """Answer an inbox item; returns when the answer is durable. The first one counts.
+
+        Raises:
+            UnknownItem: nothing is open under that id, or it was answered.
+            WrongAnswer: the decision does not fit the question, a rejection has no reason, or the digest differs.
+        """
+        raw = Raw(encode(value))
+        await self._shell.answer(Answer(item, decision, by, reason, raw, digest)).wait()
+
+    async def approve(self, item: str, *, by: str = "somebody", reason: str = "") -> None:
+        """Say yes to an approval, or ``try again`` to an escalation. Raises as ``answer``."""
+        await self.answer(item, "approve", by=by, reason=reason)
+
+    async def reject(self, item: str, reason: str, *, by: str = "somebody") -> None:
+        """Say no. Raises as ``answer``."""
+        await self.answer(item, "reject", by=by, reason=reason)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def watch(self, run: str = "") -> AsyncGenerator[anyio.abc.ObjectReceiveStream[Row | Delta]]:
+        """Committed rows of a run (of everything, for an empty address) from now on, and provisional ``Delta``s of its models."""
+        send, receive = anyio.create_memory_object_stream[Row | Delta](10_000)
+        entry = (run, send)
+        self._watchers.append(entry)
+        try:
+            yield receive
+        finally:
+            self._watchers.remove(entry)
+            send.close()
+            receive.close()
+
+    async def rows(self, actor: str) -> tuple[Row, ...]:
+        """The rows of one actor."""
+        return await self._shell.journal.stream(Address(actor))
+
+    async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
+        """Where the actors at or below an address stand."""
+        return await self._shell.journal.actors(prefix)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
+        note = {"pid": str(os.getpid())} | ({"target": self._target} if self._target else {})
+        now = self._shell.clock.now()
+        return Kernel(self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying)
+
+    def _request(
+        self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE
+    ) -> tuple[Envelope, Waiter]:
+        data, _ = roundtrip(request, type(request))
+        token = f"{to}#{key or uuid.uuid4().hex}"
+        cls = type(request)
+        envelope = Envelope(
+            f"outside:{token}", to, cls.__wire__, data,
+            context=context, reply_to=ReplyTo(OUTSIDE, token), key=key, version=cls.__version__,
+        )  # fmt: skip
+        return envelope, Waiter(watch)
+
+    async def _wait(self, envelope: Envelope, waiter: Waiter, timeout: float | None) -> None:
+        assert envelope.reply_to is not None
+        token = envelope.reply_to.token
+        try:
+            with anyio.fail_after(timeout):
+                await self._shell.deliver(envelope, waiter).wait()
+                await waiter.wait()
+        except TimeoutError:
+            raise unanswered(
+                Failure("retry_later", "timeout", f"no answer from {envelope.to} within {timeout:g} s")
+            ) from None
+        finally:
+            self._shell.forget(token, waiter)
+
+    def _value(self, waiter: Waiter, form: Any) -> Any:  # a type form and its value
+        reply = waiter.reply
+        if reply is None or reply.failure is not None:
+            raise unanswered(reply.failure if reply is not None else None)
+        return decode(reply.value, form)
+
+    def _rows(self, rows: tuple[Row, ...]) -> None:
+        for prefix, stream in self._watchers:
+            for row in rows:
+                if not prefix or row.stream == prefix or row.stream.startswith(prefix + "/"):
+                    _offer(stream, row)
+
+    def _delta(self, effect: Effect, text: str) -> None:
+        for prefix, stream in self._watchers:
+            if not prefix or effect.stream == prefix or effect.stream.startswith(prefix + "/"):
+                _offer(stream, Delta(effect.stream, text))
+
+
+def _offer(stream: anyio.abc.ObjectSendStream[Row | Delta], thing: Row | Delta) -> None:
+    try:
+        stream.send_nowait(thing)  # type: ignore[attr-defined]
+    except anyio.WouldBlock:
+        stream.close()  # type: ignore[attr-defined]  # a watcher that does not read is cut off, never waited for
+
+
+@overload
+def run(
+    who: Agent[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+) -> RunResult[T]: ...
+@overload
+def run(
+    who: Supervisor, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+) -> RunResult[Any]: ...
+def run(
+    who: Runnable, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+) -> RunResult[Any]:
+    """Run a task and give what came of it. Synchronous: it brings its own event loop.
+
+    Args:
+        who: an agent or supervisor.
+        task: what to do.
+        id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
+        journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.
+
+    Raises:
+        InsideLoop: an event loop is running already; use ``await system.run(…)`` there.
+        JournalHeld and the other journal errors; AskFailed as ``System.run``.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise InsideLoop(
+            "us.run is synchronous and would block the event loop that is running here",
+            hint='use: async with us.System(agent, journal="understudy.db") as system: await system.run(agent, task, id=…)',
+        )
+    path = journal if journal is not None else DEFAULT_JOURNAL if id is not None else None
+
+    async def main() -> RunResult[Any]:
+        async with System(who, journal=path) as system:
+            return await system.run(who, task, id=id)
+
+    return anyio.run(main)

@@ -1,0 +1,104 @@
+"""From definitions to a running tree: which actor owns which address, what the gate grants, which tools and models there are.
+
+root                     the supervisor of everything; what it gives up on goes to a person
+  <agent>/{run}          an agent mounted by itself: one actor a run
+  <team>                 a supervisor
+    <team>/{run}         one task of the team
+      <team>/{run}/<worker>[/{try}]
+  <template>             a plain actor
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from ..actors.actor import Actor
+from ..actors.agent import Agent
+from ..actors.registry import Directory, Mount
+from ..actors.router import Router
+from ..protocols.children import Backoff, Intensity
+from ..protocols.errors import DefinitionError
+from ..protocols.ids import Address
+from ..protocols.model import Model
+from ..tools.gate import Grants
+from ..tools.models.registry import model as resolve
+from ..tools.tool import Tool
+from .dispatch import TeamActor
+from .supervisor import Child, Supervisor, SupervisorActor
+
+ROOT = Address("root")
+Definition = Agent[Any] | Supervisor | Child
+"""What can be mounted."""
+
+
+class Tree:
+    """Everything that was mounted.
+
+    Attributes:
+        directory: who owns which address.
+        grants: tools and limits, by agent.
+        tools, models: what the performer runs, by agent and name.
+    """
+
+    def __init__(self, definitions: Sequence[Definition], *, model: str | Model | None = None) -> None:
+        """``model`` replaces every agent's model, as ``--model`` does.
+
+        Raises:
+            DefinitionError: two definitions at one address, or something that is none.
+        """
+        self.directory = Directory()
+        self.grants: dict[str, Grants] = {}
+        self.tools: dict[str, dict[str, Tool[..., Any]]] = {}
+        self.models: dict[str, dict[str, Model]] = {}
+        self._override = model
+        self._add(str(ROOT), SupervisorActor(Intensity(), Backoff(), "keep"), Address(""))
+        for definition in definitions:
+            self._mount(definition)
+
+    def _mount(self, definition: Definition) -> None:
+        if isinstance(definition, Supervisor):
+            self._team(definition)
+        elif isinstance(definition, Agent):
+            self._agent(definition, f"{definition.name}/{{run}}", ROOT)
+        elif isinstance(definition, Child):
+            self._child(definition, ROOT)
+        else:
+            raise DefinitionError(f"{definition!r} cannot be mounted", hint="a us.Agent, us.Supervisor or us.Child can")
+
+    def _team(self, team: Supervisor) -> None:
+        name = Address(team.name)
+        self._add(team.name, SupervisorActor(team.intensity, team.backoff, team.on_restart), ROOT)
+        self._add(f"{team.name}/{{run}}", TeamActor(team), name)
+        routers = [team.route] if isinstance(team.route, Router) else []
+        for worker in (*team.workers, *routers):
+            self._agent(worker, f"{team.name}/{{run}}/{worker.name}", name)
+            self._agent(worker, f"{team.name}/{{run}}/{worker.name}/{{try}}", name)
+        for child in team.children:
+            self._child(child, name)
+
+    def _agent(self, agent: Agent[Any], template: str, supervisor: Address) -> None:
+        if self._override is not None:
+            agent = copy.copy(agent)
+            agent.models = (self._override,)
+        tools: dict[str, Tool[..., Any]] = {}
+        for tool in agent.tools:
+            if not isinstance(tool, Tool):
+                raise DefinitionError(
+                    f"agent {agent.name!r}: {tool!r} is no tool", hint="decorate the function with @us.tool(effect=…)"
+                )
+            tools[tool.spec.name] = tool
+        self._add(template, agent.actor(), supervisor)
+        self.grants[template] = Grants(tools, agent.limits)
+        self.tools[template] = tools
+        self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}
+
+    def _child(self, child: Child, supervisor: Address) -> None:
+        self._add(child.template, child.actor, supervisor)
+        tools = {t.spec.name: t for t in child.tools}
+        self.grants[child.template] = Grants(tools)
+        self.tools[child.template] = tools
+
+    def _add(self, template: str, actor: Actor, supervisor: Address) -> None:
+        self.directory.add(Mount(template, actor, supervisor, template))

@@ -1,0 +1,306 @@
+"""The contract of ``protocols.journal.JournalCore``, as a test that every back-end passes.
+
+A subclass gives the fixture ``medium``: called, it makes a core over the same medium, as a new process would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from tests.contracts.author import ADA, BOB, Author, effect, line, mail, timer
+from understudy.protocols.errors import JournalError, TooLarge
+from understudy.protocols.ids import SYSTEM, Address
+from understudy.protocols.journal import MAX_ROW, Batch, JournalCore, Opened, Record, Row
+
+Medium = Callable[[], JournalCore]
+
+
+def alike(row: Row) -> tuple[object, ...]:
+    """A row as a value: two ``Raw`` are equal only if they are one."""
+    return (*msgspec.structs.astuple(row)[:-1], bytes(row.payload))
+
+
+def same(left: tuple[Row, ...], right: tuple[Row, ...]) -> bool:
+    """Whether two ranges of rows are equal, byte for byte."""
+    return [alike(row) for row in left] == [alike(row) for row in right]
+
+
+class JournalContract:
+    """One suite, every implementation."""
+
+    @pytest.fixture
+    def core(self, medium: Medium) -> Iterator[JournalCore]:
+        core = medium()
+        core.open()
+        yield core
+        core.close()
+
+    @staticmethod
+    def again(core: JournalCore, medium: Medium) -> tuple[JournalCore, Opened]:
+        """Close it and open it as the next process does."""
+        core.close()
+        core = medium()
+        return core, core.open()
+
+    # --- Opening
+
+    def test_a_new_journal_is_empty_and_has_a_seed(self, medium: Medium) -> None:
+        core = medium()
+        opened = core.open()
+        assert (opened.last, opened.epoch, opened.clean, opened.system_seq) == (0, 0, True, 0)
+        assert (opened.mail, opened.effects, opened.timers) == ((), (), ())
+        assert len(opened.seed) >= 32
+        assert core.tail() == 0
+        assert core.rows() == core.stream(ADA) == core.actors() == ()
+        core.close()
+
+    def test_the_seed_and_the_last_time_come_back(self, core: JournalCore, medium: Medium) -> None:
+        core.append(Author().batch(3))
+        core, first = self.again(core, medium)
+        core, second = self.again(core, medium)
+        assert first.seed == second.seed
+        assert (second.last, second.at) == (3, 1_003.0)
+        core.close()
+
+    def test_a_closed_journal_refuses_everything(self, medium: Medium) -> None:
+        core = medium()
+        calls: tuple[Callable[[], object], ...] = (
+            lambda: core.append(Author().batch()),
+            core.tail,
+            core.rows,
+            core.actors,
+            lambda: core.stream(ADA),
+        )
+        for call in calls:
+            with pytest.raises(JournalError):
+                call()
+        core.open()
+        core.close()
+        core.close()
+        for call in calls:
+            with pytest.raises(JournalError):
+                call()
+
+    def test_an_open_journal_cannot_be_opened_again(self, core: JournalCore) -> None:
+        with pytest.raises(JournalError):
+            core.open()
+
+    def test_one_object_can_be_opened_closed_and_opened(self, medium: Medium) -> None:
+        core, author = medium(), Author()
+        for count in (1, 2, 3):
+            core.open()
+            core.append(author.batch())
+            assert core.tail() == count
+            core.close()
+
+    # --- Rows
+
+    def test_rows_come_back_byte_for_byte_and_in_order(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        odd = Record(took="1.0", note={"greek": "λ", "quote": "'\"", "zero": "\0", "line": "\u2028", "clef": "𝄞"})
+        rows = (author.row(ADA, odd, cause="o'clock"), author.row(BOB), author.row(ADA))
+        core.append(Batch(rows[:1]))
+        core.append(Batch(rows[1:]))
+        core, _ = self.again(core, medium)
+        assert same(core.rows(), rows)
+        assert same(core.stream(ADA), (rows[0], rows[2]))
+        assert same(core.stream(BOB), (rows[1],))
+        core.close()
+
+    @pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1_600])
+    def test_a_batch_of_any_size_goes_in_whole(self, core: JournalCore, count: int) -> None:
+        batch = Author().batch(count)
+        core.append(batch)
+        assert core.tail() == count
+        assert same(core.rows(limit=count + 1), batch.rows)
+
+    def test_rows_are_read_in_pages(self, core: JournalCore) -> None:
+        rows = Author().rows(10)
+        core.append(Batch(rows))
+        assert same(core.rows(after=4, limit=3), rows[4:7])
+        assert same(core.rows(after=8, limit=30), rows[8:])
+        assert core.rows(after=10) == core.rows(after=99) == core.rows(limit=0) == ()
+
+    def test_a_stream_is_read_from_any_row_on(self, core: JournalCore) -> None:
+        author = Author()
+        rows = tuple(author.row(stream) for stream in (ADA, BOB, BOB, ADA, ADA))
+        core.append(Batch(rows))
+        assert same(core.stream(ADA, after=1), (rows[3], rows[4]))
+        assert core.stream(ADA, after=3) == core.stream(Address("desk/nobody")) == ()
+
+    def test_many_streams_in_one_batch(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        names = [Address(f"desk/{n:04}") for n in range(1_000)]
+        core.append(Batch(tuple(author.row(name) for name in names)))
+        core.append(Batch(tuple(author.row(name) for name in reversed(names))))
+        core, _ = self.again(core, medium)
+        core.append(Batch((author.row(names[500]),)))
+        assert [row.seq for row in core.stream(names[500])] == [1, 2, 3]
+        core.close()
+
+    # --- What is refused leaves nothing
+
+    @pytest.mark.parametrize(
+        "gaps",
+        [{"gid": 1}, {"gid": -1}, {"seq": 1}, {"seq": -1}],
+        ids=["gid hole", "gid twice", "seq hole", "seq twice"],
+    )
+    @pytest.mark.parametrize("place", [0, 1], ids=["first row", "second row"])
+    def test_a_row_that_does_not_follow_is_refused(self, core: JournalCore, gaps: dict[str, int], place: int) -> None:
+        author = Author()
+        core.append(author.batch(2))
+        rows = [author.row(**gaps if place == n else {}) for n in (0, 1)]
+        with pytest.raises(JournalError):
+            core.append(Batch(tuple(rows), mail=(mail("3.0"),), actors=(line(ADA, 4),)))
+        assert core.tail() == 2
+        assert core.actors() == ()
+        core.append(Author(2, {ADA: 2}).batch())
+        assert core.tail() == 3
+
+    def test_a_row_before_its_predecessor_in_time_is_refused(self, core: JournalCore) -> None:
+        author = Author()
+        core.append(author.batch())
+        with pytest.raises(JournalError):
+            core.append(Batch((msgspec.structs.replace(author.row(), at=999.0),)))
+        assert core.tail() == 1
+
+    def test_a_batch_without_rows_is_refused(self, core: JournalCore) -> None:
+        with pytest.raises(JournalError):
+            core.append(Batch((), mail=(mail("1.0"),)))
+
+    def test_a_row_over_the_limit_is_refused_and_one_at_it_is_taken(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        core.append(Batch((msgspec.structs.replace(author.row(), payload=record_of_size(MAX_ROW)),)))
+        large = msgspec.structs.replace(author.row(), payload=record_of_size(MAX_ROW + 1))
+        with pytest.raises(TooLarge):
+            core.append(Batch((large,)))
+        assert core.tail() == 1
+        core, _ = self.again(core, medium)
+        assert len(core.rows()[0].payload) == MAX_ROW
+        core.close()
+
+    # --- Working sets
+
+    def test_what_is_open_comes_back_in_the_order_in_which_it_was_made(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        opened = {
+            "mail": (mail("1.9"), mail("1.10")),
+            "effects": (effect("1.2"), effect("1.1")),
+            "timers": (timer("1.3"),),
+        }
+        core.append(msgspec.structs.replace(author.batch(), **opened))
+        core.append(msgspec.structs.replace(author.batch(), mail=(mail("2.0"),), timers=(timer("2.1"), timer("2.0"))))
+        core, found = self.again(core, medium)
+        assert [m.envelope.id for m in found.mail] == ["1.9", "1.10", "2.0"]
+        assert [e.id for e in found.effects] == ["1.2", "1.1"]
+        assert [t.id for t in found.timers] == ["1.3", "2.1", "2.0"]
+        assert msgspec.json.encode(found.effects) == msgspec.json.encode(opened["effects"])
+        core.close()
+
+    def test_what_changes_keeps_its_place(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        first = msgspec.structs.replace(
+            author.batch(), mail=(mail("1.0"), mail("1.1")), effects=(effect("1.2"), effect("1.3"))
+        )
+        core.append(first)
+        core.append(
+            msgspec.structs.replace(author.batch(), mail=(mail("1.0", marks=1),), effects=(effect("1.2", "started"),))
+        )
+        core, found = self.again(core, medium)
+        assert [(m.envelope.id, m.marks) for m in found.mail] == [("1.0", 1), ("1.1", 0)]
+        assert [(e.id, e.state) for e in found.effects] == [("1.2", "started"), ("1.3", "intended")]
+        core.close()
+
+    def test_what_is_closed_is_gone_and_closing_what_is_not_open_does_nothing(
+        self, core: JournalCore, medium: Medium
+    ) -> None:
+        author = Author()
+        many = tuple(mail(f"1.{n}") for n in range(700))
+        sets = {"effects": (effect("1.a"), effect("1.b")), "timers": (timer("1.c"),)}
+        core.append(msgspec.structs.replace(author.batch(), mail=many, **sets))
+        closed = tuple(m.envelope.id for m in many[:-1])
+        core.append(
+            msgspec.structs.replace(
+                author.batch(),
+                mail_closed=(*closed, "never'was"),
+                effects_closed=("1.a", "1.c"),
+                timers_closed=("1.c", "1.b"),
+            )
+        )
+        core, found = self.again(core, medium)
+        assert [m.envelope.id for m in found.mail] == ["1.699"]
+        assert [e.id for e in found.effects] == ["1.b"]
+        assert found.timers == ()
+        core.close()
+
+    def test_what_is_opened_and_closed_in_one_batch_is_closed(self, core: JournalCore, medium: Medium) -> None:
+        core.append(msgspec.structs.replace(Author().batch(), mail=(mail("1.0"),), mail_closed=("1.0",)))
+        core, found = self.again(core, medium)
+        assert found.mail == ()
+        core.close()
+
+    # --- Actors
+
+    def test_lines_of_actors_are_found_by_what_they_are_below(self, core: JournalCore, medium: Medium) -> None:
+        names = ["desk", "desk/b", "desk/a", "desk/a/1", "desk-2", "desk0", "des", "zoo"]
+        rows, lines, author = [], [], Author()
+        for name in names:
+            rows.append(author.row(Address(name)))
+            lines.append(line(Address(name), 1))
+        core.append(Batch(tuple(rows), actors=tuple(lines)))
+        core, _ = self.again(core, medium)
+        assert [found.address for found in core.actors()] == sorted(names)
+        assert [found.address for found in core.actors("desk")] == ["desk", "desk/a", "desk/a/1", "desk/b"]
+        assert [found.address for found in core.actors("desk/a")] == ["desk/a", "desk/a/1"]
+        assert core.actors("nowhere") == ()
+        assert core.actors("zoo") == (line(Address("zoo"), 1),)
+        core.close()
+
+    def test_the_last_line_of_an_actor_counts(self, core: JournalCore) -> None:
+        author = Author()
+        core.append(Batch(author.rows(1), actors=(line(ADA, 1), line(ADA, 1, turns=2))))
+        last = line(ADA, 2, life="finished", at=1_002.0, turns=3)
+        core.append(Batch(author.rows(1), actors=(last,)))
+        assert core.actors() == (last,)
+
+    def test_a_stream_without_a_line_is_no_actor(self, core: JournalCore) -> None:
+        core.append(Author().batch())
+        assert core.actors() == ()
+
+    # --- The journal itself
+
+    def test_the_epoch_is_what_the_last_takeover_said(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        core.append(Batch((author.system(epoch="1"), author.row())))
+        core, found = self.again(core, medium)
+        assert (found.epoch, found.system_seq) == (1, 1)
+        core.append(Batch((author.system(epoch="2"),)))
+        core, found = self.again(core, medium)
+        assert (found.epoch, found.system_seq) == (2, 2)
+        core.close()
+
+    def test_it_is_clean_only_if_its_last_row_is_a_stop(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        said: list[bool] = []
+        for batch in (
+            Batch((author.system(epoch="1"),)),
+            Batch((author.row(), author.system(stopped="asked to"))),
+            Batch((author.system(epoch="2"),)),
+            Batch((author.system(stopped="asked to"), author.row())),
+            Batch((author.row(), author.system(stopped="asked to"))),
+        ):
+            core.append(batch)
+            core, found = self.again(core, medium)
+            said.append(found.clean)
+        assert said == [False, True, False, False, True]
+        assert core.stream(SYSTEM)[-1].seq == 5
+        core.close()
+
+
+def record_of_size(size: int) -> Raw:
+    """A record of exactly ``size`` bytes."""
+    return Raw(b'{"took":"' + b"x" * (size - 11) + b'"}')

@@ -1,0 +1,61 @@
+"""What a check looks at and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from ...protocols.approvals import Question
+from ...protocols.effects import Counters, Intent, Limits, Verdict
+from ...protocols.failures import Failure
+from ..tool import Tool
+
+
+class Case(Struct):
+    """One intent on its way through the checks.
+
+    Attributes:
+        intent: what is wanted.
+        tools: what the agent may call, by name.
+        elsewhere: names of tools that other agents of this system may call.
+        limits: the agent's limits.
+        counters: what it did so far.
+        now: journal time.
+        tool: the tool, once it is found.
+        arguments: its arguments, once they are checked.
+        digest: digest of name and canonical arguments.
+    """
+
+    intent: Intent
+    tools: dict[str, Tool[..., Any]]
+    elsewhere: frozenset[str]
+    limits: Limits
+    counters: Counters
+    now: float
+    tool: Tool[..., Any] | None = None
+    arguments: dict[str, Any] = {}
+    digest: str = ""
+
+
+class Ruling(Struct, frozen=True):
+    """What a check says; ``failure`` with a deny, ``question`` with an ask."""
+
+    verdict: Verdict
+    failure: Failure | None = None
+    question: Question | None = None
+
+
+def allow(check: str, reason: str = "") -> Ruling:
+    """Nothing against it."""
+    return Ruling(Verdict(check, "allow", reason))
+
+
+def deny(check: str, failure: Failure) -> Ruling:
+    """Refused; the failure goes back to whoever intended it."""
+    return Ruling(Verdict(check, "deny", failure.message), failure=failure)
+
+
+def ask(check: str, question: Question) -> Ruling:
+    """A person decides."""
+    return Ruling(Verdict(check, "ask", question.text), question=question)

@@ -1,0 +1,52 @@
+"""Limits: steps, calls, and loops. A loop forces a new plan; going on with it needs a person."""
+
+from __future__ import annotations
+
+from ...protocols.approvals import Question
+from ...protocols.effects import THINK
+from ...protocols.failures import Failure
+from .case import Case, Ruling, allow, ask, deny
+
+
+def steps(case: Case) -> Ruling:
+    """Deny a model call beyond the run's steps."""
+    if case.intent.verb == THINK and case.counters.steps >= case.limits.steps:
+        return deny(
+            "limits.steps",
+            Failure("abandon", "step_limit", f"all {case.limits.steps} steps are used", where=case.intent.run),
+        )
+    return allow("limits.steps", f"{case.counters.steps} of {case.limits.steps}")
+
+
+def calls(case: Case) -> Ruling:
+    """Deny a tool call beyond the run's calls."""
+    if case.counters.calls >= case.limits.calls:
+        return deny(
+            "limits.calls",
+            Failure("abandon", "call_limit", f"all {case.limits.calls} tool calls are used", where=case.intent.run),
+        )
+    return allow("limits.calls", f"{case.counters.calls} of {case.limits.calls}")
+
+
+def loop(case: Case) -> Ruling:
+    """The same call too often, or two calls in turns: deny it once (make a new plan), then ask a person."""
+    why = _loop(case)
+    if why is None:
+        return allow("limits.loop")
+    if case.counters.loops == 0:
+        hint = "this call is closed: make another plan, or say that you can't complete this"
+        return deny("limits.loop", Failure("change_arguments", "loop", why, hint=hint, where=case.intent.name))
+    text = f"{case.intent.run} goes round in circles ({why}), also after it was made to plan anew. Let it make this call once more?"
+    deadline = None if case.limits.approval is None else case.now + case.limits.approval
+    return ask("limits.loop", Question("approval", text, policy="limits.loop", deadline=deadline))
+
+
+def _loop(case: Case) -> str | None:
+    name, repeats = case.intent.name, case.counters.admitted.get(case.digest, 0)
+    if repeats >= case.limits.repeats:
+        return f"{name} was called {repeats} times with the same arguments"
+    length = 2 * case.limits.cycles
+    past = case.counters.recent[-length:]
+    if len(past) == length and past[0] != past[1] and past[0] == case.digest and past[:2] * case.limits.cycles == past:
+        return f"{name} and another call alternated {case.limits.cycles} times with the same arguments"
+    return None

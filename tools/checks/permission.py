@@ -1,0 +1,28 @@
+"""Permission: an agent may call the tools that it was given, and no others."""
+
+from __future__ import annotations
+
+from ...protocols.failures import Failure
+from .case import Case, Ruling, allow, deny
+
+
+def permission(case: Case) -> Ruling:
+    """Deny a tool that this agent does not have; say whether it exists at all."""
+    name = case.intent.name
+    if name in case.tools:
+        case.tool = case.tools[name]
+        return allow("permission")
+    has = ", ".join(sorted(case.tools)) or "none"
+    if name in case.elsewhere:
+        failure = Failure(
+            "abandon",
+            "not_granted",
+            f"{case.intent.agent} may not call {name!r}",
+            hint=f"it may call: {has}",
+            where=name,
+        )
+    else:
+        failure = Failure(
+            "change_arguments", "unknown_tool", f"there is no tool {name!r}", hint=f"tools: {has}", where=name
+        )
+    return deny("permission", failure)

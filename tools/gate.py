@@ -1,0 +1,118 @@
+"""The deciding half of the gate: every intent goes through every check, and each verdict stands in the journal.
+
+Pure and synchronous: the kernel asks it inside the turn (``hooks.Gate``), replay asks it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from ..protocols.codec import digest
+from ..protocols.effects import CALL, PERSON, THINK, Counters, Effect, EffectClass, Intent, Limits, Retry, Verdict
+from ..protocols.failures import Failure, of_exception
+from ..protocols.hooks import Admission, Next, Rng
+from . import ledger
+from .checks.approval import approval
+from .checks.arguments import arguments
+from .checks.case import Case, Ruling, deny
+from .checks.limits import calls, loop, steps
+from .checks.permission import permission
+from .tool import Tool
+
+Check = Callable[[Case], Ruling]
+
+CALL_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("permission", permission),
+    ("schema", arguments),
+    ("limits.calls", calls),
+    ("limits.loop", loop),
+    ("approval", approval),
+)
+"""At the intent of a tool call, in this order. Permission comes first because it finds the tool whose schema is checked."""
+
+THINK_CHECKS: tuple[tuple[str, Check], ...] = (("limits.steps", steps),)
+
+MODEL_RETRY = Retry(attempts=5, base=0.5, cap=30.0)
+MODEL_TIMEOUT = 120.0
+
+
+class Grants(Struct, frozen=True):
+    """What one agent may do: its tools and its limits."""
+
+    tools: dict[str, Tool[..., Any]] = {}
+    limits: Limits = Limits()
+
+
+class Gate:
+    """All agents' grants, and the checks."""
+
+    def __init__(self, grants: Mapping[str, Grants], *, skip: frozenset[str] = frozenset()) -> None:
+        """``skip`` names checks to leave out; tests use it to show what each of them keeps out."""
+        self._grants = dict(grants)
+        self._names = frozenset(name for g in grants.values() for name in g.tools)
+        self._skip = skip
+
+    def admit(self, intent: Intent, counters: Counters, now: float) -> Admission:
+        """Run the checks in order; the first one that does not allow decides."""
+        case = self._case(intent, counters, now)
+        checks = CALL_CHECKS if intent.verb == CALL else THINK_CHECKS if intent.verb == THINK else ()
+        verdicts: list[Verdict] = []
+        stopped: Ruling | None = None
+        for name, check in checks:
+            if name in self._skip and name not in ("permission", "schema"):
+                continue
+            ruling = _guarded(name, check, case)
+            verdicts.append(ruling.verdict)
+            if ruling.verdict.verdict != "allow":
+                stopped = ruling
+                break
+        return self._admission(case, tuple(verdicts), stopped)
+
+    def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
+        """Permission again: a grant may be gone since the intent. Approvals bind the arguments, which never change."""
+        if effect.verb != CALL:
+            return ()
+        intent = Intent("call", effect.name, effect.args, effect.agent, effect.stream)
+        return (_guarded("permission", permission, self._case(intent, counters, now)).verdict,)
+
+    def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
+        """See ``ledger.after_failure``."""
+        return ledger.after_failure(effect, failure, now, rng)
+
+    def unknown(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
+        """See ``ledger.after_silence``."""
+        return ledger.after_silence(effect, failure, now, rng)
+
+    def interrupted(self, effect: Effect, now: float) -> Next:
+        """See ``ledger.after_crash``."""
+        return ledger.after_crash(effect, now)
+
+    def _case(self, intent: Intent, counters: Counters, now: float) -> Case:
+        grants = self._grants.get(intent.agent, Grants())
+        return Case(intent, grants.tools, self._names, grants.limits, counters, now)
+
+    def _admission(self, case: Case, verdicts: tuple[Verdict, ...], stopped: Ruling | None) -> Admission:
+        intent, tool = case.intent, case.tool
+        effect: EffectClass = "read"
+        timeout, retry, key_ttl, key = MODEL_TIMEOUT, MODEL_RETRY, 86_400.0, ""
+        if intent.verb == CALL:
+            case.digest = case.digest or digest(intent.name, bytes(intent.args))
+            occurrence = case.counters.succeeded.get(case.digest, 0) + case.counters.flying.get(case.digest, 0)
+            key = digest(intent.run, case.digest, str(occurrence))
+        if tool is not None:
+            spec = tool.spec
+            effect, timeout, retry, key_ttl = spec.effect, spec.timeout, spec.retry, spec.key_ttl
+        question = intent.question if intent.verb == PERSON else stopped.question if stopped else None
+        decision = "ask" if question is not None else "deny" if stopped is not None else "allow"
+        failure = stopped.failure if stopped else None
+        return Admission(decision, verdicts, effect, key, case.digest, timeout, retry, key_ttl, failure, question)
+
+
+def _guarded(name: str, check: Check, case: Case) -> Ruling:
+    try:
+        return check(case)
+    except Exception as error:  # a check that raises is a refusal that says so
+        return deny(name, of_exception(error, where=name, code="check_failed"))

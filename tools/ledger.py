@@ -1,0 +1,74 @@
+"""The ledger's rules: what becomes of an effect after an attempt failed, was lost from sight, or was cut off by a crash.
+
+Pure functions over the effect and the clock. What they rest on is the effect class:
+
+* ``read``, ``idempotent``: may run again (an ``idempotent`` one only while the other side still knows its key)
+* ``reconcilable``: runs again, and the performer asks ``reconcile`` first
+* ``once``: nobody runs it again by himself; a person says what happened
+"""
+
+from __future__ import annotations
+
+from ..protocols.approvals import Question
+from ..protocols.effects import Effect
+from ..protocols.failures import Failure
+from ..protocols.hooks import Next, Rng
+
+
+def after_failure(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
+    """An attempt failed, and it is known that nothing happened."""
+    if failure.kind in ("change_arguments", "abandon"):
+        return Next("settle", failure=failure)
+    if effect.attempt >= effect.retry.attempts:
+        gave_up = Failure(
+            "abandon",
+            "attempts_exhausted",
+            f"{effect.name} failed {effect.attempt} times: {failure.message}",
+            where=effect.name,
+            cause=failure,
+        )
+        return Next("settle", failure=gave_up)
+    return Next("start", due=now + wait(effect, failure, rng))
+
+
+def wait(effect: Effect, failure: Failure, rng: Rng) -> float:
+    """Seconds to the next attempt: full jitter under an exponential bound, never less than the failure itself asks for.
+
+    Full jitter spreads a crowd best for the work it costs (AWS Architecture Blog, Exponential Backoff and Jitter, 2015).
+    """
+    if failure.kind == "retry_now":
+        return 0.0
+    bound = min(effect.retry.cap, effect.retry.base * 2.0 ** max(0, effect.attempt - 1))
+    return max(failure.after or 0.0, rng.random() * bound)
+
+
+def after_silence(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
+    """An attempt ended and nobody knows whether it happened: a timeout, a cancel, an exception the tool did not declare."""
+    if effect.effect == "once":
+        return doubt(effect, failure)
+    return after_failure(effect, failure, now, rng)
+
+
+def after_crash(effect: Effect, now: float) -> Next:
+    """The process died while the effect was open. ``intended`` means that it never began, for classes with a ``started`` row."""
+    if effect.effect == "once" and effect.state == "started":
+        return doubt(
+            effect, Failure("abandon", "interrupted", "the process died after this call had begun", where=effect.name)
+        )
+    if effect.effect == "idempotent" and now - effect.at > effect.key_ttl:
+        return doubt(
+            effect,
+            Failure(
+                "abandon",
+                "key_expired",
+                "the process was down for longer than the key is remembered",
+                where=effect.name,
+            ),
+        )
+    return Next("start")
+
+
+def doubt(effect: Effect, failure: Failure) -> Next:
+    """Ask a person. Doubt has no deadline: silence must not decide what happened."""
+    text = f"Did {effect.name} happen? {failure.message}. It has not been run again."
+    return Next("doubt", question=Question("in_doubt", text, failure=failure), failure=failure)

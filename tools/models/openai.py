@@ -1,0 +1,193 @@
+"""OpenAI, and every server that speaks its chat completions: one streamed attempt through the official SDK.
+
+The SDK's own two retries and its ten minutes of patience are switched off: retries are the gate's, and each stands in
+the journal. The SDK (extra ``openai``) and the key are looked for at the first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import msgspec
+from msgspec import structs
+
+from ...protocols.errors import Failed
+from ...protocols.model import ModelMessage, ModelReply, ModelRequest
+from . import prices
+from .openai_failures import bad_address, broken_stream, failure_of, no_key, no_sdk
+from .openai_stream import Assembly
+from .structured import Structured, structured, unwrapped
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.chat import ChatCompletionChunk
+
+_HOME = "https://api.openai.com/v1"
+
+
+class OpenAI:
+    """A model at OpenAI or at a compatible server.
+
+    Args:
+        name: as the server knows it, ``gpt-5-mini``; in the journal it is ``openai:gpt-5-mini``.
+        base_url: where the server is; else the environment's ``OPENAI_BASE_URL``, else OpenAI.
+        api_key: else the environment's ``OPENAI_API_KEY``. Only OpenAI itself insists on one.
+        timeout: seconds of silence, while connecting or between two pieces of the answer, after which the attempt has
+            failed. How long the whole may take is the gate's to say.
+        settings: more fields of each request, such as ``{"temperature": 0}``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        self.name = f"openai:{name}"
+        self.timeout = timeout
+        self.settings = dict(settings or {})
+        self._model = name
+        self._base_url = base_url
+        self._api_key = api_key
+        # One client for each event loop, because its connections belong to that loop.
+        self._clients: dict[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[AsyncOpenAI]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<OpenAI {self.name}>"  # never the key
+
+    async def complete(self, request: ModelRequest, on_delta: Callable[[str], None]) -> ModelReply:
+        """One attempt. Cancelling it closes the connection on which the answer was arriving.
+
+        Raises:
+            MissingExtra: the SDK is not installed. Like MissingKey it is also a Failed, of the kind ``abandon``.
+            MissingKey: OpenAI needs a key, and there is none.
+            Failed: see ``openai_failures``.
+        """
+        client = await self._client()
+        output = structured(request.output) if request.output is not None else None
+        assembly = Assembly(self.name)
+        from openai import OpenAIError
+
+        begun = False
+        try:
+            stream = await self._open(client, request, output)
+            begun = True
+            async with stream:
+                async for chunk in stream:
+                    if said := assembly.take(chunk):
+                        on_delta(said)
+        except OpenAIError as error:
+            raise Failed(failure_of(error, self.name, streaming=begun)) from error
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:  # the SDK lets these through bare
+            raise broken_stream(self.name, "the server sent what is no JSON", error) from error
+        reply = assembly.reply(request)
+        cost = prices.estimate(f"openai:{reply.model or self._model}", reply.usage)
+        text = unwrapped(reply.text) if output is not None and output.wrapped else reply.text
+        return structs.replace(reply, text=text, cost=cost, model=reply.model or self._model)
+
+    async def aclose(self) -> None:
+        """Close this loop's connections now. They are closed at the latest when the loop ends."""
+        held = self._clients.get(asyncio.get_running_loop())
+        if held is not None:
+            await held[1].aclose()
+
+    async def _open(
+        self, client: AsyncOpenAI, request: ModelRequest, output: Structured | None
+    ) -> AsyncStream[ChatCompletionChunk]:
+        body: dict[str, Any] = {
+            **self.settings,
+            "model": self._model,
+            "messages": [_message(message) for message in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if request.tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": offer.name,
+                        "description": offer.description,
+                        "parameters": msgspec.json.decode(offer.parameters),
+                    },
+                }
+                for offer in request.tools
+            ]
+        if output is not None:
+            form = {"name": "answer", "schema": output.schema, "strict": output.strict}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        if request.key:  # hashed, because a header holds ASCII only
+            body["extra_headers"] = {"Idempotency-Key": hashlib.sha256(request.key.encode()).hexdigest()}
+        create = cast(Any, client.chat.completions.create)  # its overloads cannot be told a body that is built
+        return cast("AsyncStream[ChatCompletionChunk]", await create(**body))
+
+    async def _client(self) -> AsyncOpenAI:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or _HOME
+            if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
+                raise bad_address(self.name, base_url)
+            key = (self._api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+            if not key and not _is_openai(base_url):
+                key = "none"
+            await self._load()
+            if not key:
+                raise no_key(self.name)
+            if loop not in self._clients:  # another request may have been faster
+                # The loop closes the async generators that are still open when it ends, and so our connections; there
+                # is nobody else to do it, since a model has no life cycle of its own.
+                life = _alive(base_url, key, self.timeout, lambda: self._clients.pop(loop, None))
+                self._clients[loop] = (await anext(life), life)
+        return self._clients[loop][0]
+
+    async def _load(self) -> None:
+        """Import the SDK, in a thread because it takes a third of a second."""
+        try:
+            await anyio.to_thread.run_sync(__import__, "openai")
+        except ImportError as error:
+            raise no_sdk(self.name) from error
+
+
+async def _alive(
+    base_url: str,
+    key: str,
+    silence: float,
+    closed: Callable[[], object],
+) -> AsyncGenerator[AsyncOpenAI]:
+    """A client that is closed with this generator."""
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=silence, max_retries=0)
+    try:
+        yield client
+    finally:
+        closed()
+        await client.close()
+
+
+def _is_openai(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return host == "openai.com" or host.endswith(".openai.com")
+
+
+def _message(message: ModelMessage) -> dict[str, Any]:
+    match message.role:
+        case "tool":
+            return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
+        case "assistant" if message.calls:
+            calls = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in message.calls
+            ]
+            return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+        case role:
+            return {"role": role, "content": message.text}

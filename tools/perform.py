@@ -1,0 +1,188 @@
+"""The performing half of the gate: one attempt at one effect, with its timeout, and what it came to.
+
+    look up -> reconcile (where it may have happened already) -> run under the timeout -> check the result -> Attempt
+
+Retries are not made here: the deciding half makes them, and they stand in the journal. Plain functions run in a thread; a
+timeout does not stop a thread, so what it comes to later is handed to ``on_late`` and settles the doubt.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import msgspec
+
+from ..protocols.codec import decode, encode
+from ..protocols.effects import CALL, Attempt, Effect
+from ..protocols.errors import Failed, NotStorable
+from ..protocols.failures import Failure, of_exception
+from ..protocols.model import Model, ModelRequest
+from ..protocols.tool import Call
+from .tool import NotDone, Tool
+
+MAX_RESULT = 256_000
+"""Bytes of one tool's result as JSON."""
+
+OnLate = Callable[[Attempt], None]
+OnDelta = Callable[[str], None]
+
+
+class Performer:
+    """Tools and models of all agents, by agent and name."""
+
+    def __init__(
+        self, tools: Mapping[str, Mapping[str, Tool[..., Any]]], models: Mapping[str, Mapping[str, Model]]
+    ) -> None:
+        self._tools = tools
+        self._models = models
+
+    async def perform(
+        self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, on_late: OnLate
+    ) -> Attempt:
+        """One attempt. Never raises, except when it is cancelled from outside.
+
+        Args:
+            effect: which, with its attempt number.
+            request: what the model is asked, for a ``think``.
+            on_delta: told pieces of a model's text as they arrive; provisional.
+            on_late: told what a thread came to that had timed out.
+        """
+        try:
+            with anyio.fail_after(effect.timeout):
+                if effect.verb == CALL:
+                    return await self._call(effect, on_late)
+                return await self._think(effect, request, on_delta)
+        except TimeoutError:
+            after = f"no answer within {effect.timeout:g} s"
+            return Attempt(
+                failure=Failure("retry_later", "timeout", f"{effect.name}: {after}", where=effect.name), unknown=True
+            )
+
+    async def _think(self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta) -> Attempt:
+        model = self._models.get(effect.agent, {}).get(effect.name)
+        if model is None or request is None:
+            return _gone(effect, "model")
+        try:
+            reply = await model.complete(request, on_delta)
+            return Attempt(value=encode(reply))
+        except Failed as error:
+            return Attempt(failure=_at(error.failure, effect.name))
+        except Exception as error:
+            return Attempt(failure=_of(error, effect))
+
+    async def _call(self, effect: Effect, on_late: OnLate) -> Attempt:
+        tool = self._tools.get(effect.agent, {}).get(effect.name)
+        if tool is None:
+            return _gone(effect, "tool")
+        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout)
+        if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
+            found = await self._reconcile(tool, effect)
+            if found is not None:
+                return found
+        try:
+            values = tool.bind(tool.signature.read(effect.args), call)
+        except ValueError as error:
+            return Attempt(
+                failure=Failure("change_arguments", "bad_arguments", f"{effect.name}: {error}", where=effect.name)
+            )
+        if tool.is_async:
+            return await self._in_task(tool, effect, values)
+        return await _in_thread(partial(_run, tool, effect, values), on_late)
+
+    async def _in_task(self, tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
+        try:
+            return _result(tool, effect, await tool.function(**values))
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            return _crash(error, effect)
+
+    async def _reconcile(self, tool: Tool[..., Any], effect: Effect) -> Attempt | None:
+        """What an earlier attempt came to, by its key; None where it did not happen."""
+        if tool.reconciler is None:
+            failure = Failure(
+                "abandon",
+                "no_reconcile",
+                f"{effect.name} is reconcilable but has no reconcile function",
+                where=effect.name,
+            )
+            return Attempt(failure=failure, unknown=True)
+        try:
+            if inspect.iscoroutinefunction(tool.reconciler):
+                found = await tool.reconciler(effect.key)
+            else:
+                found = await anyio.to_thread.run_sync(tool.reconciler, effect.key, abandon_on_cancel=True)
+        except Exception as error:
+            return Attempt(failure=_of(error, effect, kind="retry_later"), unknown=True)
+        return None if isinstance(found, NotDone) else _result(tool, effect, found)
+
+
+def _run(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
+    """A plain function, in its thread."""
+    try:
+        return _result(tool, effect, tool.function(**values))
+    except BaseException as error:  # a tool may raise SystemExit; it must not end the thread pool
+        return _crash(error, effect)
+
+
+async def _in_thread(run: Callable[[], Attempt], on_late: OnLate) -> Attempt:
+    abandoned = False
+
+    def body() -> Attempt:
+        attempt = run()
+        if abandoned:
+            try:
+                anyio.from_thread.run_sync(on_late, attempt)
+            except RuntimeError:  # the loop has ended: the next life finds the effect open
+                pass
+        return attempt
+
+    try:
+        return await anyio.to_thread.run_sync(body, abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        abandoned = True
+        raise
+
+
+def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
+    """A result as JSON, after checking that it is what the tool declares. It *has* happened: drift is not tried again."""
+    try:
+        data = encode(value)
+        decode(data, tool.returns)
+    except (NotStorable, msgspec.ValidationError) as error:
+        message = f"{effect.name} ran, but its result is not what it declares: {error}"
+        return Attempt(failure=Failure("abandon", "schema_drift", message[:1_000], where=effect.name))
+    if len(data) > MAX_RESULT:
+        message = f"{effect.name} ran, but its result is {len(data):,} bytes, more than {MAX_RESULT:,}"
+        return Attempt(
+            failure=Failure("change_arguments", "result_too_large", message, hint="ask for less", where=effect.name)
+        )
+    return Attempt(value=data)
+
+
+def _crash(error: BaseException, effect: Effect) -> Attempt:
+    if isinstance(error, Failed):  # the tool itself says that it did not happen, and what to do
+        return Attempt(failure=_at(error.failure, effect.name))
+    return Attempt(failure=_of(error, effect), unknown=True)
+
+
+def _of(error: BaseException, effect: Effect, kind: str = "") -> Failure:
+    """An undeclared exception. The network's are worth another try where the effect class allows it."""
+    failure = of_exception(error, where=effect.name)
+    passing = kind == "retry_later" or isinstance(error, (ConnectionError, TimeoutError))
+    return msgspec.structs.replace(failure, kind="retry_later") if passing else failure
+
+
+def _at(failure: Failure, name: str) -> Failure:
+    return failure if failure.where else msgspec.structs.replace(failure, where=name)
+
+
+def _gone(effect: Effect, what: str) -> Attempt:
+    message = f"this program has no {what} {effect.name!r} for {effect.agent}"
+    return Attempt(failure=Failure("abandon", f"no_such_{what}", message, where=effect.name))

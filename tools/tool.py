@@ -1,0 +1,221 @@
+"""``@us.tool``: a typed function as a tool.
+
+    @us.tool(effect="read")
+    def forecast(city: str) -> str:
+        \"\"\"Weather forecast for a city, one line.\"\"\"
+        return lookup(city)
+
+Called directly it runs the function, for unit tests. ``turn.call(forecast, "Oslo")`` is the intent: the gate checks it,
+performs it and records what came of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Final, Protocol, TypeVar, overload
+
+from ..protocols.codec import digest
+from ..protocols.effects import EffectClass, Retry
+from ..protocols.errors import DefinitionError
+from ..protocols.ids import Address
+from ..protocols.tool import Call, P, ToolRef, ToolSpec
+from .schema import Signature, bound
+
+R = TypeVar("R")
+EFFECTS: Final = ("read", "idempotent", "reconcilable", "once")
+
+
+class NotDone:
+    """What a ``reconcile`` function returns when the action did not happen: ``us.NOT_DONE``."""
+
+
+NOT_DONE: Final = NotDone()
+
+TRYING = Call(id="0.0", key="unit-test", attempt=1, run=Address("unit-test"), deadline=30.0)
+"""What a tool that takes a ``us.Call`` is handed when it is called directly."""
+
+
+class Policy:
+    """A rule that says which calls a person must approve.
+
+    Attributes:
+        name: its function's name.
+        version: digest of its source, so that a changed rule is another policy.
+        text: its docstring, shown to the person.
+    """
+
+    def __init__(self, rule: Callable[..., bool], text: str = "") -> None:
+        self.rule = rule
+        self.name = getattr(rule, "__name__", "rule").replace("<lambda>", "lambda")
+        try:
+            source = inspect.getsource(rule)
+        except (OSError, TypeError):
+            source = repr(getattr(rule, "__code__", rule))
+        self.version = digest(source)[:12]
+        self.text = text or (inspect.getdoc(rule) or "").strip()
+
+    @property
+    def label(self) -> str:
+        """Name and version, as they stand in the journal."""
+        return f"{self.name}@{self.version}"
+
+
+class Tool(ToolRef[P, R]):
+    """A tool: its function, its spec, its rules. ``R`` is what it results in, also for an ``async def``."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str,
+        effect: EffectClass,
+        timeout: float,
+        retry: Retry,
+        key_ttl: float,
+        depth: int,
+    ) -> None:
+        if effect not in EFFECTS:
+            raise DefinitionError(f"tool {name!r}: effect={effect!r}", hint=f"one of {', '.join(EFFECTS)}")
+        if timeout <= 0 or retry.attempts < 1 or retry.base < 0 or key_ttl <= 0:
+            raise DefinitionError(
+                f"tool {name!r}: timeout and key_ttl must be above 0, attempts at least 1, base at least 0"
+            )
+        self.function = function
+        self.signature = Signature(function, name, depth=depth + 1)
+        self.returns = self.signature.returns
+        self.order = self.signature.order
+        self.policy: Policy | None = None
+        self.reconciler: Callable[..., Any] | None = None
+        self.is_async = inspect.iscoroutinefunction(function)
+        description = (inspect.getdoc(function) or "").strip()
+        self._spec = ToolSpec(name, description, self.signature.parameters, effect, timeout, retry, key_ttl)
+        self.__name__ = name
+        self.__doc__ = description
+
+    @property
+    def spec(self) -> ToolSpec:  # type: ignore[override]  # a fresh one: the policy may be declared after the tool
+        """The tool as data."""
+        spec = self._spec
+        if self.policy is None:
+            return spec
+        return ToolSpec(
+            spec.name,
+            spec.description,
+            spec.parameters,
+            spec.effect,
+            spec.timeout,
+            spec.retry,
+            spec.key_ttl,
+            self.policy.label,
+        )
+
+    def approve_if(self, rule: Callable[P, bool]) -> Callable[P, bool]:
+        """Calls for which the rule says true wait for a person. Its docstring is what the person reads.
+
+        Raises:
+            DefinitionError: the tool has a rule already, or the rule's parameters are not the tool's.
+        """
+        if self.policy is not None:
+            raise DefinitionError(f"tool {self.spec.name!r} has an approval rule already")
+        names = tuple(inspect.signature(rule).parameters)
+        if names != self.order:
+            raise DefinitionError(
+                f"the approval rule of {self.spec.name!r} takes ({', '.join(names)})",
+                hint=f"it must take ({', '.join(self.order)})",
+            )
+        self.policy = Policy(rule)
+        return rule
+
+    def reconcile(self, function: Callable[[str], R | NotDone]) -> Callable[[str], R | NotDone]:
+        """How to find out, by idempotency key, whether a call happened: its result, or ``us.NOT_DONE``. May be ``async``."""
+        if self.spec.effect != "reconcilable":
+            raise DefinitionError(
+                f"tool {self.spec.name!r} is {self.spec.effect!r}",
+                hint='only effect="reconcilable" takes a reconcile function',
+            )
+        self.reconciler = function
+        return function
+
+    def bind(self, values: dict[str, Any], call: Call) -> dict[str, Any]:  # arguments of the function
+        """The arguments the function is called with."""
+        return bound(values, self.signature.wants_call, call)
+
+    def __repr__(self) -> str:
+        return f"<tool {self.spec.name} ({self.spec.effect})>"
+
+
+class SyncTool(Tool[P, R]):
+    """A tool that is a plain function; the gate runs it in a thread."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, past the gate."""
+        result: R = self.function(**self.bind(self.arguments(args, kwargs), TRYING))
+        return result
+
+
+class AsyncTool(Tool[P, R]):
+    """A tool that is an ``async def``."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Run the function here and now, past the gate."""
+        running: Coroutine[Any, Any, R] = self.function(**self.bind(self.arguments(args, kwargs), TRYING))
+        return running
+
+
+class ToolDecorator(Protocol):
+    """What ``@us.tool(…)`` is: a parameter of type ``us.Call`` is handed in and no part of the tool's own parameters."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Call, P], Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Call, P], R], /) -> SyncTool[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncTool[P, R]: ...
+
+
+def tool(
+    *,
+    effect: EffectClass = "once",
+    name: str = "",
+    timeout: float = 30.0,
+    retry: Retry | None = None,
+    key_ttl: float = 86_400.0,
+    approve: bool | Callable[..., bool] = False,
+) -> ToolDecorator:
+    """Make a typed function a tool.
+
+    Args:
+        effect: what is safe after a crash in the middle; the most careful class where it is not said.
+        name: what models call it; the function's name by default.
+        timeout: seconds one attempt may take.
+        retry: how failures are tried again.
+        key_ttl: seconds for which the other side remembers an idempotency key.
+        approve: True: a person approves every call. A function: sugar for ``approve_if``.
+
+    Raises:
+        DefinitionError: a parameter or the result has no type, or an option is out of range.
+    """
+
+    def make(function: Callable[..., Any]) -> Tool[Any, Any]:
+        kind = AsyncTool if inspect.iscoroutinefunction(function) else SyncTool
+        made: Tool[Any, Any] = kind(
+            function,
+            name=name or function.__name__,
+            effect=effect,
+            timeout=timeout,
+            retry=retry or Retry(),
+            key_ttl=key_ttl,
+            depth=2,
+        )
+        if approve is True:
+            made.policy = Policy(
+                lambda *_args, **_kwargs: True, text=f"Every call of {made.spec.name} needs an approval."
+            )
+        elif callable(approve):
+            made.approve_if(approve)
+        return made
+
+    return make
