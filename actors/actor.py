@@ -14,7 +14,7 @@ An actor object has no state of its own: one object serves every address that it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, NoReturn, TypeVar, overload
+from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, cast, overload
 
 from ..protocols.approvals import Answer
 from ..protocols.codec import decode
@@ -79,7 +79,7 @@ class Behaviour:
     """The tables of one actor class, built when the class is."""
 
     def __init__(self, cls: type) -> None:
-        self.state: type[BaseState] = cls.__dict__.get("State") or getattr(cls, "State", BaseState)
+        self.state: type[BaseState] = getattr(cls, "State", BaseState)
         self.handlers: dict[str, Handler] = {}
         self.appliers: dict[str, tuple[type[Event], Callable[..., BaseState]]] = {}
         self.settlers: dict[str, Settler] = {}
@@ -148,11 +148,13 @@ def _marked(method: Callable[..., Any], kind: str, subject: object, form: object
 
 
 @overload
-def handles(
+def handles(  # type: ignore[overload-overlap]  # a Request is a Message; the first that fits is meant
     message: type[Request[R]],
 ) -> Callable[[Callable[[A, Turn[S], Q], R | Later[R]]], Callable[[A, Turn[S], Q], R | Later[R]]]: ...
 @overload
-def handles(message: type[M]) -> Callable[[Callable[[A, Turn[S], M], None]], Callable[[A, Turn[S], M], None]]: ...
+def handles(  # pyright: ignore[reportOverlappingOverload]
+    message: type[M],
+) -> Callable[[Callable[[A, Turn[S], M], None]], Callable[[A, Turn[S], M], None]]: ...
 def handles(message: type[Message]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """This method takes messages of this class.
 
@@ -175,29 +177,35 @@ def applies(event: type[E]) -> Callable[[Callable[[A, S, E], S]], Callable[[A, S
     return lambda method: _marked(method, "applies", event)
 
 
-_Settles = Callable[[Callable[[A, Turn[S], Outcome[R]], None]], Callable[[A, Turn[S], Outcome[R]], None]]
+class Settles(Protocol[R]):
+    """What ``settles(…)`` gives: takes a method whose outcome has the subject's type."""
+
+    def __call__(
+        self, method: Callable[[A, Turn[S], Outcome[R]], None], /
+    ) -> Callable[[A, Turn[S], Outcome[R]], None]: ...
 
 
 @overload
-def settles(subject: ToolRef[P, R]) -> _Settles[A, S, R]: ...
+def settles(subject: ToolRef[P, R]) -> Settles[R]: ...
 @overload
-def settles(subject: type[Request[R]]) -> _Settles[A, S, R]: ...
+def settles(subject: type[Request[R]]) -> Settles[R]: ...
 @overload
-def settles(subject: Thinking) -> _Settles[A, S, ModelReply]: ...
+def settles(subject: Thinking) -> Settles[ModelReply]: ...
 @overload
-def settles(subject: AnyTool) -> _Settles[A, S, object]: ...
+def settles(subject: AnyTool) -> Settles[object]: ...
 @overload
-def settles(subject: Person) -> _Settles[A, S, Answer]: ...
-def settles(subject: Any) -> Any:
+def settles(subject: Person) -> Settles[Answer]: ...
+def settles(subject: object) -> Any:  # a decorator, as the overloads say
     """This method takes the outcomes of calls of this tool, of asks with this request, of models or of people.
 
     Raises:
         DefinitionError: it is none of these.
     """
     if isinstance(subject, ToolRef):
-        name, form = f"tool:{subject.spec.name}", subject.returns
+        tool = cast("ToolRef[..., Any]", subject)
+        name, form = f"tool:{tool.spec.name}", tool.returns
     elif isinstance(subject, type) and issubclass(subject, Request):
-        name, form = f"ask:{subject.__wire__}", answer_type(subject)
+        name, form = f"ask:{subject.__wire__}", answer_type(cast("Any", subject))
     elif isinstance(subject, Thinking):
         name, form = "think", ModelReply
     elif isinstance(subject, AnyTool):
@@ -205,8 +213,13 @@ def settles(subject: Any) -> Any:
     elif isinstance(subject, Person):
         name, form = "person", Answer
     else:
-        _refuse("settles", subject, "a tool, a us.Request class, us.THINK, us.ANY_TOOL or us.PERSON")
-    return lambda method: _marked(method, "settles", name, form)
+        _refuse("settles", cast("Any", subject), "a tool, a us.Request class, us.THINK, us.ANY_TOOL or us.PERSON")
+
+    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+        marked: Callable[..., Any] = _marked(method, "settles", name, form)
+        return marked
+
+    return mark
 
 
 def _refuse(decorator: str, got: object, wanted: str) -> NoReturn:

@@ -75,10 +75,10 @@ class Cell:
             self.state = state
         elif record.events and self.mount is not None:
             self._apply(record)
-        if memory.life == "absent" and row.kind != "parked":
+        if memory.life == "absent" and row.kind not in ("parked", "accepted"):
             memory.life = "running"
-            if record.message is not None:
-                memory.context = context_for(self.address, record.message)
+        if record.context is not None:
+            memory.context = record.context
         if record.life is not None:
             memory.life = record.life
         self._fold_requests(record, row.kind)

@@ -22,12 +22,12 @@ from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Gate
 from ..protocols.ids import OUTSIDE, Address, item_id
 from ..protocols.journal import MAX_ROW, Record, RowKind
-from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
+from ..protocols.lifecycle import ChildFailed, Life, Restart, Restarted, Started, Stop
 from ..protocols.messages import Event, State
 from .actor import Behaviour, Handler
 from .cell import Cell, context_for
 from .mailbox import Item
-from .turn import Later, Outcome, Turn, outcome_envelope, read_outcome, tag_value
+from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag_value
 
 
 class Draft(msgspec.Struct):
@@ -107,7 +107,7 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
                 )
                 turn.respond(request[1], NULL, why)
         return _draft(cell, item, turn, "turn", restart)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         return failed(cell, item, of_exception(error, where=cell.address), gid, now)
 
 
@@ -123,7 +123,7 @@ def _run(
         if handler is not None:
             handler.method(actor, turn, Restarted(cell.memory.incarnation + 1, restart.cause))
         return
-    if cell.memory.life == "absent" and (start := behaviour.handlers.get(Started.__wire__)) is not None:
+    if cell.memory.turns == 0 and (start := behaviour.handlers.get(Started.__wire__)) is not None:
         start.method(actor, turn, Started())
     if envelope.wire == OUTCOME:
         _settle(actor, behaviour, turn, decode(envelope.body, OutcomeBody))
@@ -184,16 +184,23 @@ def _settle(actor: object, behaviour: Behaviour, turn: Turn[Any], body: OutcomeB
     try:
         settler.method(actor, turn, outcome)
     except Failed as error:
-        if not isinstance(outcome.tag, Later) or outcome.failure is None or error.failure is not outcome.failure:
+        tag: Tag = outcome.tag
+        if not _is_later(tag) or outcome.failure is None or error.failure is not outcome.failure:
             raise
-        turn.refuse(outcome.tag, outcome.failure)
+        turn.refuse(tag, outcome.failure)
+
+
+def _is_later(tag: Tag) -> bool:
+    return isinstance(tag, Later)
 
 
 def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Restart | None) -> Draft:
     """The record of a turn that returned."""
     envelope = item.envelope
     ending = envelope.wire == Stop.__wire__
-    life = "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
+    life: Life | None = (
+        "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
+    )
     changes = _settled(cell, item)
     dropped, marks = list(turn.dropped), item.marks
     if life in ("stopped", "finished") or restart is not None:
@@ -213,6 +220,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         answered=tuple(turn.answered),
         attempts=marks,
         life=life,
+        context=turn.context if cell.memory.seq == 0 else None,
         incarnation_state=restart.state if restart is not None else "keep",
     )
     payload = encode(record)
@@ -249,7 +257,7 @@ def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None,
     open_requests = {**cell.memory.askers, **turn.askers}
     for id in list(open_requests):
         if id not in turn.answered:
-            turn.refuse(Later(id), why)
+            turn.refuse(Later[Any](id), why)
     return withdrawn
 
 
@@ -284,6 +292,7 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
         failure=failure,
         attempts=item.marks,
         life="restarting" if kind == "failed" and supervisor else None,
+        context=context if cell.memory.seq == 0 else None,
     )
     return Draft(kind, record, cell.state, encode(record))
 

@@ -79,9 +79,11 @@ class Flights:
             return
         request: ModelRequest | None = None
         if effect.verb == THINK:
+            mark = decode(effect.args, ThinkArgs).mark
             try:
-                request = cell.mount.actor.render(cell.state, decode(effect.args, ThinkArgs).mark)
-            except Exception as error:  # the actor's own code: its failure is the outcome
+                rendered = cell.mount.actor.render(cell.state, mark)
+                request = msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
+            except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
                 self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="render_failed"))
                 return
         begun = msgspec.structs.replace(
@@ -182,7 +184,7 @@ class Flights:
 
     def _answered(self, cell: Cell, effect: Effect) -> None:
         answer = effect.answer
-        assert answer is not None and effect.question is not None
+        assert answer is not None
         if effect.verb == PERSON:
             self.land(cell, effect, Raw(encode(answer)), None)
         elif answer.decision in ("approve", "run_again"):

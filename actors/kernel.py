@@ -149,7 +149,7 @@ class Kernel:
         try:
             for row in rows:
                 cell.fold(row, read_record(row))
-        except Exception as error:  # the actor's own code or an event that this code cannot read
+        except Exception as error:  # noqa: BLE001 - the actor's own code or an event that this code cannot read
             cell.broken = of_exception(error, where=address, code="unreadable")
             cell.memory.seq = rows[-1].seq
         cell.loaded = True
@@ -198,7 +198,8 @@ class Kernel:
             if not cell.loaded:
                 continue
             del self._unsaved[id]
-            record = Record(message=item.envelope, changes=self._settled(cell, item))
+            context = context_for(cell.address, item.envelope) if cell.memory.seq == 0 else None
+            record = Record(message=item.envelope, changes=self._settled(cell, item), context=context)
             self.write(cell, kind, record, id)
             item.durable = True
             item.settles = ""

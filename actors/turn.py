@@ -122,6 +122,10 @@ class Frame(Protocol):
     agent: str
 
 
+class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
+    later: str
+
+
 def _tag_json(tag: Tag) -> Raw:
     if tag is None:
         return NULL
@@ -130,10 +134,10 @@ def _tag_json(tag: Tag) -> Raw:
 
 def tag_value(raw: Raw) -> Tag:
     """A tag as the actor gave it."""
-    value = msgspec.json.decode(raw)
-    if isinstance(value, dict) and value.keys() == {"later"}:
-        return Later[Any](value["later"])  # the answer's type is checked where it is given
-    return value
+    try:
+        return Later[Any](decode(raw, _LaterTag).later)  # the answer's type is checked where it is given
+    except msgspec.ValidationError:
+        return msgspec.json.decode(raw)
 
 
 class Turn(Generic[S]):
@@ -236,7 +240,9 @@ class Turn(Generic[S]):
     def call(self, tool: Callable[[*Ts], Coroutine[Any, Any, R]], /, *args: *Ts, tag: Tag) -> Pending[R]: ...
     @overload
     def call(self, tool: Callable[[*Ts], R], /, *args: *Ts, tag: Tag) -> Pending[R]: ...
-    def call(self, tool: Any, /, *args: Any, tag: Tag = None, **kwargs: Any) -> Pending[Any]:
+    def call(  # type: ignore[misc]  # mypy takes no implementation for overloads with *Ts
+        self, tool: Any, /, *args: Any, tag: Tag = None, **kwargs: Any
+    ) -> Pending[Any]:
         """Intend a call of a tool; the outcome comes to ``@us.settles(tool)``. With ``tag=``, arguments are positional."""
         ref = cast("ToolRef[Any, Any]", tool)
         return self.call_named(ref.spec.name, Raw(encode(ref.arguments(args, kwargs))), tag=tag)

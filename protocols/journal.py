@@ -76,6 +76,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         incarnation_state: ``fresh`` where a restart forgot the state.
         askers: requests that this turn left open, to be answered by a later turn, by the id of their mail.
         answered: ids of such requests that this turn answered.
+        context: on whose behalf, in the first row of an actor.
         note: facts of a ``system`` row.
     """
 
@@ -96,6 +97,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     incarnation_state: Literal["keep", "fresh"] = "keep"
     askers: dict[str, ReplyTo] = {}
     answered: tuple[str, ...] = ()
+    context: Context | None = None
     note: dict[str, str] = {}
 
 

@@ -13,7 +13,7 @@ moved as long as it keeps its wire name.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -39,7 +39,7 @@ class WireMeta(msgspec.StructMeta):
         **options: Any,  # msgspec's own struct options
     ) -> WireMeta:
         options.setdefault("frozen", True)
-        cls = cast(WireMeta, super().__new__(mcls, name, bases, namespace, **options))
+        cls = super().__new__(mcls, name, bases, namespace, **options)
         type.__setattr__(cls, "__wire__", wire or name)
         type.__setattr__(cls, "__version__", version)
         return cls

@@ -157,7 +157,7 @@ class TeamActor(Actor):
             return
         try:
             name = route(turn.state.task) if route is not None else by_words(turn.state.task, self.team)
-        except Exception as error:  # the user's rule: its failure goes to a person
+        except Exception as error:  # noqa: BLE001 - the user's rule: its failure goes to a person
             self._person(
                 turn, "the routing rule failed; who should take this?", of_exception(error, where=turn.me), self.names
             )
@@ -182,7 +182,8 @@ class TeamActor(Actor):
     def _undecided(self, turn: Turn[TeamState], route: Route, by: str) -> None:
         turn.emit(Routed(msgspec.structs.replace(route, to=NOBODY), by))
         guess = f" ({route.to}, {route.confidence:.0%} sure)" if route.to in self.names else ""
-        text = f"Who should take this? {by} could not tell{guess}: {route.why or 'no reason given'}. Task: {_short(turn.state.task.objective)}"
+        why = route.why or "no reason given"
+        text = f"Who should take this? {by} could not tell{guess}: {why}. Task: {_short(turn.state.task.objective)}"
         self._person(turn, text, None, self.names)
 
     def _person(self, turn: Turn[TeamState], text: str, failure: Failure | None, options: tuple[str, ...]) -> None:

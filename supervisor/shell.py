@@ -16,7 +16,6 @@ from typing import Literal
 import anyio
 import anyio.lowlevel
 import msgspec
-import structlog
 from anyio.abc import TaskGroup
 
 from ..actors.cell import read_record
@@ -27,13 +26,14 @@ from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope, Reply
 from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
-from ..protocols.ids import Address
+from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import Opened, Row
 from ..tools.perform import Performer
 from .clock import Clock
 from .journal.writer import AsyncJournal
+from .log import logger
 
-log = structlog.get_logger("understudy")
+log = logger()
 
 ROWS_AHEAD = 2_000
 """Rows the kernel may make before it waits for the journal."""
@@ -50,7 +50,7 @@ OnDelta = Callable[[Effect, str], None]
 class Waiter:
     """Somebody outside who waits for one thing; woken once."""
 
-    def __init__(self, run: Address = Address("")) -> None:
+    def __init__(self, run: Address = OUTSIDE) -> None:
         self.run = run
         self.reply: Reply | None = None
         self.error: UnderstudyError | None = None
@@ -276,24 +276,21 @@ class Shell:
         if isinstance(release, Start):
             self._tasks.start_soon(self._perform, release)
         elif isinstance(release, Answered):
-            for waiter in self._waiters.pop(release.reply.to.token, ()):
+            for waiter in self._waiters.pop(release.reply.to.token, []):
                 waiter.reply = release.reply
                 waiter.wake()
         elif isinstance(release, Done):
             self._done(release.input)
         elif isinstance(release, Refused):
-            self._held.pop(release.input, None)
-            waiter = self._inputs.pop(release.input, None)
-            if waiter is not None:
-                waiter.error = release.error
-                waiter.wake()
+            self._done(release.input, release.error)
         elif (scope := self._scopes.get(release.effect)) is not None:
             scope.cancel()
 
-    def _done(self, input: str) -> None:
+    def _done(self, input: str, error: UnderstudyError | None = None) -> None:
         self._held.pop(input, None)
         waiter = self._inputs.pop(input, None)
         if waiter is not None:
+            waiter.error = error
             waiter.wake()
 
     async def _perform(self, start: Start) -> None:

@@ -77,7 +77,7 @@ class Supervisor:
         self.route = route
         self.intensity = intensity or Intensity()
         self.backoff = backoff or Backoff()
-        self.on_restart = on_restart
+        self.on_restart: RestartPolicy = on_restart
         agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, Router) else [])
         if not workers:
             raise DefinitionError(f"supervisor {name!r} has no workers")
@@ -143,7 +143,8 @@ class SupervisorActor(Actor):
     State = SupervisorState
 
     def __init__(self, intensity: Intensity, backoff: Backoff, on_restart: RestartPolicy) -> None:
-        self.intensity, self.backoff, self.on_restart = intensity, backoff, on_restart
+        self.intensity, self.backoff = intensity, backoff
+        self.on_restart: RestartPolicy = on_restart
 
     @handles(ChildFailed)
     def child_failed(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
@@ -185,7 +186,8 @@ class SupervisorActor(Actor):
         spent = f"{msg.child} failed more than {self.intensity.max_restarts} times in {self.intensity.within:g} s"
         failure = Failure("abandon", "budget_exhausted", spent, where=turn.me, cause=msg.failure)
         turn.emit(GaveUp(msg.child, failure))
-        text = f"{spent}, last: {msg.failure.message}. The message it failed on ({msg.item}) is parked. Start it again (approve) or stop it (reject)?"
+        what = f"{spent}, last: {msg.failure.message}. The message it failed on ({msg.item}) is parked."
+        text = f"{what} Start it again (approve) or stop it (reject)?"
         turn.escalate(Question("escalation", text, failure=failure), topic="child", tag=msg.child)
 
     @applies(Restarting)

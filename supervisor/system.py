@@ -297,7 +297,8 @@ class System:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
-        note = {"pid": str(os.getpid())} | ({"target": self._target} if self._target else {})
+        model = self.tree.override if isinstance(self.tree.override, str) else ""
+        note = {"pid": str(os.getpid()), "target": self._target, "model": model}
         now = self._shell.clock.now()
         return Kernel(self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying)
 

@@ -40,6 +40,7 @@ class Tree:
         directory: who owns which address.
         grants: tools and limits, by agent.
         tools, models: what the performer runs, by agent and name.
+        override: the model that replaces every agent's, if one does.
     """
 
     def __init__(self, definitions: Sequence[Definition], *, model: str | Model | None = None) -> None:
@@ -52,7 +53,7 @@ class Tree:
         self.grants: dict[str, Grants] = {}
         self.tools: dict[str, dict[str, Tool[..., Any]]] = {}
         self.models: dict[str, dict[str, Model]] = {}
-        self._override = model
+        self.override = model
         self._add(str(ROOT), SupervisorActor(Intensity(), Backoff(), "keep"), Address(""))
         for definition in definitions:
             self._mount(definition)
@@ -79,9 +80,9 @@ class Tree:
             self._child(child, name)
 
     def _agent(self, agent: Agent[Any], template: str, supervisor: Address) -> None:
-        if self._override is not None:
+        if self.override is not None:
             agent = copy.copy(agent)
-            agent.models = (self._override,)
+            agent.models = (self.override,)
         tools: dict[str, Tool[..., Any]] = {}
         for tool in agent.tools:
             if not isinstance(tool, Tool):

@@ -6,7 +6,7 @@ Pure and synchronous: the kernel asks it inside the turn (``hooks.Gate``), repla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -106,7 +106,9 @@ class Gate:
             spec = tool.spec
             effect, timeout, retry, key_ttl = spec.effect, spec.timeout, spec.retry, spec.key_ttl
         question = intent.question if intent.verb == PERSON else stopped.question if stopped else None
-        decision = "ask" if question is not None else "deny" if stopped is not None else "allow"
+        decision: Literal["allow", "deny", "ask"] = (
+            "ask" if question is not None else "deny" if stopped is not None else "allow"
+        )
         failure = stopped.failure if stopped else None
         return Admission(decision, verdicts, effect, key, case.digest, timeout, retry, key_ttl, failure, question)
 
@@ -114,5 +116,5 @@ class Gate:
 def _guarded(name: str, check: Check, case: Case) -> Ruling:
     try:
         return check(case)
-    except Exception as error:  # a check that raises is a refusal that says so
+    except Exception as error:  # noqa: BLE001 - a check that raises is a refusal that says so
         return deny(name, of_exception(error, where=name, code="check_failed"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -73,7 +74,7 @@ class Performer:
             return Attempt(value=encode(reply))
         except Failed as error:
             return Attempt(failure=_at(error.failure, effect.name))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
             return Attempt(failure=_of(error, effect))
 
     async def _call(self, effect: Effect, on_late: OnLate) -> Attempt:
@@ -100,7 +101,7 @@ class Performer:
             return _result(tool, effect, await tool.function(**values))
         except anyio.get_cancelled_exc_class():
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
             return _crash(error, effect)
 
     async def _reconcile(self, tool: Tool[..., Any], effect: Effect) -> Attempt | None:
@@ -118,7 +119,7 @@ class Performer:
                 found = await tool.reconciler(effect.key)
             else:
                 found = await anyio.to_thread.run_sync(tool.reconciler, effect.key, abandon_on_cancel=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
             return Attempt(failure=_of(error, effect, kind="retry_later"), unknown=True)
         return None if isinstance(found, NotDone) else _result(tool, effect, found)
 
@@ -127,7 +128,7 @@ def _run(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attemp
     """A plain function, in its thread."""
     try:
         return _result(tool, effect, tool.function(**values))
-    except BaseException as error:  # a tool may raise SystemExit; it must not end the thread pool
+    except BaseException as error:  # noqa: BLE001 - a tool may raise SystemExit; it must not end the thread pool
         return _crash(error, effect)
 
 
@@ -137,10 +138,8 @@ async def _in_thread(run: Callable[[], Attempt], on_late: OnLate) -> Attempt:
     def body() -> Attempt:
         attempt = run()
         if abandoned:
-            try:
+            with suppress(RuntimeError):  # the loop has ended: the next life finds the effect open
                 anyio.from_thread.run_sync(on_late, attempt)
-            except RuntimeError:  # the loop has ended: the next life finds the effect open
-                pass
         return attempt
 
     try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Final, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Final, Protocol, TypeVar, cast, overload
 
 from ..protocols.codec import digest
 from ..protocols.effects import EffectClass, Retry
@@ -166,10 +166,15 @@ class AsyncTool(Tool[P, R]):
 class ToolDecorator(Protocol):
     """What ``@us.tool(…)`` is: a parameter of type ``us.Call`` is handed in and no part of the tool's own parameters."""
 
+    # Overloads that overlap: the first that fits is meant, and the more special ones come first.
     @overload
-    def __call__(self, function: Callable[Concatenate[Call, P], Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[Concatenate[Call, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTool[P, R]: ...
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTool[P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Call, P], R], /) -> SyncTool[P, R]: ...
     @overload
@@ -199,9 +204,9 @@ def tool(
         DefinitionError: a parameter or the result has no type, or an option is out of range.
     """
 
-    def make(function: Callable[..., Any]) -> Tool[Any, Any]:
-        kind = AsyncTool if inspect.iscoroutinefunction(function) else SyncTool
-        made: Tool[Any, Any] = kind(
+    def make(function: Callable[..., Any]) -> Tool[..., Any]:
+        kind = AsyncTool[..., Any] if inspect.iscoroutinefunction(function) else SyncTool[..., Any]
+        made: Tool[..., Any] = kind(
             function,
             name=name or function.__name__,
             effect=effect,
@@ -218,4 +223,4 @@ def tool(
             made.approve_if(approve)
         return made
 
-    return make
+    return cast(ToolDecorator, make)

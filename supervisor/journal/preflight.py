@@ -72,9 +72,7 @@ def look(driver: Driver, db: Path) -> tuple[str, ...]:
                     connection.close()
         except driver.errors as error:
             raise translate(driver, error, f"read {db}") from error
-    if record is not None and record.acked.gid and record.strict:
-        raise _behind(db, 0, record.acked.gid)
-    return ()
+    return _lost(db, 0, record) if record is not None and record.acked.gid else ()
 
 
 def _compare(connection: Connection, db: Path, record: head.Record | None) -> tuple[str, ...]:
@@ -88,9 +86,7 @@ def _compare(connection: Connection, db: Path, record: head.Record | None) -> tu
         )
     acked = record.acked
     if tail.gid < acked.gid:
-        if record.strict:
-            raise _behind(db, tail.gid, acked.gid)
-        return (f"{db} ends at row {tail.gid}, but row {acked.gid} had been acknowledged: 'process_crash' allows that",)
+        return _lost(db, tail.gid, record)
     found = connection.execute("SELECT hash FROM rows WHERE gid = ?", (acked.gid,)).fetchone()
     if acked.gid and (found is None or bytes(found[0]) != acked.hash):
         raise JournalDamaged(
@@ -106,8 +102,9 @@ _HINT = (
 )
 
 
-def _behind(db: Path, tail: int, acked: int) -> JournalDamaged:
-    return JournalDamaged(
-        f"{db} ends at row {tail}, but row {acked} had been acknowledged: {acked - tail} rows are lost",
-        hint=_HINT.format(head=head.head_path(db)),
-    )
+def _lost(db: Path, tail: int, record: head.Record) -> tuple[str, ...]:
+    acked = record.acked.gid
+    report = f"{db} ends at row {tail}, but row {acked} had been acknowledged: {acked - tail} rows are lost"
+    if record.strict:
+        raise JournalDamaged(report, hint=_HINT.format(head=head.head_path(db)))
+    return (f"{report}, as durability 'process_crash' allows",)

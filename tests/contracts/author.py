@@ -23,20 +23,13 @@ class Author:
         self.seqs = dict(seqs or {})
 
     def row(
-        self,
-        stream: Address = ADA,
-        record: Record | None = None,
-        *,
-        kind: RowKind = "turn",
-        cause: str = "",
-        **gaps: int,
+        self, stream: Address = ADA, record: Record | None = None, *, kind: RowKind = "turn", cause: str = ""
     ) -> Row:
-        """The next row. ``gaps`` are added to gid or seq, for rows that do not follow."""
+        """The next row."""
         self.last += 1
         self.seqs[stream] = seq = self.seqs.get(stream, 0) + 1
         payload = Raw(encode(record or Record()))
-        gid, seq = self.last + gaps.get("gid", 0), seq + gaps.get("seq", 0)
-        return Row(gid, stream, seq, 0, kind, cause, 1_000.0 + self.last, payload)
+        return Row(self.last, stream, seq, 0, kind, cause, 1_000.0 + self.last, payload)
 
     def rows(self, count: int, stream: Address = ADA) -> tuple[Row, ...]:
         """The next rows of one stream."""

@@ -55,7 +55,8 @@ class JournalContract:
         assert (opened.mail, opened.effects, opened.timers) == ((), (), ())
         assert len(opened.seed) >= 32
         assert core.tail() == 0
-        assert core.rows() == core.stream(ADA) == core.actors() == ()
+        assert core.rows() == core.stream(ADA) == ()
+        assert core.actors() == ()
         core.close()
 
     def test_the_seed_and_the_last_time_come_back(self, core: JournalCore, medium: Medium) -> None:
@@ -144,16 +145,14 @@ class JournalContract:
 
     # --- What is refused leaves nothing
 
-    @pytest.mark.parametrize(
-        "gaps",
-        [{"gid": 1}, {"gid": -1}, {"seq": 1}, {"seq": -1}],
-        ids=["gid hole", "gid twice", "seq hole", "seq twice"],
-    )
+    @pytest.mark.parametrize(("gid", "seq"), [(1, 0), (-1, 0), (0, 1), (0, -1)])
     @pytest.mark.parametrize("place", [0, 1], ids=["first row", "second row"])
-    def test_a_row_that_does_not_follow_is_refused(self, core: JournalCore, gaps: dict[str, int], place: int) -> None:
+    def test_a_row_that_does_not_follow_is_refused(self, core: JournalCore, gid: int, seq: int, place: int) -> None:
         author = Author()
         core.append(author.batch(2))
-        rows = [author.row(**gaps if place == n else {}) for n in (0, 1)]
+        rows = list(author.rows(2))
+        wrong = rows[place]
+        rows[place] = msgspec.structs.replace(wrong, gid=wrong.gid + gid, seq=wrong.seq + seq)
         with pytest.raises(JournalError):
             core.append(Batch(tuple(rows), mail=(mail("3.0"),), actors=(line(ADA, 4),)))
         assert core.tail() == 2
@@ -247,11 +246,9 @@ class JournalContract:
 
     def test_lines_of_actors_are_found_by_what_they_are_below(self, core: JournalCore, medium: Medium) -> None:
         names = ["desk", "desk/b", "desk/a", "desk/a/1", "desk-2", "desk0", "des", "zoo"]
-        rows, lines, author = [], [], Author()
-        for name in names:
-            rows.append(author.row(Address(name)))
-            lines.append(line(Address(name), 1))
-        core.append(Batch(tuple(rows), actors=tuple(lines)))
+        author = Author()
+        rows = tuple(author.row(Address(name)) for name in names)
+        core.append(Batch(rows, actors=tuple(line(Address(name), 1) for name in names)))
         core, _ = self.again(core, medium)
         assert [found.address for found in core.actors()] == sorted(names)
         assert [found.address for found in core.actors("desk")] == ["desk", "desk/a", "desk/a/1", "desk/b"]

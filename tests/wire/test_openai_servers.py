@@ -212,7 +212,7 @@ async def test_silence_is_a_failure_and_the_connection_is_closed() -> None:
     async with _server(_chunk(content="so"), hold=True) as (model, gone):
         model.timeout = 0.05
         heard: list[str] = []
-        with pytest.raises(Failed) as failed:
+        with anyio.fail_after(10), pytest.raises(Failed) as failed:
             await model.complete(REQUEST, heard.append)
         assert (failed.value.failure.kind, failed.value.failure.code) == ("retry_later", "timeout")
         assert heard == ["so"]

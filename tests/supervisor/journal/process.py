@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def run(code: str, path: Path) -> list[str]:
 
 
 @contextmanager
-def running(code: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+def running(code: str, path: Path) -> Generator[subprocess.Popen[str]]:
     """A program that runs until it ends or the block is left."""
     command = [sys.executable, "-c", PREAMBLE + code, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -58,7 +58,7 @@ def heard(process: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def public_folder() -> Iterator[Path]:
+def public_folder() -> Generator[Path]:
     """A folder of nobody's: root may do anything, so tests of permissions run as ``nobody`` there."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders are closed to others
         folder = Path(name)

@@ -64,6 +64,7 @@ def test_a_newer_format_is_refused_and_untouched(tmp_path: Path, end: str) -> No
     before.pop("desk.db-shm", None)  # SQLite's own map of the log: locks, no data
     after.pop("desk.db-shm", None)
     assert after == before
+    assert (tmp_path / "desk.db-lock").exists()
     with pytest.raises(JournalNewer):
         read_only(path)
 

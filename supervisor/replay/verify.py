@@ -1,0 +1,167 @@
+"""Fold a run and decide it again, turn by turn, from the file alone: no model, no tool, no network is asked.
+
+For each row that a turn made: the same mail, the same state, the same clock and randomness go through the very function
+that the kernel runs (``actors.execute``), and what comes out must be the recorded row to the byte. The first row that
+does not is named, with what was recorded and what the code says now.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...actors.cell import Cell, read_record
+from ...actors.execute import execute
+from ...actors.mailbox import Item
+from ...protocols.codec import decode
+from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
+from ...protocols.errors import TargetError
+from ...protocols.ids import SYSTEM, Address
+from ...protocols.journal import Record, Row
+from ...tools.gate import Gate
+from ..journal.reader import JournalReader, read_only
+from ..tree import Definition, Tree
+
+
+class Difference(Struct, frozen=True):
+    """The first row that comes out different.
+
+    Attributes:
+        gid, stream, seq: which row.
+        field: the part of its record that differs.
+        recorded, now: what stands in the journal, and what this code decides; JSON.
+    """
+
+    gid: int
+    stream: str
+    seq: int
+    field: str
+    recorded: str
+    now: str
+
+
+class ReplayReport(Struct, frozen=True):
+    """What replay found.
+
+    Attributes:
+        run: its address.
+        actors, turns: how much was decided again.
+        difference: the first one; None for equal.
+    """
+
+    run: str
+    actors: int
+    turns: int
+    difference: Difference | None = None
+
+
+def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayReport:
+    """Decide a run again.
+
+    Args:
+        path: the journal; it is only read, also while another process owns it.
+        run: its address, such as ``desk/call-17``.
+        target: ``module:name`` of the definitions; what the journal names, by default.
+
+    Raises:
+        TargetError: no target is recorded, or it cannot be imported; keeps the cause.
+        LookupError: the journal holds no such run.
+        JournalError: as ``read_only``.
+    """
+    journal = read_only(Path(path))
+    try:
+        rows = tuple(_all_rows(journal))
+        seed = journal.meta()["seed"]
+    finally:
+        journal.close()
+    records = {row.gid: read_record(row) for row in rows}
+    notes = [records[row.gid].note for row in rows if row.stream == SYSTEM and records[row.gid].note]
+    known = {key: value for note in notes for key, value in note.items()}
+    tree = Tree((load(target or known.get("target", "")),), model=known.get("model") or None)
+    mail = _mail(records)
+    of_run = [row for row in rows if row.stream == run or row.stream.startswith(run + "/")]
+    if not of_run:
+        raise LookupError(f"the journal holds no run {run!r}")
+    gate, cells, turns = Gate(tree.grants), dict[Address, Cell](), 0
+    for row in of_run:
+        cell = cells.get(row.stream) or cells.setdefault(row.stream, Cell(row.stream, tree.directory.find(row.stream)))
+        record = records[row.gid]
+        if row.kind in ("turn", "failed"):
+            turns += 1
+            found = _again(cell, row, record, mail, gate, seed)
+            if found is not None:
+                return ReplayReport(run, len(cells), turns, found)
+        cell.fold(row, record)
+    return ReplayReport(run, len(cells), turns)
+
+
+def load(target: str) -> Definition:
+    """Import ``module:name``, with the working directory importable.
+
+    Raises:
+        TargetError: with the cause.
+    """
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise TargetError(f"{target!r} does not name a definition", hint="write it as module:name, such as desk:desk")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise TargetError(f"{module_name} could not be imported: {type(error).__name__}: {error}") from error
+    try:
+        found: Definition = getattr(module, name)
+    except AttributeError as error:
+        raise TargetError(f"{module_name} has no {name!r}") from error
+    return found
+
+
+def _again(cell: Cell, row: Row, record: Record, mail: dict[str, Envelope], gate: Gate, seed: str) -> Difference | None:
+    durable = record.message is None
+    envelope = mail.get(record.took) if durable else record.message
+    if cell.mount is None or envelope is None:
+        what = "definition" if cell.mount is None else "mail"
+        return Difference(row.gid, row.stream, row.seq, what, record.took or row.stream, "not found")
+    settles = ""
+    if envelope.wire == OUTCOME and not durable:
+        of = decode(envelope.body, OutcomeBody).of
+        settles = of if of in cell.memory.effects else ""
+    item = Item(envelope, durable=durable, marks=record.attempts, settles=settles)
+    draft = execute(cell, item, gate, row.gid, row.at, seed)
+    if draft.payload == bytes(row.payload) and draft.kind == row.kind:
+        return None
+    before, after = _fields(bytes(row.payload)), _fields(draft.payload)
+    for field in {**before, **after}:
+        if before.get(field) != after.get(field):
+            recorded, now = (bytes(side.get(field, Raw(b"nothing"))).decode() for side in (before, after))
+            return Difference(row.gid, row.stream, row.seq, field, recorded, now)
+    return Difference(row.gid, row.stream, row.seq, "kind", row.kind, draft.kind)
+
+
+def _fields(payload: bytes) -> dict[str, Raw]:
+    return msgspec.json.decode(payload, type=dict[str, Raw])
+
+
+def _mail(records: dict[int, Record]) -> dict[str, Envelope]:
+    """All mail by id, wherever it first became durable."""
+    mail: dict[str, Envelope] = {}
+    for record in records.values():
+        mail.update((envelope.id, envelope) for envelope in record.sends)
+        mail.update((timer.id, timer.envelope) for timer in record.timers)
+        if record.message is not None:
+            mail[record.message.id] = record.message
+    return mail
+
+
+def _all_rows(journal: JournalReader) -> Iterator[Row]:
+    after = 0
+    while page := journal.rows(after, 5_000):
+        yield from page
+        after = page[-1].gid
