@@ -5,15 +5,19 @@ A library must not print: what becomes of the records is the program's to say. N
 
 from __future__ import annotations
 
-import logging
+from typing import TYPE_CHECKING
 
-import structlog
-from structlog.typing import FilteringBoundLogger
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 
-def logger() -> FilteringBoundLogger:
-    """The log of this library."""
-    made: FilteringBoundLogger = structlog.wrap_logger(
+def log() -> BoundLogger:
+    """The log of this library. Imported at the first record: structlog loads rich and pygments where they are installed."""
+    import logging
+
+    import structlog
+
+    made: BoundLogger = structlog.wrap_logger(
         logging.getLogger("understudy"),
         processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
         wrapper_class=structlog.stdlib.BoundLogger,

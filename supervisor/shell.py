@@ -31,9 +31,8 @@ from ..protocols.journal import Opened, Row
 from ..tools.perform import Performer
 from .clock import Clock
 from .journal.writer import AsyncJournal
-from .log import logger
+from .log import log
 
-log = logger()
 
 ROWS_AHEAD = 2_000
 """Rows the kernel may make before it waits for the journal."""
@@ -161,7 +160,7 @@ class Shell:
         except UnderstudyError as error:
             self._fail(error)
         except Exception as error:
-            log.exception("the kernel failed")
+            log().exception("the kernel failed")
             fault = SystemStopped(
                 f"the kernel failed: {type(error).__name__}: {error}",
                 hint="this is a fault of Understudy: please report it",
@@ -217,7 +216,7 @@ class Shell:
         """Throw the kernel away; go on from what the journal really holds."""
         now = self.clock.now()
         self._rebuilt = [at for at in self._rebuilt if now - at < REBUILDS_WITHIN] + [now]
-        log.warning(
+        log().warning(
             "a commit failed; the kernel is rebuilt from the journal",
             error=str(error),
             time_in_a_minute=len(self._rebuilt),
