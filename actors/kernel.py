@@ -228,6 +228,17 @@ class Kernel:
         """Journal time of the next alarm."""
         return self._alarms[0][0] if self._alarms else None
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether a cut would take in mail that no turn has taken yet."""
+        return any(cell.loaded for cell, _, _ in self._unsaved.values())
+
+    @property
+    def held_back(self) -> int | None:
+        """The row that ``committed`` waits for next; None for nothing."""
+        firsts = [queue[0][0] for queue in (self._outbox, self._retiring) if queue]
+        return min(firsts, default=None)
+
     def standing(self, run: Address) -> Literal["moving", "asking", "idle"]:
         """Whether a run goes on by itself, waits for people only, or has nothing open."""
         if self._mail_of[run] or self.sets.moving[run]:

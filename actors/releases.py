@@ -54,6 +54,7 @@ class Settlement(Struct, frozen=True):
         value: the result as JSON.
         failure: why there is none.
         unknown: nobody knows whether it happened: a timeout, a cancel, an exception that the tool did not declare.
+        serial: tells the outcomes of one attempt apart: it may be late and come after its timeout, or come twice.
     """
 
     effect: str
@@ -61,8 +62,9 @@ class Settlement(Struct, frozen=True):
     value: bytes | None = None
     failure: Failure | None = None
     unknown: bool = False
+    serial: int = 0
 
     @property
     def id(self) -> str:
         """Names this input."""
-        return f"settle:{self.effect}:{self.attempt}"
+        return f"settle:{self.effect}:{self.attempt}:{self.serial}"

@@ -156,7 +156,7 @@ class Turn(Generic[S]):
         self._request = request
         self._ordinal = 0
         self._uids = 0
-        self.state = state
+        self.state: S = state
         self.now = frame.now
         self.me = frame.me
         self.sender = frame.sender

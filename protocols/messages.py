@@ -45,6 +45,8 @@ class WireMeta(msgspec.StructMeta):
         return cls
 
 
+# Said again on the class: mypy looks at base classes before metaclasses, and would take msgspec.Struct's own word.
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class _Wired(msgspec.Struct, metaclass=WireMeta):
     __wire__: ClassVar[str]
     __version__: ClassVar[int]

@@ -313,7 +313,9 @@ class Shell:
                 self._nudge()
 
     def _settle(self, effect: Effect, attempt: Attempt) -> None:
-        settlement = Settlement(effect.id, effect.attempt, attempt.value, attempt.failure, attempt.unknown)
+        settlement = Settlement(
+            effect.id, effect.attempt, attempt.value, attempt.failure, attempt.unknown, self._next()
+        )
         if self.failure is None:
             self._take(settlement.id, settlement)
 

@@ -20,6 +20,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from msgspec import Raw
 
 from ..actors.agent import Agent
@@ -139,7 +140,7 @@ class System:
         self._gate = Gate(self.tree.grants)
         performer = Performer(self.tree.tools, self.tree.models)
         self._shell = Shell(store, self._kernel, performer, on_rows=self._rows, on_delta=self._delta)
-        self._watchers: list[tuple[str, anyio.abc.ObjectSendStream[Row | Delta]]] = []
+        self._watchers: list[tuple[str, MemoryObjectSendStream[Row | Delta]]] = []
         self._tasks: TaskGroup | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@ class System:
     # -- looking ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def watch(self, run: str = "") -> AsyncGenerator[anyio.abc.ObjectReceiveStream[Row | Delta]]:
+    async def watch(self, run: str = "") -> AsyncGenerator[MemoryObjectReceiveStream[Row | Delta]]:
         """Committed rows of a run (of everything, for an empty address) from now on, and provisional ``Delta``s of its models."""
         send, receive = anyio.create_memory_object_stream[Row | Delta](10_000)
         entry = (run, send)
@@ -346,11 +347,11 @@ class System:
                 _offer(stream, Delta(effect.stream, text))
 
 
-def _offer(stream: anyio.abc.ObjectSendStream[Row | Delta], thing: Row | Delta) -> None:
+def _offer(stream: MemoryObjectSendStream[Row | Delta], thing: Row | Delta) -> None:
     try:
-        stream.send_nowait(thing)  # type: ignore[attr-defined]
+        stream.send_nowait(thing)
     except anyio.WouldBlock:
-        stream.close()  # type: ignore[attr-defined]  # a watcher that does not read is cut off, never waited for
+        stream.close()  # a watcher that does not read is cut off, never waited for
 
 
 @overload

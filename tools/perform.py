@@ -94,7 +94,7 @@ class Performer:
             )
         if tool.is_async:
             return await self._in_task(tool, effect, values)
-        return await _in_thread(partial(_run, tool, effect, values), on_late)
+        return await _in_thread(partial(run_plain, tool, effect, values), on_late)
 
     async def _in_task(self, tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
         try:
@@ -124,8 +124,8 @@ class Performer:
         return None if isinstance(found, NotDone) else _result(tool, effect, found)
 
 
-def _run(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
-    """A plain function, in its thread."""
+def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
+    """Call a plain function here and now, and give what it came to. The performer does so in a thread, a simulation in place."""
     try:
         return _result(tool, effect, tool.function(**values))
     except BaseException as error:  # noqa: BLE001 - a tool may raise SystemExit; it must not end the thread pool

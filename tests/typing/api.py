@@ -1,9 +1,14 @@
 """What users' type checkers are promised. This file is checked, never run: add a line for each public type.
 
-`assert_type` fails when an inferred type is not exactly the one named.
+`assert_type` fails when an inferred type is not exactly the one named. Lines with `type: ignore` are mistakes that both
+checkers must find: mypy and pyright complain about an ignore that nothing needs.
 """
 
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
 from typing import assert_type
+
+import msgspec
 
 import understudy as us
 
@@ -12,13 +17,114 @@ class Deposit(us.Request[int]):
     amount: int
 
 
+class Quote(us.Request[float]):
+    currency: str
+
+
+class Note(us.Message):
+    text: str
+
+
 class Deposited(us.Event):
     amount: int
 
 
-class Account(us.State):
+class Balance(us.State):
     balance: int = 0
 
 
-assert_type(Deposit(amount=5).amount, int)
-assert_type(Account().balance, int)
+class Trip(msgspec.Struct):
+    umbrella: bool
+
+
+@us.tool(effect="read")
+def rate(currency: str) -> float:
+    return 1.0
+
+
+@us.tool(effect="once")
+async def pay(call: us.Call, to: str, usd: float) -> Trip:
+    return Trip(umbrella=False)
+
+
+@pay.approve_if
+def large(to: str, usd: float) -> bool:
+    return usd > 50
+
+
+class Account(us.Actor):
+    State = Balance
+
+    @us.handles(Deposit)
+    def deposit(self, turn: us.Turn[Balance], msg: Deposit) -> int:
+        assert_type(turn.state, Balance)
+        assert_type(turn.emit(Deposited(msg.amount)), Balance)
+        turn.state.balance = 3  # type: ignore[misc]
+        turn.call(rate, 3)  # type: ignore[call-overload]
+        turn.call(rate)  # type: ignore[call-overload]
+        turn.emit(Note("x"))  # type: ignore[arg-type]
+        return turn.state.balance
+
+    @us.applies(Deposited)
+    def deposited(self, state: Balance, event: Deposited) -> Balance:
+        return state.evolve(balance=state.balance + event.amount)
+
+    @us.handles(Quote)
+    def quote(self, turn: us.Turn[Balance], msg: Quote) -> us.Later[float]:
+        later = turn.later(msg)
+        assert_type(later, us.Later[float])
+        assert_type(turn.call(rate, msg.currency), us.Pending[float])
+        assert_type(turn.call(rate, currency=msg.currency), us.Pending[float])
+        assert_type(turn.call(rate, msg.currency, tag=later), us.Pending[float])
+        assert_type(turn.call(pay, "ada", 3.0, tag=later), us.Pending[Trip])
+        assert_type(turn.ask("accounts/ada", Deposit(5)), us.Pending[int])
+        return later
+
+    @us.settles(rate)
+    def rated(self, turn: us.Turn[Balance], outcome: us.Outcome[float]) -> None:
+        assert_type(outcome.value, float)
+        turn.reply(outcome.tag, outcome.value)
+
+    @us.settles(Deposit)
+    def answered(self, turn: us.Turn[Balance], outcome: us.Outcome[int]) -> None:
+        assert_type(outcome.value, int)
+
+    @us.settles(us.THINK)
+    def thought(self, turn: us.Turn[Balance], outcome: us.Outcome[us.ModelReply]) -> None:
+        assert_type(outcome.value, us.ModelReply)
+
+    @us.handles(Note)
+    def note(self, turn: us.Turn[Balance], msg: Note) -> None: ...
+
+    @us.settles(rate)  # type: ignore[arg-type]
+    def rated_wrongly(self, turn: us.Turn[Balance], outcome: us.Outcome[str]) -> None: ...
+
+    @us.handles(Deposit)  # type: ignore[arg-type]
+    def wrong_answer(self, turn: us.Turn[Balance], msg: Deposit) -> str:
+        return ""
+
+    @us.applies(Deposited)  # type: ignore[arg-type]
+    def wrong_event(self, state: Balance, event: Quote) -> Balance:
+        return state
+
+
+Deposit("5")  # type: ignore[arg-type]
+Deposit(amount=5).amount = 6  # type: ignore[misc]
+us.Child("accounts/{key}", Balance)  # type: ignore[arg-type]
+
+assert_type(rate("EUR"), float)
+rate(3)  # type: ignore[arg-type]
+
+plain = us.Agent("plain", "…", model="openai:gpt-5-mini", tools=[rate])
+typed = us.Agent("typed", "…", model=["openai:gpt-5-mini", us.Scripted("…")], output=Trip)
+assert_type(plain, us.Agent[str])
+assert_type(typed, us.Agent[Trip])
+assert_type(us.run(plain, "…").output, str)
+assert_type(us.run(typed, "…", id="x").output, Trip)
+
+
+async def embedded() -> None:
+    async with us.System(typed, journal="x.db") as system:
+        assert_type((await system.run(typed, "…")).output, Trip)
+        assert_type(await system.ask("accounts/ada", Deposit(5)), int)
+        assert_type(system.inbox(), tuple[us.InboxItem, ...])

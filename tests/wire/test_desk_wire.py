@@ -6,6 +6,7 @@ only ends well if both are failures of the right kind, waited for and tried agai
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def aimock() -> Iterator[Aimock]:
         yield server
 
 
-async def _run(aimock: Aimock) -> tuple[us.RunResult[object], dict[str, list[tuple[Row, Record]]], str]:
+async def _run(aimock: Aimock) -> tuple[us.RunResult[Any], dict[str, list[tuple[Row, Record]]], str]:
     model = us.OpenAI("gpt-5-mini", base_url=f"{aimock.url}/v1")
     async with us.System(desk, model=model) as system:
         said = ""
@@ -35,7 +36,7 @@ async def _run(aimock: Aimock) -> tuple[us.RunResult[object], dict[str, list[tup
                 thing = seen.receive_nowait()
                 said += thing.text if isinstance(thing, us.Delta) else ""
         rows = {
-            actor.address: [(row, read_record(row)) for row in await system.rows(actor.address)]
+            str(actor.address): [(row, read_record(row)) for row in await system.rows(actor.address)]
             for actor in await system.actors("desk/call-1")
         }
     return result, rows, said
