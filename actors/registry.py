@@ -44,10 +44,13 @@ class Directory:
             check_template(mount.template)
         except ValueError as error:
             raise DefinitionError(str(error)) from error
-        if any(mount.template == known.template for known in self.mounts()):
-            raise DefinitionError(
-                f"two definitions are mounted at {mount.template!r}", hint="give one of them another name"
-            )
+        for known in self.mounts():
+            if _shape(mount.template) == _shape(known.template):
+                both = mount.template if mount.template == known.template else f"{known.template} and {mount.template}"
+                raise DefinitionError(
+                    f"two definitions are mounted at {both!r}: the same addresses fit both",
+                    hint="give one of them another name",
+                )
         if "{" in mount.template:
             self._templates.setdefault(mount.template.count("/"), []).append(mount)
         else:
@@ -66,3 +69,8 @@ class Directory:
     def mounts(self) -> tuple[Mount, ...]:
         """All of them."""
         return (*self._exact.values(), *(m for group in self._templates.values() for m in group))
+
+
+def _shape(template: str) -> str:
+    """A template without the names of its holes."""
+    return "/".join("{}" if segment.startswith("{") else segment for segment in template.split("/"))

@@ -25,6 +25,9 @@ FORMAT = 1
 MAX_ROW = 1_000_000
 """Bytes of one row's payload; a larger one fails its turn with ``TooLarge``."""
 
+MAX_MESSAGE = 500_000
+"""Bytes of one message from outside or of one model's answer; larger ones are refused with ``TooLarge`` before they come in."""
+
 RowKind = Literal["turn", "failed", "accepted", "started", "attempt", "settled", "expired", "parked", "system"]
 """
 * ``turn``: a message was consumed; everything that its turn did.

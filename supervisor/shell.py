@@ -33,7 +33,6 @@ from .clock import Clock
 from .journal.writer import AsyncJournal
 from .log import log
 
-
 ROWS_AHEAD = 2_000
 """Rows the kernel may make before it waits for the journal."""
 

@@ -27,8 +27,16 @@ from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
-from ..protocols.errors import Abandon, ChangeArguments, Failed, JournalError, JournalFull, RetryLater, RetryNow
-from ..protocols.errors import UnderstudyError
+from ..protocols.errors import (
+    Abandon,
+    ChangeArguments,
+    Failed,
+    JournalError,
+    JournalFull,
+    RetryLater,
+    RetryNow,
+    UnderstudyError,
+)
 from ..protocols.failures import Failure, of_exception
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import Row

@@ -29,10 +29,10 @@ from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import InsideLoop, RunFailed, SystemStopped, WaitingForPerson
+from ..protocols.errors import InsideLoop, RunFailed, SystemStopped, TooLarge, WaitingForPerson
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
-from ..protocols.journal import ActorLine, Opened, Row
+from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
 from ..protocols.messages import Message, Request, answer_type
 from ..protocols.model import Model
 from ..protocols.tasks import Result, RunStatus, Task
@@ -233,7 +233,7 @@ class System:
 
     async def tell(self, to: str, message: Message, *, key: str = "") -> None:
         """Tell an actor something. Returns when the message is durable."""
-        data, _ = roundtrip(message, type(message))
+        data = _admissible(message)
         token = f"{to}#{key or uuid.uuid4().hex}"
         cls = type(message)
         envelope = Envelope(f"outside:{token}", address(to), cls.__wire__, data, key=key, version=cls.__version__)
@@ -306,7 +306,7 @@ class System:
     def _request(
         self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE
     ) -> tuple[Envelope, Waiter]:
-        data, _ = roundtrip(request, type(request))
+        data = _admissible(request)
         token = f"{to}#{key or uuid.uuid4().hex}"
         cls = type(request)
         envelope = Envelope(
@@ -345,6 +345,15 @@ class System:
         for prefix, stream in self._watchers:
             if not prefix or effect.stream == prefix or effect.stream.startswith(prefix + "/"):
                 _offer(stream, Delta(effect.stream, text))
+
+
+def _admissible(message: Message) -> Raw:
+    """A message from outside as JSON. Raises NotStorable, TooLarge."""
+    data, _ = roundtrip(message, type(message))
+    if len(bytes(data)) > MAX_MESSAGE:
+        size = f"{len(bytes(data)):,} bytes, more than {MAX_MESSAGE:,}"
+        raise TooLarge(f"{type(message).__wire__} is {size}", hint="keep large values elsewhere and send their names")
+    return data
 
 
 def _offer(stream: MemoryObjectSendStream[Row | Delta], thing: Row | Delta) -> None:

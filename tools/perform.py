@@ -23,6 +23,7 @@ from ..protocols.codec import decode, encode
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, of_exception
+from ..protocols.journal import MAX_MESSAGE
 from ..protocols.model import Model, ModelRequest
 from ..protocols.tool import Call
 from .tool import NotDone, Tool
@@ -70,8 +71,11 @@ class Performer:
         if model is None or request is None:
             return _gone(effect, "model")
         try:
-            reply = await model.complete(request, on_delta)
-            return Attempt(value=encode(reply))
+            data = encode(await model.complete(request, on_delta))
+            if len(data) <= MAX_MESSAGE:
+                return Attempt(value=data)
+            message = f"{effect.name} answered with {len(data):,} bytes, more than {MAX_MESSAGE:,}"
+            return Attempt(failure=Failure("abandon", "result_too_large", message, where=effect.name))
         except Failed as error:
             return Attempt(failure=_at(error.failure, effect.name))
         except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told

@@ -1,0 +1,271 @@
+"""A bank on a simulated node: what it does, and what must be true of it after every crash and at the end.
+
+Accounts take deposits, transfer by asking each other, pay out through a tool that may run once, and send receipts through
+one that is idempotent; handlers raise now and then. The world outside is an object that counts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import understudy as us
+from understudy.protocols.effects import Effect, Retry
+from understudy.supervisor.simulated import Faults, Simulated
+
+
+class World:
+    """What really happened."""
+
+    def __init__(self) -> None:
+        self.wires: Counter[str] = Counter()
+        self.receipts: dict[str, set[str]] = {}
+        self.ledger: dict[str, str] = {}
+        self.raising = 0.0
+
+
+world = World()
+"""The world of the seed that runs now; tools are plain functions and find it here."""
+
+
+@us.tool(effect="once", timeout=5.0)
+def wire_out(payment: str, amount: int) -> str:
+    """Send money away for good."""
+    world.wires[payment] += 1
+    return f"wired {amount}"
+
+
+@us.tool(effect="idempotent", timeout=5.0, retry=Retry(attempts=6, base=0.5))
+def receipt(payment: str, call: us.Call) -> str:
+    """Send a receipt; the other side drops a key that it knows."""
+    world.receipts.setdefault(payment, set()).add(call.key)
+    return "sent"
+
+
+@us.tool(effect="reconcilable", timeout=5.0, retry=Retry(attempts=6, base=0.5))
+def book(payment: str, call: us.Call) -> str:
+    """Write into somebody else's ledger, which can be asked by key."""
+    assert call.key not in world.ledger, "booked twice"
+    world.ledger[call.key] = payment
+    return payment
+
+
+@book.reconcile
+def booked(key: str) -> str | us.tools.tool.NotDone:  # type: ignore[name-defined]
+    return world.ledger.get(key, us.NOT_DONE)
+
+
+@us.tool(effect="read", timeout=5.0, retry=Retry(attempts=6, base=0.5))
+def fee(amount: int) -> int:
+    """What a payment costs."""
+    return 0
+
+
+class Deposit(us.Request[int]):
+    id: str
+    amount: int
+
+
+class Transfer(us.Request[str]):
+    id: str
+    to: str
+    amount: int
+
+
+class Credit(us.Request[int]):
+    id: str
+    amount: int
+
+
+class Pay(us.Request[str]):
+    id: str
+    amount: int
+
+
+class Nudge(us.Message):
+    id: str
+
+
+class Check(us.Message):
+    id: str
+
+
+class Deposited(us.Event):
+    id: str
+    amount: int
+
+
+class Withdrawn(us.Event):
+    id: str
+    amount: int
+    later: str
+    check: str
+
+
+class Credited(us.Event):
+    id: str
+    amount: int
+
+
+class Refunded(us.Event):
+    id: str
+    amount: int
+
+
+class Finished(us.Event):
+    id: str
+
+
+class Puzzled(us.Event):
+    id: str
+
+
+class Nudged(us.Event):
+    id: str
+
+
+class Noted(us.Event):
+    id: str
+    what: str
+
+
+class Account(us.Actor):
+    class State(us.State):
+        balance: int = 0
+        pending: dict[str, tuple[int, str, str]] = {}
+        nudged: int = 0
+
+    def stumble(self, turn: us.Turn[State]) -> None:
+        if turn.random.random() < world.raising:
+            raise RuntimeError("stumbled")
+
+    @us.handles(Deposit)
+    def deposit(self, turn: us.Turn[State], msg: Deposit) -> int:
+        self.stumble(turn)
+        if msg.amount <= 0:
+            raise us.Rejected("amount must be positive")
+        return turn.emit(Deposited(msg.id, msg.amount)).balance
+
+    @us.handles(Nudge)
+    def nudge(self, turn: us.Turn[State], msg: Nudge) -> None:
+        turn.emit(Nudged(msg.id))
+        self.stumble(turn)
+
+    @us.handles(Credit)
+    def credit(self, turn: us.Turn[State], msg: Credit) -> int:
+        state = turn.emit(Credited(msg.id, msg.amount))
+        self.stumble(turn)
+        return state.balance
+
+    @us.handles(Transfer)
+    def transfer(self, turn: us.Turn[State], msg: Transfer) -> us.Later[str]:
+        later = self._withdraw(turn, turn.later(msg), msg.id, msg.amount)
+        turn.ask(f"accounts/{msg.to}", Credit(msg.id, msg.amount), tag=msg.id)
+        self.stumble(turn)
+        return later
+
+    @us.handles(Pay)
+    def pay(self, turn: us.Turn[State], msg: Pay) -> us.Later[str]:
+        later = self._withdraw(turn, turn.later(msg), msg.id, msg.amount)
+        turn.call(wire_out, msg.id, msg.amount, tag=msg.id)
+        turn.call(fee, msg.amount, tag=msg.id)
+        return later
+
+    def _withdraw(self, turn: us.Turn[State], later: us.Later[str], id: str, amount: int) -> us.Later[str]:
+        if turn.state.balance < amount:
+            raise us.Rejected("not enough money")
+        turn.emit(Withdrawn(id, amount, later.id, turn.remind(Check(id), after=200.0)))
+        return later
+
+    @us.settles(Credit)
+    def arrived(self, turn: us.Turn[State], outcome: us.Outcome[int]) -> None:
+        self._settled(turn, str(outcome.tag), failed=outcome.failure is not None)
+        self.stumble(turn)
+
+    @us.settles(wire_out)
+    def wired(self, turn: us.Turn[State], outcome: us.Outcome[str]) -> None:
+        id = str(outcome.tag)
+        if self._settled(turn, id, failed=outcome.failure is not None) and outcome.failure is None:
+            turn.call(receipt, id, tag=id)
+            turn.call(book, id, tag=id)
+        self.stumble(turn)
+
+    @us.settles(us.ANY_TOOL)
+    def noted(self, turn: us.Turn[State], outcome: us.Outcome[object]) -> None:
+        turn.emit(Noted(str(outcome.tag), "failed" if outcome.failure else "done"))
+
+    def _settled(self, turn: us.Turn[State], id: str, *, failed: bool) -> bool:
+        if id not in turn.state.pending:
+            return False
+        amount, later, check = turn.state.pending[id]
+        turn.forget(check)
+        turn.emit(Refunded(id, amount) if failed else Finished(id))
+        turn.reply(us.Later[str](later), "refunded" if failed else "done")
+        return True
+
+    @us.handles(Check)
+    def check(self, turn: us.Turn[State], msg: Check) -> None:
+        waits = [str(effect.tag) for effect in turn.pending() if effect.name == "wire_out"]
+        if msg.id not in turn.state.pending or any(msg.id in tag for tag in waits):
+            return
+        later = turn.state.pending[msg.id][1]
+        turn.emit(Puzzled(msg.id))
+        turn.reply(us.Later[str](later), "puzzled")
+
+    @us.applies(Deposited)
+    @us.applies(Credited)
+    def more(self, state: State, event: Deposited | Credited) -> State:
+        return state.evolve(balance=state.balance + event.amount)
+
+    @us.applies(Withdrawn)
+    def withdrawn(self, state: State, event: Withdrawn) -> State:
+        pending = {**state.pending, event.id: (event.amount, event.later, event.check)}
+        return state.evolve(balance=state.balance - event.amount, pending=pending)
+
+    @us.applies(Refunded)
+    def refunded(self, state: State, event: Refunded) -> State:
+        return self.finished(state.evolve(balance=state.balance + event.amount), event)
+
+    @us.applies(Finished)
+    @us.applies(Puzzled)
+    def finished(self, state: State, event: Finished | Puzzled | Refunded) -> State:
+        return state.evolve(pending={id: p for id, p in state.pending.items() if id != event.id})
+
+    @us.applies(Nudged)
+    def was_nudged(self, state: State, event: Nudged) -> State:
+        return state.evolve(nudged=state.nudged + 1)
+
+    @us.applies(Noted)
+    def was_noted(self, state: State, event: Noted) -> State:
+        return state
+
+
+NAMES = ("ada", "bob", "cyd", "dan")
+STORM = Faults(
+    crash=0.015, commit_fails=0.04, commit_unknown=0.04, fails=0.12, raises=0.08, hangs=0.1, late=0.1, twice=0.1
+)
+
+
+def bank(seed: int, faults: Faults = STORM) -> Simulated:
+    """A node with four accounts."""
+    return Simulated(
+        us.Supervisor("bank", [us.Child("accounts/{name}", Account, tools=[wire_out, receipt, book, fee])]),
+        seed=seed,
+        faults=faults,
+    )
+
+
+def truthful(node: Simulated, effect: Effect, draw: random.Random) -> None:
+    """Answer for a person who looks at the world before saying what happened."""
+    question = effect.question
+    assert question is not None
+    if question.kind == "in_doubt" and effect.name == "wire_out":
+        payment = bytes(effect.tag).decode().strip('"')
+        if world.wires[payment]:
+            node.answer(effect.id, "happened", value="wired")
+        else:
+            node.answer(effect.id, draw.choice(("not_happened", "run_again")))
+    elif question.kind == "in_doubt":
+        node.answer(effect.id, "run_again")
+    else:
+        node.answer(effect.id, "approve")
