@@ -37,7 +37,7 @@ from .flights import Flights
 from .mailbox import Item
 from .registry import Directory
 from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
-from .working_sets import WorkingSets
+from .working_sets import FOR_PEOPLE, WorkingSets
 
 TURNS_IN_A_ROW = 16
 """Turns one actor may take before the next has its turn."""
@@ -173,8 +173,8 @@ class Kernel:
 
     # -- running ------------------------------------------------------------------------------------------------
 
-    def step(self, now: float, turns: int = 256) -> bool:
-        """Run up to so many turns. True while there is more to do."""
+    def step(self, now: float, turns: int = 32) -> bool:
+        """Run up to so many turns (32 take a few milliseconds: the loop is shared). True while there is more to do."""
         self.tick(now)
         while self._ready and turns > 0:
             cell = self._ready.popleft()
@@ -244,6 +244,21 @@ class Kernel:
         if self._mail_of[run] or self.sets.moving[run]:
             return "moving"
         return "asking" if self.sets.asking[run] else "idle"
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are turns to run; a commit can make some (``committed`` delivers mail that was held back for its mark)."""
+        return bool(self._ready)
+
+    def moves(self) -> bool:
+        """Whether anything goes on by itself, now or when its time comes. Asked between steps, when no turn can be run:
+        mail that is still open then waits for a supervisor or a person."""
+        if self._ready or self._blocked or self.loads:
+            return True
+        find = self._directory.find
+        return any(e.state not in FOR_PEOPLE and find(e.stream) is not None for e in self.sets.effects.values()) or any(
+            find(t.envelope.to) is not None for t in self.sets.timers.values()
+        )
 
     def stop(self, reason: str) -> None:
         """Write the row that says that this life ended in order."""

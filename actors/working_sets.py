@@ -15,7 +15,8 @@ from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
 from .cell import OPEN_STATES
 
-_FOR_PEOPLE = frozenset({"asking", "in_doubt"})
+FOR_PEOPLE = frozenset({"asking", "in_doubt"})
+"""States in which an effect waits for a person."""
 
 
 class WorkingSets:
@@ -113,10 +114,10 @@ class WorkingSets:
         before = self.effects.get(effect.id)
         run = _run(effect.context.run, effect.stream)
         if before is not None:
-            _less(self.asking if before.state in _FOR_PEOPLE else self.moving, run)
+            _less(self.asking if before.state in FOR_PEOPLE else self.moving, run)
         if effect.state in OPEN_STATES:
             self.effects[effect.id] = effect
-            (self.asking if effect.state in _FOR_PEOPLE else self.moving)[run] += 1
+            (self.asking if effect.state in FOR_PEOPLE else self.moving)[run] += 1
         else:
             self.effects.pop(effect.id, None)
         self._touched[effect.id] = None

@@ -95,6 +95,7 @@ class Shell:
         self._fresh: list[str] = []
         self._waiters: dict[str, list[Waiter]] = {}
         self._inputs: dict[str, Waiter] = {}
+        self._resting: list[Waiter] = []
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._attempts: dict[str, int] = {}
         self._wake = anyio.Event()
@@ -131,6 +132,15 @@ class Shell:
             waiting.remove(waiter)
         if not waiting:
             self._waiters.pop(token, None)
+
+    def rest(self) -> Waiter:
+        """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""
+        if self.failure is not None:
+            raise self.failure
+        waiter = Waiter()
+        self._resting.append(waiter)
+        self._nudge()
+        return waiter
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more in, let what is under way end for so long, then stop in order."""
@@ -178,7 +188,7 @@ class Shell:
             more = self.kernel.step(self.clock.now())
         if not more or self.kernel.sets.waiting_rows > ROWS_AHEAD:
             await self._commit()
-        if more or self._fresh:
+        if more or self._fresh or self.kernel.ready:
             await anyio.lowlevel.checkpoint()
             return
         self._settle_waiting()
@@ -327,13 +337,17 @@ class Shell:
                 if waiter.run and not waiter.woken and self.kernel.standing(waiter.run) == "asking":
                     waiter.asking = True
                     waiter.wake()
+        if self._resting and not self.kernel.moves():
+            resting, self._resting = self._resting, []
+            for waiter in resting:
+                waiter.wake()
 
     def _fail(self, error: UnderstudyError) -> None:
         self.failure = error
         self._drained.set()
         for scope in list(self._scopes.values()):
             scope.cancel()
-        waiters = [w for group in self._waiters.values() for w in group] + list(self._inputs.values())
+        waiters = [w for group in self._waiters.values() for w in group] + list(self._inputs.values()) + self._resting
         for waiter in waiters:
             if not waiter.woken:
                 waiter.error = error

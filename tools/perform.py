@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 import msgspec
 
 from ..protocols.codec import decode, encode
@@ -26,10 +23,14 @@ from ..protocols.failures import Failure, of_exception
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.model import Model, ModelRequest
 from ..protocols.tool import Call
+from .threads import in_thread
 from .tool import NotDone, Tool
 
 MAX_RESULT = 256_000
 """Bytes of one tool's result as JSON."""
+
+AT_ONCE = 64
+"""Attempts under way at a time; further ones wait for a place. Threads given up on hold none."""
 
 OnLate = Callable[[Attempt], None]
 OnDelta = Callable[[str], None]
@@ -43,6 +44,7 @@ class Performer:
     ) -> None:
         self._tools = tools
         self._models = models
+        self._places: anyio.CapacityLimiter | None = None
 
     async def perform(
         self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, on_late: OnLate
@@ -55,11 +57,14 @@ class Performer:
             on_delta: told pieces of a model's text as they arrive; provisional.
             on_late: told what a thread came to that had timed out.
         """
+        if self._places is None:
+            self._places = anyio.CapacityLimiter(AT_ONCE)
         try:
-            with anyio.fail_after(effect.timeout):
-                if effect.verb == CALL:
-                    return await self._call(effect, on_late)
-                return await self._think(effect, request, on_delta)
+            async with self._places:  # before the clock runs: who waits for a place has not begun
+                with anyio.fail_after(effect.timeout):
+                    if effect.verb == CALL:
+                        return await self._call(effect, on_late)
+                    return await self._think(effect, request, on_delta)
         except TimeoutError:
             after = f"no answer within {effect.timeout:g} s"
             return Attempt(
@@ -98,7 +103,7 @@ class Performer:
             )
         if tool.is_async:
             return await self._in_task(tool, effect, values)
-        return await _in_thread(partial(run_plain, tool, effect, values), on_late)
+        return await in_thread(partial(run_plain, tool, effect, values), f"tool {effect.name}", on_late)
 
     async def _in_task(self, tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
         try:
@@ -118,14 +123,12 @@ class Performer:
                 where=effect.name,
             )
             return Attempt(failure=failure, unknown=True)
-        try:
-            if inspect.iscoroutinefunction(tool.reconciler):
-                found = await tool.reconciler(effect.key)
-            else:
-                found = await anyio.to_thread.run_sync(tool.reconciler, effect.key, abandon_on_cancel=True)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
-            return Attempt(failure=_of(error, effect, kind="retry_later"), unknown=True)
-        return None if isinstance(found, NotDone) else _result(tool, effect, found)
+        if inspect.iscoroutinefunction(tool.reconciler):
+            try:
+                return _found(tool, effect, await tool.reconciler(effect.key))
+            except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+                return _not_told(error, effect)
+        return await in_thread(partial(reconcile_plain, tool, effect), f"reconcile {effect.name}", lambda _: None)
 
 
 def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
@@ -136,21 +139,22 @@ def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> A
         return _crash(error, effect)
 
 
-async def _in_thread(run: Callable[[], Attempt], on_late: OnLate) -> Attempt:
-    abandoned = False
-
-    def body() -> Attempt:
-        attempt = run()
-        if abandoned:
-            with suppress(RuntimeError):  # the loop has ended: the next life finds the effect open
-                anyio.from_thread.run_sync(on_late, attempt)
-        return attempt
-
+def reconcile_plain(tool: Tool[..., Any], effect: Effect) -> Attempt | None:
+    """Ask a plain reconcile function here and now; None where the call did not happen."""
+    assert tool.reconciler is not None
     try:
-        return await anyio.to_thread.run_sync(body, abandon_on_cancel=True)
-    except anyio.get_cancelled_exc_class():
-        abandoned = True
-        raise
+        return _found(tool, effect, tool.reconciler(effect.key))
+    except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        return _not_told(error, effect)
+
+
+def _found(tool: Tool[..., Any], effect: Effect, found: object) -> Attempt | None:
+    return None if isinstance(found, NotDone) else _result(tool, effect, found)
+
+
+def _not_told(error: Exception, effect: Effect) -> Attempt:
+    """Reconcile itself failed: nothing is known, and it is asked again later."""
+    return Attempt(failure=_of(error, effect, kind="retry_later"), unknown=True)
 
 
 def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:

@@ -234,7 +234,7 @@ def _id(sent: Sent) -> str:
     return sent.thing.id
 
 
-def run(seed: int, *, faults: Faults = STORM, steps: int = 900, calls: int = 30, raising: float = 0.02) -> Run:
+def run(seed: int, *, faults: Faults = STORM, steps: int = 1_500, calls: int = 60, raising: float = 0.02) -> Run:
     """One seed from its beginning to its end. Raises AssertionError (or what the node raised) where something is not true."""
     made = Run(seed, faults)
     made.world.raising = raising

@@ -1,0 +1,52 @@
+"""Plain functions in threads of their own, which never keep the process from ending.
+
+A thread cannot be stopped. When its caller is cancelled (a timeout, a withdrawal) the thread goes on, and what it comes to
+is handed to ``on_late``. The threads are daemons: anyio's pool, like the standard library's, is joined at exit, so that one hung
+tool would hold the process for ever (measured: a tool that slept 8 s held it for 8 s after everything else was over).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def in_thread(function: Callable[[], T], name: str, on_late: Callable[[T], None]) -> T:
+    """Run a function in a thread; gives what it returns.
+
+    Args:
+        function: called in its thread, with the caller's context variables. Must not raise.
+        name: of the thread, for whoever looks at a stuck process.
+        on_late: told, in the loop, what the function returned after the caller was cancelled.
+    """
+    loop, done = asyncio.get_running_loop(), anyio.Event()
+    results: list[T] = []
+    abandoned = False
+
+    def deliver(result: T) -> None:
+        if abandoned:
+            on_late(result)
+            return
+        results.append(result)
+        done.set()
+
+    def body() -> None:
+        result = function()
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the next life finds the effect open
+            loop.call_soon_threadsafe(deliver, result)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(body,), name=name, daemon=True).start()
+    try:
+        await done.wait()
+    except anyio.get_cancelled_exc_class():
+        abandoned = True
+        raise
+    return results[0]
