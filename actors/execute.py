@@ -276,6 +276,9 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
                 item_id(gid, 0), supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now
             )
         )
+    child = decode(envelope.body, ChildFailed).child if envelope.wire == ChildFailed.__wire__ else None
+    if child is not None and supervisor:  # whoever is above decides in its place: nobody stays suspended
+        sends.append(msgspec.structs.replace(envelope, id=item_id(gid, 3), to=supervisor, sender=cell.address))
     if envelope.reply_to is not None:
         told = msgspec.structs.replace(failure, where=cell.address)
         if envelope.reply_to.address == OUTSIDE:
@@ -287,7 +290,7 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
         message=None if item.durable else envelope,
         sends=tuple(sends),
         replies=tuple(replies),
-        effects=() if supervisor or kind != "failed" else (_last_resort(cell, failure, context, gid, now),),
+        effects=() if supervisor or kind != "failed" else (_last_resort(cell, failure, context, gid, now, child),),
         changes=tuple(_settled(cell, item)),
         failure=failure,
         attempts=item.marks,
@@ -297,11 +300,13 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
     return Draft(kind, record, cell.state, encode(record))
 
 
-def _last_resort(cell: Cell, failure: Failure, context: Context, gid: int, now: float) -> Effect:
-    """The failure of an actor above which there is no supervisor goes to a person."""
+def _last_resort(cell: Cell, failure: Failure, context: Context, gid: int, now: float, child: Address | None) -> Effect:
+    """The failure of an actor above which there is no supervisor goes to a person, with the child it was about, if it was."""
     text = f"{cell.address}, which nobody supervises, failed: {failure.message}"
+    if child is not None:
+        text += f" Start {child} again, which failed before (approve), or stop it (reject)?"
     question = Question("escalation", text, failure=failure)
     return Effect(
-        item_id(gid, 2), cell.address, "person", "failed", Raw(b"{}"), "person",
+        item_id(gid, 2), cell.address, "person", "failed", Raw(b"{}"), "person", tag=Raw(encode(child)),
         context=context, at=now, state="asking", question=question,
     )  # fmt: skip

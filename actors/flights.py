@@ -125,9 +125,7 @@ class Flights:
         """The outcome is known: deliver it to the actor."""
         self._landing.add(effect.id)
         envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now)
-        item = Item(envelope, durable=False, settles=effect.id)
-        item.input = input
-        self._pump.put(cell, item, kind)
+        self._pump.put(cell, Item(envelope, durable=False, settles=effect.id, input=input), kind)
 
     def answer(self, cell: Cell, answer: Answer, input: str) -> None:
         """Take a person's answer. The first one wins."""

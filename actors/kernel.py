@@ -95,9 +95,7 @@ class Kernel:
 
     def deliver(self, envelope: Envelope, input: str) -> None:
         """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``."""
-        item = Item(envelope, durable=False)
-        item.input = input
-        self.put(self._cell(envelope.to), item, "accepted")
+        self.put(self._cell(envelope.to), Item(envelope, durable=False, input=input), "accepted")
 
     def settle(self, settlement: Settlement) -> None:
         """The outcome of an attempt at an effect."""
@@ -203,8 +201,7 @@ class Kernel:
             self.write(cell, kind, record, id)
             item.durable = True
             item.settles = ""
-            if item.input:
-                self.after(Done(item.input))
+            self._is_in(item)
         return self.sets.cut()
 
     def committed(self, gid: int) -> list[Release]:
@@ -340,9 +337,13 @@ class Kernel:
         else:
             draft = execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
             self._row(cell, draft, item.envelope.id)
-        if item.input:
-            self.after(Done(item.input))
+        self._is_in(item)
         return True
+
+    def _is_in(self, item: Item) -> None:
+        """Its row was made: who brought it is told when that is durable."""
+        for input in item.inputs:
+            self.after(Done(input))
 
     def _refusal(self, cell: Cell, item: Item) -> Failure | None:
         """Why mail cannot be given to its actor at all."""
@@ -431,11 +432,15 @@ class Kernel:
                 "change_arguments", "other_payload", f"{envelope.key!r} was used for another message to {cell.address}",
                 hint="use a new id for new work", where=cell.address,
             )  # fmt: skip
-            self.after(Refused(item.input, AskFailed(why)))
+            for input in item.inputs:
+                self.after(Refused(input, AskFailed(why)))
+            return True
+        if unsaved is not None and unsaved[1] is not item:
+            unsaved[1].inputs += item.inputs  # not durable before the first one is
             return True
         if back is not None and back.token in cell.memory.answers:
             self.after(Answered(cell.memory.answers[back.token]))
-        self.after(Done(item.input))
+        self._is_in(item)
         return True
 
     def _marked(self, ids: tuple[str, ...]) -> None:

@@ -19,21 +19,28 @@ class Item:
         durable: whether it stands in an earlier row; it is then consumed by reference, otherwise whole.
         marks: how often the process died while it was pending.
         suspect: it was pending when the process died and its mark is not durable yet.
-        input: id of the shell's input that brought it; empty for mail from inside.
+        inputs: ids of the shell's inputs that brought it; more than one where a caller brought it again before it was durable.
         settles: id of the effect that this outcome settles; empty for other mail.
     """
 
-    __slots__ = ("durable", "envelope", "input", "marks", "settles", "suspect")
+    __slots__ = ("durable", "envelope", "inputs", "marks", "settles", "suspect")
 
     def __init__(
-        self, envelope: Envelope, *, durable: bool, marks: int = 0, suspect: bool = False, settles: str = ""
+        self,
+        envelope: Envelope,
+        *,
+        durable: bool,
+        marks: int = 0,
+        suspect: bool = False,
+        settles: str = "",
+        input: str = "",
     ) -> None:
         self.envelope = envelope
         self.durable = durable
         self.marks = marks
         self.suspect = suspect
         self.settles = settles
-        self.input = "" if durable else envelope.id
+        self.inputs: tuple[str, ...] = (input,) if input else ()
 
 
 class Mailbox:

@@ -406,6 +406,7 @@ class Simulated:
 
     def _rebuild(self) -> None:
         """A commit failed: what the journal holds counts, and what it does not hold is fed again, in order."""
+        self._let_out()  # what was committed before
         for row in self.journal.rows(after=self._acked, limit=1_000_000):
             record = read_record(row)
             self.on_append((row,))

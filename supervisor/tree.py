@@ -16,6 +16,7 @@ from typing import Any
 
 from ..actors.actor import Actor
 from ..actors.agent import Agent
+from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..actors.router import Router
 from ..protocols.children import Backoff, Intensity
@@ -90,7 +91,7 @@ class Tree:
                     f"agent {agent.name!r}: {tool!r} is no tool", hint="decorate the function with @us.tool(effect=…)"
                 )
             tools[tool.spec.name] = tool
-        self._add(template, agent.actor(), supervisor)
+        self._add(template, AgentActor(agent), supervisor)
         self.grants[template] = Grants(tools, agent.limits)
         self.tools[template] = tools
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}

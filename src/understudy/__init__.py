@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .tools.models.rules import Use as Use
     from .tools.models.scripted import Scripted as Scripted
     from .tools.tool import NOT_DONE as NOT_DONE
+    from .tools.tool import NotDone as NotDone
     from .tools.tool import tool as tool
 else:  # hidden from type checkers: they would take a module with `__getattr__` to have every name
     _HOME = {
@@ -109,6 +110,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "ModelRequest": "protocols.model",
         "NOT_DONE": "tools.tool",
         "OpenAI": "tools.models.openai",
+        "NotDone": "tools.tool",
         "Outcome": "actors.turn",
         "Pending": "actors.turn",
         "PERSON": "actors.actor",

@@ -20,7 +20,7 @@ from examples.incident_desk.tools import Proposal
 from examples.incident_desk.world import Sighting
 from tests.crash.normal import normal
 from understudy.protocols.ids import Address
-from understudy.protocols.journal import Row
+from understudy.protocols.journal import ActorLine, Row
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.verify import verify
 
@@ -32,6 +32,9 @@ START = 0.35
 
 LONGEST = 1.1
 """Seconds after which every life has been killed."""
+
+SLOW = os.environ.get("STORM_SLOW", "0.2")
+"""Seconds that each tool takes, so that many are under way at every moment."""
 
 
 class Question(Struct, frozen=True):
@@ -61,7 +64,7 @@ class Desk:
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """A life of the program."""
-        environment = {"DESK_WITNESS": str(self.witness), "DESK_BOARD": str(self.board), "DESK_SLOW": "0.25"}
+        environment = {"DESK_WITNESS": str(self.witness), "DESK_BOARD": str(self.board), "DESK_SLOW": SLOW}
         command = [sys.executable, "-m", "tests.crash.programs.storm", str(self.journal), *options]
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE)
 
@@ -117,7 +120,8 @@ def test_a_storm_of_kills_changes_no_answer_and_no_turn(tmp_path: Path) -> None:
     undisturbed = calm.start()
     killed, unfinished = storm(stormy)
     expected = calm.end(undisturbed)
-    print(f"{killed} lives, {unfinished} of them killed before they had ended")
+    finished = sum(1 for actor in read_actors(stormy) if actor.life == "finished" and actor.address.count("/") == 1)
+    print(f"{killed} lives, {unfinished} of them killed before they had ended; {finished} of {len(expected)} calls done")
     assert unfinished > KILLS * 0.6
 
     reached = stormy.end(stormy.start())
@@ -138,6 +142,11 @@ def test_a_storm_of_kills_changes_no_answer_and_no_turn(tmp_path: Path) -> None:
     assert settled == expected
     assert stormy.proposals() == calm.proposals()
     check_journals(calm.rows(), stormy.rows())
+
+
+def read_actors(desk: Desk) -> tuple[ActorLine, ...]:
+    with read_only(desk.journal) as reader:
+        return reader.actors("desk")
 
 
 def is_in_doubt(standing: Standing) -> bool:

@@ -22,7 +22,7 @@ from examples.incident_desk.reading import place
 from examples.incident_desk.rules import confidence, front_door, specialist
 from examples.incident_desk.signs import SERVICES
 from examples.incident_desk.tools import lookup_protocol, propose_dispatch, unit_status, urgent
-from understudy.actors.agent import _asked
+from understudy.actors.react import _asked
 from understudy.protocols.ids import Address
 from understudy.protocols.model import Model, ModelMessage, ModelReply, ModelRequest
 
