@@ -36,7 +36,7 @@ def test_the_first_screen_of_readme_happens_as_it_is_shown(tmp_path: Path) -> No
             f"{here.get(word, word)} {rest}", shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
         if shown == ["Killed"]:
-            assert run.returncode in (137, -9), run.stderr
+            assert run.returncode in {137, -9}, run.stderr
         else:
             assert run.returncode == 0, (command, run.stdout, run.stderr)
             assert run.stdout.splitlines()[: len(shown)] == shown, (command, run.stdout, run.stderr)
