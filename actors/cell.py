@@ -47,7 +47,7 @@ class Memory(Struct):
 class Cell:
     """One actor in memory."""
 
-    __slots__ = ("address", "at", "broken", "loaded", "mailbox", "memory", "mount", "queued", "state")
+    __slots__ = ("address", "at", "broken", "gid", "loaded", "mailbox", "memory", "mount", "queued", "state")
 
     def __init__(self, address: Address, mount: Mount | None) -> None:
         self.address = address
@@ -58,6 +58,7 @@ class Cell:
         self.loaded = False
         self.queued = False
         self.at = 0.0
+        self.gid = 0
         self.broken: Failure | None = None
         """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""
 
@@ -67,6 +68,7 @@ class Cell:
         memory.seq = row.seq
         memory.incarnation = row.incarnation
         self.at = row.at
+        self.gid = row.gid
         if row.kind in ("turn", "failed"):
             memory.turns += 1
         if record.incarnation_state == "fresh" and self.mount is not None:
@@ -112,17 +114,9 @@ class Cell:
             before = memory.effects.get(effect.id)
             if before is None:
                 continue
-            if (
-                effect.answer is not None
-                and before.answer is None
-                and any(v.check == "limits.loop" for v in before.verdicts)
-            ):
+            if effect.answer is not None and before.answer is None and _granted(effect):
                 memory.counters = memory.counters.granted()
-            flies, flew = effect.state in ("intended", "started", "waiting", "asking"), before.state != "in_doubt"
-            if flew and not flies:
-                memory.counters = memory.counters.landed(
-                    effect, succeeded=effect.state == "settled" and effect.failure is None
-                )
+            memory.counters = memory.counters.changed(before, effect)
             if effect.state in OPEN_STATES:
                 memory.effects[effect.id] = effect
             else:
@@ -134,6 +128,12 @@ class Cell:
         return ActorLine(
             self.address, memory.life, memory.incarnation, memory.seq, memory.context, self.at, memory.turns
         )
+
+
+def _granted(effect: Effect) -> bool:
+    """Whether a person said yes to going on with what looked like a loop."""
+    asked = any(v.check == "limits.loop" and v.verdict == "ask" for v in effect.verdicts)
+    return asked and effect.answer is not None and effect.answer.decision == "approve"
 
 
 def context_for(address: Address, envelope: Envelope) -> Context:

@@ -80,11 +80,8 @@ class _Frame:
 
 def settled_counters(cell: Cell, item: Item) -> Counters:
     """The gate's memory as a turn sees it: with the effect counted that this very mail settles."""
-    effect = cell.memory.effects.get(item.settles) if item.settles else None
-    if effect is None or effect.state == "in_doubt":
-        return cell.memory.counters
-    body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
-    return cell.memory.counters.landed(effect, succeeded=body.failure is None)
+    counters, settled = cell.memory.counters, _settled(cell, item)
+    return counters.changed(cell.memory.effects[item.settles], settled[0]) if settled else counters
 
 
 def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> Draft:

@@ -139,9 +139,21 @@ class Flights:
         self._pump.after(Done(input))
         self._answered(cell, accepted)
 
-    def ring(self, cell: Cell, effect: Effect) -> None:
+    def stands(self, effect: Effect) -> bool:
+        """Whether this attempt is still to be performed, now that its row is durable."""
+        if self._pump.effect(effect.id) is None:
+            self.flying.pop(effect.id, None)
+        return self.flying.get(effect.id) == effect.attempt
+
+    def ring(self, cell: Cell, effect: Effect | None) -> None:
         """The time of a waiting effect has come, or the time to answer is over."""
-        if effect.due is None or effect.due > self._pump.now or effect.id in self._landing or effect.id in self.flying:
+        if (
+            effect is None
+            or effect.due is None
+            or effect.due > self._pump.now
+            or effect.id in self._landing
+            or effect.id in self.flying
+        ):
             return
         if effect.state == "waiting":
             self.launch(cell, effect)

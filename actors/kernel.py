@@ -80,11 +80,14 @@ class Kernel:
         self._cells: dict[Address, Cell] = {}
         self._ready: deque[Cell] = deque()
         self._blocked: dict[str, tuple[Cell, Item]] = {}
+        self._alone: tuple[Cell, Item] | None = None
         self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
         self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
         self._outbox: deque[tuple[int, Release | tuple[str, ...]]] = deque()
         self._alarms: list[tuple[float, str]] = []
         self._mail_of: Counter[Address] = Counter()
+        self._suspended: dict[Address, Cell] = {}
+        """Cells whose mail is held until their supervisor, or a person, has decided."""
         self._retiring: deque[tuple[int, Cell]] = deque()
         self._system_seq = opened.system_seq
         self.flights = Flights(self, gate, rng, dict(flying or {}))
@@ -151,6 +154,7 @@ class Kernel:
             cell.broken = of_exception(error, where=address, code="unreadable")
             cell.memory.seq = rows[-1].seq
         cell.loaded = True
+        self._suspend(cell)
         mail = cell.mailbox.clear()
         for item in mail:
             if not item.durable and self._known(cell, item):
@@ -162,7 +166,7 @@ class Kernel:
             if isinstance(held, Settlement):
                 self.flights.settle(cell, held)
             elif isinstance(held, Effect):
-                self.flights.ring(cell, held)
+                self.flights.ring(cell, self.effect(held.id))
             else:
                 self.flights.answer(cell, *held)
         for effect in [e for e in self.sets.effects.values() if e.stream == address]:
@@ -182,12 +186,7 @@ class Kernel:
                     break
                 turns -= 1
             self._wake(cell)
-        fresh = [id for id, (_, item) in self._blocked.items() if item.suspect]
-        if fresh:
-            for id in fresh:
-                self._blocked[id][1].suspect = False
-            self._write_system("attempt", Record(marked=tuple(fresh)))
-            self._outbox.append((self.gid, tuple(fresh)))
+        self._mark()
         return bool(self._ready)
 
     def cut(self) -> Batch | None:
@@ -211,13 +210,13 @@ class Kernel:
             release = self._outbox.popleft()[1]
             if isinstance(release, tuple):
                 self._marked(release)
-            elif isinstance(release, Start) and self.effect(release.effect.id) is None:
-                self.flights.flying.pop(release.effect.id, None)  # withdrawn before it left
+            elif isinstance(release, Start) and not self.flights.stands(release.effect):
+                continue  # withdrawn, or its outcome came from a kernel before this one
             else:
                 out.append(release)
         while self._retiring and self._retiring[0][0] <= gid:
             _, cell = self._retiring.popleft()
-            if not cell.mailbox and not any(e.stream == cell.address for e in cell.memory.effects.values()):
+            if not cell.mailbox and not cell.memory.effects and cell.gid <= gid:
                 self._cells.pop(cell.address, None)
         return out
 
@@ -238,7 +237,12 @@ class Kernel:
 
     def standing(self, run: Address) -> Literal["moving", "asking", "idle"]:
         """Whether a run goes on by itself, waits for people only, or has nothing open."""
-        if self._mail_of[run] or self.sets.moving[run]:
+        held = sum(
+            item.envelope.lane == "work" and _run_of(cell, item) == run
+            for cell in self._suspended.values()
+            for item in cell.mailbox.items()
+        )
+        if self._mail_of[run] > held or self.sets.moving[run]:
             return "moving"
         return "asking" if self.sets.asking[run] else "idle"
 
@@ -315,13 +319,14 @@ class Kernel:
             self._blocked[item.envelope.id] = (cell, item)
             return False
         cell.mailbox.pop()
+        if self._alone is not None and self._alone[1] is item:
+            self._alone = None
         self._mail_of[_run_of(cell, item)] -= 1
         self._unsaved.pop(item.envelope.id, None)
         refusal = self._refusal(cell, item)
         if item.settles and (refusal is not None or cell.memory.life in ("finished", "stopped")):
-            self.write(
-                cell, "settled", Record(message=item.envelope, changes=self._settled(cell, item)), item.envelope.id
-            )
+            kind: RowKind = "settled" if cell.broken else "parked"  # for code that can read it; for nobody
+            self.write(cell, kind, Record(message=item.envelope, changes=self._settled(cell, item)), item.envelope.id)
         elif refusal is not None:
             self._row(cell, failed(cell, item, refusal, self.gid + 1, self.now, "parked"), item.envelope.id)
         elif cell.memory.life == "finished":
@@ -389,6 +394,7 @@ class Kernel:
             self.gid, cell.address, cell.memory.seq + 1, incarnation, draft.kind, cause, self.now, Raw(draft.payload)
         )
         cell.fold(row, record, draft.state)
+        self._suspend(cell)
         self.sets.take(row, record, cell.line())
         for envelope in record.sends:
             self.put(self._cell(envelope.to), Item(envelope, durable=True), "turn")
@@ -405,8 +411,14 @@ class Kernel:
                 self.flights.launch(cell, effect)
             elif effect.due is not None and effect.state == "asking":
                 self.alarm(effect.due, effect.id)
-        if record.life in ("finished", "stopped"):
+        if cell.memory.life in ("finished", "stopped"):
             self._retiring.append((self.gid, cell))
+
+    def _suspend(self, cell: Cell) -> None:
+        if cell.memory.life == "restarting":
+            self._suspended[cell.address] = cell
+        elif self._suspended:
+            self._suspended.pop(cell.address, None)
 
     def _settled(self, cell: Cell, item: Item) -> tuple[Effect, ...]:
         effect = cell.memory.effects.get(item.settles) if item.settles else None
@@ -442,6 +454,25 @@ class Kernel:
             self.after(Answered(cell.memory.answers[back.token]))
         self._is_in(item)
         return True
+
+    def _mark(self) -> None:
+        """Write down that mail is delivered which was pending when the process died; it is held until that is durable.
+
+        What has a mark already is delivered alone, and its row is committed before the next: so what kills the process
+        kills it alone, and what was only pending beside it gets through.
+        """
+        if self._alone is not None and self._alone[0].memory.life != "restarting":
+            return
+        fresh = [item for _, item in self._blocked.values() if item.suspect]
+        chosen = [item for item in fresh if not item.marks] or fresh[:1]
+        if not chosen:
+            return
+        for item in chosen:
+            item.suspect = False
+        ids = tuple(item.envelope.id for item in chosen)
+        self._alone = self._blocked[ids[0]] if chosen[0].marks else None
+        self._write_system("attempt", Record(marked=ids))
+        self._outbox.append((self.gid, ids))
 
     def _marked(self, ids: tuple[str, ...]) -> None:
         for id in ids:

@@ -32,6 +32,9 @@ Verb = Literal["call", "think", "person"]
 
 EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "settled", "withdrawn"]
 
+UNDER_WAY = frozenset({"intended", "asking", "waiting", "started"})
+"""Neither settled nor in doubt."""
+
 CALL, THINK, PERSON = "call", "think", "person"
 
 
@@ -166,14 +169,16 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         """After a person allowed what looked like a loop: counting begins anew."""
         return msgspec.structs.replace(self, recent=(), admitted={}, loops=0)
 
-    def landed(self, effect: Effect, *, succeeded: bool) -> Counters:
-        """After an effect was settled or went into doubt."""
-        if effect.verb != CALL:
+    def changed(self, before: Effect, after: Effect) -> Counters:
+        """After a row in which an open effect changed. One in doubt is not under way, and counts as done once it is found to be."""
+        if after.verb != CALL:
             return self
-        flying = {**self.flying, effect.digest: max(0, self.flying.get(effect.digest, 0) - 1)}
-        done = self.succeeded
-        if succeeded:
-            done = {**done, effect.digest: done.get(effect.digest, 0) + 1}
+        digest, flying, done = after.digest, self.flying, self.succeeded
+        step = int(after.state in UNDER_WAY) - int(before.state in UNDER_WAY)
+        if step:
+            flying = {**flying, digest: max(0, flying.get(digest, 0) + step)}
+        if after.state == "settled" and after.failure is None:
+            done = {**done, digest: done.get(digest, 0) + 1}
         return msgspec.structs.replace(self, flying=flying, succeeded=done)
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
 import msgspec
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
@@ -56,7 +56,7 @@ class Message(_Wired):
     """Something said to an actor that needs no answer."""
 
 
-class Request(Message, Generic[R]):
+class Request(Message, Generic[R_co]):
     """A message that is answered with an ``R``."""
 
 

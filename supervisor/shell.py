@@ -142,6 +142,12 @@ class Shell:
         self._nudge()
         return waiter
 
+    async def ended(self) -> None:
+        """Wait for the end of the pump; raises what ended it."""
+        await self._drained.wait()
+        if self.failure is not None:
+            raise self.failure
+
     async def drain(self, seconds: float) -> None:
         """Take nothing more in, let what is under way end for so long, then stop in order."""
         if self.failure is not None or self._drained.is_set():
@@ -236,7 +242,8 @@ class Shell:
         await self.journal.close()
         self.opened = await self.journal.open()
         await self._find()
-        self.kernel = self._build(self.opened, dict(self._attempts))
+        # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
+        self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
         self.kernel.flights.hold = bool(self._draining)
         self._fresh = list(self._held)
 

@@ -14,67 +14,30 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
 from ..actors.releases import Answered, Done, Refused, Release, Settlement, Start
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
-from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
-from ..protocols.errors import (
-    Abandon,
-    ChangeArguments,
-    Failed,
-    JournalError,
-    JournalFull,
-    RetryLater,
-    RetryNow,
-    UnderstudyError,
-)
-from ..protocols.failures import Failure, of_exception
+from ..protocols.errors import UnderstudyError
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import Row
 from ..protocols.messages import Message, Request
-from ..protocols.model import ModelRequest
-from ..protocols.tool import Call
 from ..tools.gate import Gate
-from ..tools.perform import run_plain
-from ..tools.tool import NotDone
+from .attempts import Attempts, Faults
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
 from .tree import Definition, Tree
 
 EPOCH = 1_700_000_000.0
 """Virtual time begins here."""
-
-
-class Faults(Struct, frozen=True):
-    """What goes wrong, each as a probability; none by default.
-
-    Attributes:
-        crash: of each step: kernel and attempts under way are gone.
-        commit_fails, commit_unknown: of each commit: nothing is written; or all of it is, and an error says otherwise.
-        fails: of each attempt: the tool fails in one of the four declared ways, and nothing happened.
-        raises: of each attempt: an exception that nobody declared; whether it happened before is drawn.
-        hangs: of each attempt: no answer within the timeout; whether it happened is drawn.
-        late: of each attempt: it happens, no answer comes in time, then one does.
-        twice: of each attempt: the same answer comes twice.
-    """
-
-    crash: float = 0.0
-    commit_fails: float = 0.0
-    commit_unknown: float = 0.0
-    fails: float = 0.0
-    raises: float = 0.0
-    hangs: float = 0.0
-    late: float = 0.0
-    twice: float = 0.0
 
 
 class Sent:
@@ -94,13 +57,6 @@ class Sent:
         self.reply: Reply | None = None
         self.error: UnderstudyError | None = None
         self.lost = False
-
-
-class _Flight(Struct):
-    """An attempt under way: not begun yet while ``outcomes`` is None, over when its first outcome is in."""
-
-    start: Start
-    outcomes: list[tuple[float, Settlement]] | None = None
 
 
 class Simulated:
@@ -127,21 +83,20 @@ class Simulated:
     ) -> None:
         self.tree = Tree(definitions)
         self.gate = Gate(self.tree.grants)
-        self.seed, self.faults, self.now = seed, faults or Faults(), EPOCH
+        self.seed, self.now = seed, EPOCH
         self.random = random.Random(seed)
         self.journal = journal or MemoryJournal(seed=f"simulated:{seed}")
         self.hits: Counter[tuple[str, str]] = Counter()
         self.steps: Counter[str] = Counter()
-        self.on_append: Callable[[tuple[Row, ...]], None] = lambda rows: None
-        self.on_answered: Callable[[Reply], None] = lambda reply: None
+        self.attempts = Attempts(self.tree, self.random, faults or Faults(), self.hits)
+        self.on_append: Callable[[tuple[Row, ...]], None] = lambda _: None
+        self.on_answered: Callable[[Reply], None] = lambda _: None
         self._callers: dict[str, list[Sent]] = {}
         self._held: dict[str, Sent | Settlement] = {}
         self._fresh: list[str] = []
-        self._flights: dict[str, _Flight] = {}
-        self._late: list[tuple[float, Settlement]] = []
         self._count = 0
-        self._more = True
-        self._build()
+        self._acked = 0
+        self.kernel = self._build()
 
     # -- outside ------------------------------------------------------------------------------------------------
 
@@ -164,6 +119,15 @@ class Simulated:
         sent = Sent(Answer(item, decision, by, reason, Raw(encode(value))))
         self._take(sent)
         return sent
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong from now on."""
+        return self.attempts.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self.attempts.faults = faults
 
     def inbox(self) -> tuple[InboxItem, ...]:
         """What waits for people."""
@@ -207,11 +171,10 @@ class Simulated:
         self._callers.clear()
         self._held.clear()
         self._fresh.clear()
-        self._flights.clear()
-        self._late.clear()
+        self.attempts.forget()
         self.now += self.random.choice((0.0, 0.1, 5.0, 60.0))
         self.journal.close()
-        self._build()
+        self.kernel = self._build()
 
     def _choices(self) -> list[tuple[str, Callable[[], None]]]:
         kernel, choices = self.kernel, list[tuple[str, Callable[[], None]]]()
@@ -220,13 +183,13 @@ class Simulated:
         if kernel.loads:
             choices.append(("load", self._load))
         due = kernel.due()
-        if self._more or (due is not None and due <= self.now):
+        if kernel.ready or (due is not None and due <= self.now):
             choices += [("run", self._run)] * 2
         if self._uncut():
             choices.append(("commit", self._commit))
         if self._unreleased():
             choices.append(("release", self._let_out))
-        if any(flight.outcomes is None for flight in self._flights.values()):
+        if self.attempts.waiting():
             choices.append(("perform", self._perform))
         if self._due_outcomes():
             choices.append(("outcome", self._outcome))
@@ -240,13 +203,13 @@ class Simulated:
 
     def _hand(self, id: str) -> None:
         held = self._held.get(id)
-        self._more = True
-        if isinstance(held, Settlement):
-            self.kernel.settle(held)
-        elif held is not None and isinstance(held.thing, Answer):
-            self.kernel.answer(held.thing, id)
-        elif held is not None:
-            self.kernel.deliver(msgspec.structs.replace(held.thing, at=self.kernel.now), id)
+        thing = held.thing if isinstance(held, Sent) else held
+        if isinstance(thing, Settlement):
+            self.kernel.settle(thing)
+        elif isinstance(thing, Answer):
+            self.kernel.answer(thing, id)
+        elif thing is not None:
+            self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
 
     def _load(self) -> None:
         loads = self.kernel.loads
@@ -254,10 +217,9 @@ class Simulated:
         which = loads.pop(self.random.randrange(len(loads)))
         self.kernel.loads += loads
         self.kernel.loaded(which, self.journal.stream(which))
-        self._more = True
 
     def _run(self) -> None:
-        self._more = self.kernel.step(self.now, turns=self.random.choice((1, 2, 5, 50)))
+        self.kernel.step(self.now, turns=self.random.choice((1, 2, 5, 50)))
 
     def _commit(self) -> None:
         batch = self.kernel.cut()
@@ -265,17 +227,13 @@ class Simulated:
             return
         drawn = self.random.random()
         kinds = max((row.kind for row in batch.rows), key=_WEIGHT.index)
-        try:
-            if drawn < self.faults.commit_fails:
-                self.hits["commit fails", kinds] += 1
-                raise JournalFull("simulated: no space left on the device")
-            self.journal.append(batch)
-            if drawn > 1.0 - self.faults.commit_unknown:
-                self.hits["commit unknown", kinds] += 1
-                raise JournalError("simulated: an I/O error after the write")
-        except JournalError as error:
-            if "simulated" not in str(error):
-                raise  # a batch that does not fit is a fault of the kernel
+        if drawn < self.faults.commit_fails:
+            self.hits["commit fails", kinds] += 1
+            self._rebuild()
+            return
+        self.journal.append(batch)  # raises for a batch that does not fit: a fault of the kernel
+        if drawn > 1.0 - self.faults.commit_unknown:
+            self.hits["commit unknown", kinds] += 1
             self._rebuild()
             return
         self._acked = batch.rows[-1].gid
@@ -286,86 +244,23 @@ class Simulated:
             self._release(release)
 
     def _perform(self) -> None:
-        id = self.random.choice([id for id, flight in self._flights.items() if flight.outcomes is None])
-        flight = self._flights[id]
-        flight.outcomes = [
-            (due, Settlement(id, flight.start.effect.attempt, a.value, a.failure, a.unknown, serial))
-            for serial, (due, a) in enumerate(self._attempt(flight.start))
-        ]
-
-    def _attempt(self, start: Start) -> list[tuple[float, Attempt]]:
-        """What comes of an attempt, and when."""
-        effect, faults = start.effect, self.faults
-        soon, timeout = self.now + self.random.random(), self.now + effect.timeout
-        silence = Attempt(failure=Failure("retry_later", "timeout", f"{effect.name}: no answer"), unknown=True)
-        fates = ("fails", "raises", "hangs", "late", "twice")
-        chances = [faults.fails, faults.raises, faults.hangs, faults.late, faults.twice]
-        fate = self.random.choices((*fates, ""), [*chances, max(0.0, 1.0 - sum(chances))])[0]
-        if fate:
-            self.hits[fate, effect.effect if effect.verb == CALL else effect.verb] += 1
-        if fate == "fails":
-            error = self.random.choice((RetryNow, RetryLater, ChangeArguments, Abandon))("simulated")
-            return [(soon, Attempt(failure=error.failure))]
-        if fate in ("raises", "hangs") and self.random.random() < 0.5:  # it never got there
-            came = None
-        else:
-            came = self._do(start)
-        if fate == "raises":
-            return [(soon, Attempt(failure=of_exception(ConnectionError("simulated")), unknown=True))]
-        if fate == "hangs" or came is None:
-            return [(timeout, silence)]
-        if fate == "late":
-            return [(timeout, silence), (timeout + self.random.random() * 60.0, came)]
-        return [(soon, came)] * (2 if fate == "twice" else 1)
-
-    def _do(self, start: Start) -> Attempt:
-        """Call the tool or model, here and now."""
-        effect = start.effect
-        if effect.verb != CALL:
-            return self._think(effect, start.request)
-        tool = self.tree.tools[effect.agent][effect.name]
-        if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
-            assert tool.reconciler is not None
-            found = finish(tool.reconciler(effect.key))
-            if not isinstance(found, NotDone):
-                return Attempt(value=encode(found))
-        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout)
-        try:
-            values = tool.bind(tool.signature.read(effect.args), call)
-        except ValueError as error:
-            return Attempt(failure=Failure("change_arguments", "bad_arguments", str(error), where=effect.name))
-        return run_plain(tool, effect, values)
-
-    def _think(self, effect: Effect, request: ModelRequest | None) -> Attempt:
-        assert request is not None
-        model = self.tree.models[effect.agent][effect.name]
-        try:
-            return Attempt(value=encode(finish(model.complete(request, lambda _: None))))
-        except Failed as error:
-            return Attempt(failure=error.failure)
+        self.attempts.perform(self.now)
 
     def _outcome(self) -> None:
-        _, settlement = self.random.choice(self._due_outcomes())
-        flight = self._flights.get(settlement.effect)
-        if flight is not None and flight.outcomes and flight.outcomes[0][1] is settlement:
-            self._late += flight.outcomes[1:]
-            del self._flights[settlement.effect]
-        else:
-            self._late = [(due, late) for due, late in self._late if late is not settlement]
+        settlement = self.random.choice(self._due_outcomes())
+        self.attempts.take(settlement)
         self._held[settlement.id] = settlement
         self._fresh.append(settlement.id)
 
-    def _due_outcomes(self) -> list[tuple[float, Settlement]]:
-        first = [flight.outcomes[0] for flight in self._flights.values() if flight.outcomes]
-        return [entry for entry in (*first, *self._late) if entry[0] <= self.now]
+    def _due_outcomes(self) -> list[Settlement]:
+        return [settlement for due, settlement in self.attempts.coming() if due <= self.now]
 
     def _tick(self) -> None:
         self.now += self.random.choice((0.001, 0.1, 1.0, 10.0))
 
     def _wait(self) -> bool:
         """Nothing to do now: let time pass up to what comes next."""
-        dues = [flight.outcomes[0][0] for flight in self._flights.values() if flight.outcomes]
-        dues += [due for due, _ in self._late]
+        dues = [due for due, _ in self.attempts.coming()]
         alarm = self.kernel.due()
         dues += [alarm] if alarm is not None else []
         if not dues:
@@ -396,13 +291,10 @@ class Simulated:
         if isinstance(sent.thing, Envelope) and sent.thing.reply_to is not None:
             self._callers.setdefault(sent.thing.reply_to.token, []).append(sent)
 
-    def _build(self, flying: dict[str, int] | None = None) -> None:
+    def _build(self, flying: dict[str, int] | None = None) -> Kernel:
         opened = self.journal.open()
         self._acked = opened.last
-        self._more = True
-        self.kernel = Kernel(
-            self.tree.directory, self.gate, opened, rng=self.random, now=self.now, note={}, flying=flying
-        )
+        return Kernel(self.tree.directory, self.gate, opened, rng=self.random, now=self.now, note={}, flying=flying)
 
     def _rebuild(self) -> None:
         """A commit failed: what the journal holds counts, and what it does not hold is fed again, in order."""
@@ -419,12 +311,14 @@ class Simulated:
             for reply in record.replies:
                 self._release(Answered(reply))
         self.journal.close()
-        self._build({id: flight.start.effect.attempt for id, flight in self._flights.items()})
-        self._fresh = list(self._held)
+        self.kernel = self._build(self.attempts.flying())
+        self._fresh.clear()
+        for id in list(self._held):  # before anything else: an attempt whose outcome is in hand is not begun again
+            self._hand(id)
 
     def _release(self, release: Release) -> None:
         if isinstance(release, Start):
-            self._flights.setdefault(release.effect.id, _Flight(release))
+            self.attempts.begin(release)
         elif isinstance(release, Answered):
             self.on_answered(release.reply)
             for sent in self._callers.pop(release.reply.to.token, []):
@@ -435,7 +329,7 @@ class Simulated:
                 held.accepted = isinstance(release, Done)
                 held.error = release.error if isinstance(release, Refused) else None
         else:
-            self._flights.pop(release.effect, None)
+            self.attempts.withdraw(release.effect)
 
     def _uncut(self) -> bool:
         return bool(self.kernel.sets.waiting_rows) or self.kernel.unsaved
@@ -445,21 +339,5 @@ class Simulated:
         return first is not None and first <= self._acked
 
 
-_WEIGHT: Sequence[str] = ("system", "attempt", "accepted", "turn", "parked", "expired", "settled", "failed", "started")
+_WEIGHT: Sequence[str] = ("system", "attempt", "accepted", "turn", "parked", "expired", "settled", "started", "failed")
 """Kinds of rows, the more telling ones last: a batch is counted under its last one."""
-
-
-def finish(running: Any) -> Any:  # a coroutine, or what a plain function returned
-    """What a coroutine comes to that never really waits.
-
-    Raises:
-        RuntimeError: it does wait; a simulation has no event loop.
-    """
-    if not isinstance(running, Coroutine):
-        return running
-    try:
-        running.send(None)
-    except StopIteration as end:
-        return end.value
-    running.close()
-    raise RuntimeError("this coroutine waits for something; in a simulation nothing would wake it")

@@ -150,8 +150,13 @@ class SupervisorActor(Actor):
     def child_failed(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
         before = turn.state.restarts.get(msg.child, ())
         restarts, within = count(before, turn.now, self.intensity)
+        if msg.failure.code == "unreadable":  # a restart would read the same rows
+            if msg.child not in turn.state.given_up:
+                self._give_up(turn, msg, msg.failure.message)
+            return
         if not within:
-            self._give_up(turn, msg)
+            spent = f"{msg.child} failed more than {self.intensity.max_restarts} times in {self.intensity.within:g} s"
+            self._give_up(turn, msg, f"{spent}, last: {msg.failure.message}")
             return
         wait = delay(self.backoff, len(restarts), turn.random)
         turn.emit(Restarting(msg.child, restarts, wait, msg.failure, msg.item))
@@ -182,11 +187,10 @@ class SupervisorActor(Actor):
             reason = f"{answer.by} stopped it: {answer.reason}" if answer.reason else f"{answer.by} stopped it"
             turn.order(child, Stop(Failure("abandon", "stopped", reason, where=child, cause=failure)))
 
-    def _give_up(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
-        spent = f"{msg.child} failed more than {self.intensity.max_restarts} times in {self.intensity.within:g} s"
-        failure = Failure("abandon", "budget_exhausted", spent, where=turn.me, cause=msg.failure)
+    def _give_up(self, turn: Turn[SupervisorState], msg: ChildFailed, why: str) -> None:
+        failure = Failure("abandon", "budget_exhausted", why, where=turn.me, cause=msg.failure)
         turn.emit(GaveUp(msg.child, failure))
-        what = f"{spent}, last: {msg.failure.message}. The message it failed on ({msg.item}) is parked."
+        what = f"{why}. The message it failed on ({msg.item}) is parked."
         text = f"{what} Start it again (approve) or stop it (reject)?"
         turn.escalate(Question("escalation", text, failure=failure), topic="child", tag=msg.child)
 

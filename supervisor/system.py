@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import anyio
 import msgspec
@@ -29,7 +29,7 @@ from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import InsideLoop, RunFailed, SystemStopped, TooLarge, WaitingForPerson
+from ..protocols.errors import InsideLoop, RunFailed, SystemStopped, TooLarge, UnderstudyError, WaitingForPerson
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
@@ -45,6 +45,9 @@ from .journal.writer import AsyncJournal
 from .shell import Shell, Waiter, system_random, unanswered
 from .supervisor import Supervisor
 from .tree import Definition, Tree
+
+if TYPE_CHECKING:
+    from .control import Control, Facts
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -119,6 +122,10 @@ class System:
         model: replaces every agent's model.
         target: how the definitions can be imported, ``module:name``; kept in the journal for replay.
         drain: seconds that effects under way get to end when the system closes.
+        control: listen on the journal's control socket, so that ``understudy inbox``, ``approve`` and ``show`` work while
+            this process owns the journal. Only its user may open it; without a journal file there is none.
+        on_stop: called when somebody asks this process to stop (``understudy stop``); without it that is refused, because
+            whoever embeds a system decides when it ends.
 
     Raises (on entering):
         JournalHeld, JournalNewer, JournalReadOnly, JournalDamaged, JournalFull: see there.
@@ -127,10 +134,12 @@ class System:
     def __init__(
         self, *definitions: Definition, journal: str | os.PathLike[str] | None = None, durability: Durability = "power_loss",
         model: str | Model | None = None, target: str = "", drain: float = 10.0,
+        control: bool = True, on_stop: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self.path = Path(journal) if journal is not None else None
         self.tree = Tree(definitions, model=model)
         self._target, self._drain = target, drain
+        self._model = model if isinstance(model, str) else ""
         path = self.path
         store = (
             AsyncJournal.in_memory()
@@ -142,6 +151,8 @@ class System:
         self._shell = Shell(store, self._kernel, performer, on_rows=self._rows, on_delta=self._delta)
         self._watchers: list[tuple[str, MemoryObjectSendStream[Row | Delta]]] = []
         self._tasks: TaskGroup | None = None
+        self._listens, self._on_stop = control and path is not None, on_stop
+        self._control: Control | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -151,6 +162,12 @@ class System:
         await tasks.__aenter__()
         self._tasks = tasks
         tasks.start_soon(self._shell.pump, tasks)
+        if self.path is not None and self._listens:
+            from .control import Control  # sockets and streams are imported by those who use them
+
+            self._control = Control(self, self.path)
+            await self._control.open()
+            tasks.start_soon(self._control.serve)
         return self
 
     async def __aexit__(
@@ -164,6 +181,8 @@ class System:
             await self._tasks.__aexit__(None, None, None)
         finally:
             with anyio.CancelScope(shield=True):
+                if self._control is not None:
+                    await self._control.close()
                 await self._shell.journal.close()
         failure = self._shell.failure
         if error is None and failure is not None and not isinstance(failure, SystemStopped):
@@ -202,10 +221,7 @@ class System:
             AskFailed: the id was used for another task (``other_payload``), the run was stopped, or the time is over (``timeout``).
         """
         name = id if id is not None else uuid.uuid4().hex
-        run = address(f"{who.name}/{segment(name)}")
-        full = task if isinstance(task, Task) else Task(task)
-        context = Context(user=full.user, tenant=full.tenant, session=full.session, tags=full.tags)
-        envelope, waiter = self._request(run, full, key=name, context=context, watch=run)
+        run, envelope, waiter = self._task(who.name, task if isinstance(task, Task) else Task(task), name)
         await self._wait(envelope, waiter, timeout)
         journal = str(self.path) if self.path is not None else ""
         form = who.output if isinstance(who, Agent) else object
@@ -213,6 +229,41 @@ class System:
             waiting = tuple(entry for entry in self.inbox() if entry.run == run)
             return RunResult(name, form, None, waiting, journal)
         return RunResult(name, form, self._value(waiter, Result), (), journal)
+
+    async def submit(self, to: str, task: Task, *, id: str | None = None) -> str:
+        """Hand in a task without waiting for what comes of it. Returns the address of its run when the task is durable.
+
+        Args:
+            to: name of an agent or supervisor of this system.
+            task: what to do.
+            id: names the run, as in ``run``.
+
+        Raises:
+            LookupError: nobody of that name is here.
+            AskFailed: the id was used for another task.
+        """
+        run, envelope, _ = self._task(to, task, id if id is not None else uuid.uuid4().hex)
+        if self.tree.directory.find(run) is None:
+            raise LookupError(f"no agent and no supervisor {to!r} runs here")
+        await self._shell.deliver(envelope, None).wait()
+        return run
+
+    async def rest(self) -> None:
+        """Wait until nothing goes on by itself: every run, also those that another life began, is over or waits for people.
+
+        Raises:
+            SystemStopped, JournalError: it ended before.
+        """
+        await self._shell.rest().wait()
+
+    async def ended(self) -> None:
+        """Wait until the system has ended by itself, which it does only on a fault. Raises what ended it."""
+        await self._shell.ended()
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more in, let what is under way end for so long, then stop. Leaving the system does it too; called
+        again with fewer seconds it is over sooner."""
+        await self._shell.drain(seconds)
 
     async def ask(self, to: str, request: Request[R], *, key: str = "", timeout: float | None = 60.0) -> R:
         """Ask an actor; typed by the request.
@@ -261,8 +312,11 @@ class System:
             UnknownItem: nothing is open under that id, or it was answered.
             WrongAnswer: the decision does not fit the question, a rejection has no reason, or the digest differs.
         """
-        raw = Raw(encode(value))
-        await self._shell.answer(Answer(item, decision, by, reason, raw, digest)).wait()
+        await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest))
+
+    async def give(self, answer: Answer) -> None:
+        """``answer``, for one that is made already. Raises as ``answer``."""
+        await self._shell.answer(answer).wait()
 
     async def approve(self, item: str, *, by: str = "somebody", reason: str = "") -> None:
         """Say yes to an approval, or ``try again`` to an escalation. Raises as ``answer``."""
@@ -287,21 +341,42 @@ class System:
             send.close()
             receive.close()
 
-    async def rows(self, actor: str) -> tuple[Row, ...]:
-        """The rows of one actor."""
-        return await self._shell.journal.stream(Address(actor))
+    async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]:
+        """The rows of one actor with seq > after."""
+        return await self._shell.journal.stream(Address(actor), after)
 
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Where the actors at or below an address stand."""
         return await self._shell.journal.actors(prefix)
 
+    # -- being asked from other processes -----------------------------------------------------------------------
+
+    def facts(self) -> Facts:
+        """Who this process is."""
+        from .control import Facts
+
+        return Facts(os.getpid(), self._target, self._model)
+
+    def ask_to_stop(self) -> None:
+        """Tell whoever runs this system that somebody wants it to end. Raises UnderstudyError where nobody is to be told."""
+        if self._on_stop is None:
+            raise UnderstudyError(
+                f"process {os.getpid()} embeds this system and decides by itself when to stop",
+                hint="killing it loses nothing: it carries on where the journal ends",
+            )
+        self._on_stop()
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
-        model = self.tree.override if isinstance(self.tree.override, str) else ""
-        note = {"pid": str(os.getpid()), "target": self._target, "model": model}
+        note = {"pid": str(os.getpid()), "target": self._target, "model": self._model}
         now = self._shell.clock.now()
         return Kernel(self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying)
+
+    def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
+        run = address(f"{to}/{segment(name)}")
+        context = Context(user=task.user, tenant=task.tenant, session=task.session, tags=task.tags)
+        return run, *self._request(run, task, key=name, context=context, watch=run)
 
     def _request(
         self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE

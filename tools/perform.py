@@ -8,6 +8,7 @@ timeout does not stop a thread, so what it comes to later is handed to ``on_late
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -65,6 +66,11 @@ class Performer:
                     if effect.verb == CALL:
                         return await self._call(effect, on_late)
                     return await self._think(effect, request, on_delta)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # somebody cancels this attempt
+            return Attempt(failure=_of(error, effect), unknown=True)  # something that it waited for was cancelled
         except TimeoutError:
             after = f"no answer within {effect.timeout:g} s"
             return Attempt(

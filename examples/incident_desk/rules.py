@@ -155,6 +155,10 @@ def _answer(facts: us.Facts) -> Move:
         return us.Say(
             _advice(facts, protocol, f"{protocol.title}: not proposed, {_last_failure(facts, 'propose_dispatch')}")
         )
+    if answers[-1] is None:  # it was in doubt, and a person says only that it happened
+        return us.Say(
+            _advice(facts, protocol, f"{protocol.title}: a dispatcher says that the proposal is on the board")
+        )
     done = msgspec.convert(answers[-1], Proposal)
     return us.Say(_advice(facts, protocol, f"{protocol.title}: {done.unit} proposed to {done.address}", done))
 

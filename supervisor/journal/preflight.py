@@ -68,6 +68,10 @@ def look(driver: Driver, db: Path) -> tuple[str, ...]:
                     # With a WAL, the file alone tells only whether it is too new; the rest is asked through the WAL.
                     if is_journal(connection, db) and (mode == "ro" or not has_wal(db)):
                         return _compare(connection, db, record)
+                except driver.errors:
+                    # A checkpoint that was cut off (a crash, a full disk) leaves a file that makes no sense without its WAL.
+                    if mode == "ro" or not has_wal(db):
+                        raise
                 finally:
                     connection.close()
         except driver.errors as error:

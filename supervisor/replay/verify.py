@@ -7,9 +7,7 @@ does not is named, with what was recorded and what the code says now.
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +19,12 @@ from ...actors.execute import execute
 from ...actors.mailbox import Item
 from ...protocols.codec import decode
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
-from ...protocols.errors import TargetError
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import Record, Row
 from ...tools.gate import Gate
 from ..journal.reader import JournalReader, read_only
-from ..tree import Definition, Tree
+from ..target import load
+from ..tree import Tree
 
 
 class Difference(Struct, frozen=True):
@@ -99,28 +97,6 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
                 return ReplayReport(run, len(cells), turns, found)
         cell.fold(row, record)
     return ReplayReport(run, len(cells), turns)
-
-
-def load(target: str) -> Definition:
-    """Import ``module:name``, with the working directory importable.
-
-    Raises:
-        TargetError: with the cause.
-    """
-    module_name, _, name = target.partition(":")
-    if not module_name or not name:
-        raise TargetError(f"{target!r} does not name a definition", hint="write it as module:name, such as desk:desk")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise TargetError(f"{module_name} could not be imported: {type(error).__name__}: {error}") from error
-    try:
-        found: Definition = getattr(module, name)
-    except AttributeError as error:
-        raise TargetError(f"{module_name} has no {name!r}") from error
-    return found
 
 
 def _again(cell: Cell, row: Row, record: Record, mail: dict[str, Envelope], gate: Gate, seed: str) -> Difference | None:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -116,9 +116,9 @@ def measure_all(cases: Iterable[Case]) -> dict[Case, Future[Found]]:
     return found
 
 
-def markdown() -> str:
-    """The tables, measured here and now."""
-    found = {case: future.result() for case, future in measure_all((*MATRIX, *SECOND)).items()}
+def markdown(measured: Mapping[Case, Future[Found]]) -> str:
+    """The tables, of what was measured."""
+    found = {case: measured[case].result() for case in (*MATRIX, *SECOND)}
     head = f"| killed | {' | '.join(f'`{effect}`' for effect in CLASSES)} |\n| --- |{' --- |' * len(CLASSES)}"
     tables: list[str] = []
     for second in (False, True):
@@ -146,4 +146,4 @@ def _live(case: Case, folder: Path, moment: str) -> subprocess.CompletedProcess[
 
 
 if __name__ == "__main__":
-    print(markdown())
+    print(markdown(measure_all((*MATRIX, *SECOND))))

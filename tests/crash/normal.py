@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -76,10 +76,12 @@ def _without(record: Json, *names: str) -> Json:
 
 
 def _mapped(value: Json, named: Callable[[str], str]) -> Json:
-    if isinstance(value, str):
-        return named(value)
-    if isinstance(value, list):
-        return [_mapped(item, named) for item in cast("list[Json]", value)]
-    if isinstance(value, dict):
-        return {named(name): _mapped(item, named) for name, item in cast("dict[str, Json]", value).items()}
-    return value
+    match value:
+        case str(text):
+            return named(text)
+        case [*items]:
+            return [_mapped(item, named) for item in items]
+        case {**members}:
+            return {named(str(name)): _mapped(item, named) for name, item in members.items()}
+        case _:
+            return value

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.crash.matrix import CLASSES, MATRIX, SECOND, Case, Found, measure_all
+from tests.crash.matrix import MATRIX, ROOT, SECOND, Case, Found, markdown, measure_all
 from understudy.protocols.effects import EffectClass
 
 NOT_YET = {"before_intent", "before_entry", "inside_before"}
@@ -21,15 +21,12 @@ IN_DOUBT = {"before_entry", "inside_before", "inside_after", "before_row"}
 
 NEVER_ENTERED = {"before_intent", "before_entry"}
 
-BROKEN = tuple(
-    Case(effect, moment, broken=True)
-    for effect, moment in [
-        ("once", "inside_after"),
-        ("once", "before_row"),
-        ("idempotent", "inside_after"),
-        ("reconcilable", "inside_after"),
-    ]
-)  # fmt: skip
+BROKEN = (
+    Case("once", "inside_after", broken=True),
+    Case("once", "before_row", broken=True),
+    Case("idempotent", "inside_after", broken=True),
+    Case("reconcilable", "inside_after", broken=True),
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +90,10 @@ def test_without_the_rule_of_its_class_an_effect_happens_twice(
     found = measured[case].result()
     assert (found.runs, found.effects) == (2, 2)
     assert found.resumed.doubts == ()
+
+
+def test_the_tables_in_readme_are_what_is_measured(measured: Mapping[Case, Future[Found]]) -> None:
+    assert markdown(measured) in (ROOT / "README.md").read_text()
 
 
 def test_the_matrix_has_no_holes() -> None:

@@ -33,7 +33,13 @@ def test_the_first_screen_of_readme_happens_as_it_is_shown(tmp_path: Path) -> No
     for command, shown in commands:
         word, _, rest = command.partition(" ")
         run = subprocess.run(
-            f"{here.get(word, word)} {rest}", shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            f"{here.get(word, word)} {rest}",
+            shell=True,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         if shown == ["Killed"]:
             assert run.returncode in {137, -9}, run.stderr

@@ -11,7 +11,8 @@ from collections import Counter
 
 import understudy as us
 from understudy.protocols.effects import Effect, Retry
-from understudy.supervisor.simulated import Faults, Simulated
+from understudy.testing import Faults, Simulated
+from understudy.tools.tool import NotDone
 
 
 class World:
@@ -36,14 +37,14 @@ def wire_out(payment: str, amount: int) -> str:
 
 
 @us.tool(effect="idempotent", timeout=5.0, retry=Retry(attempts=6, base=0.5))
-def receipt(payment: str, call: us.Call) -> str:
+def receipt(call: us.Call, payment: str) -> str:
     """Send a receipt; the other side drops a key that it knows."""
     world.receipts.setdefault(payment, set()).add(call.key)
     return "sent"
 
 
 @us.tool(effect="reconcilable", timeout=5.0, retry=Retry(attempts=6, base=0.5))
-def book(payment: str, call: us.Call) -> str:
+def book(call: us.Call, payment: str) -> str:
     """Write into somebody else's ledger, which can be asked by key."""
     assert call.key not in world.ledger, "booked twice"
     world.ledger[call.key] = payment
@@ -51,7 +52,7 @@ def book(payment: str, call: us.Call) -> str:
 
 
 @book.reconcile
-def booked(key: str) -> str | us.tools.tool.NotDone:  # type: ignore[name-defined]
+def booked(key: str) -> str | NotDone:
     return world.ledger.get(key, us.NOT_DONE)
 
 
@@ -83,6 +84,10 @@ class Pay(us.Request[str]):
 
 
 class Nudge(us.Message):
+    id: str
+
+
+class Send(us.Request[str]):
     id: str
 
 
@@ -129,10 +134,52 @@ class Noted(us.Event):
     what: str
 
 
+class Took(us.Event):
+    id: str
+    later: str
+
+
+class Courier(us.Actor):
+    """One errand, then it is finished: it answers at the first outcome while another call may still be under way."""
+
+    class State(us.State):
+        later: str = ""
+
+    @us.handles(Send)
+    def send(self, turn: us.Turn[State], msg: Send) -> us.Later[str]:
+        later = turn.later(msg)
+        turn.emit(Took(msg.id, later.id))
+        turn.call(book, msg.id)
+        turn.call(receipt, msg.id)
+        turn.remind(Check(msg.id), after=400.0)
+        return later
+
+    @us.settles(us.ANY_TOOL)
+    def came(self, turn: us.Turn[State], outcome: us.Outcome[object]) -> None:
+        if turn.random.random() < world.raising:
+            raise RuntimeError("dropped it")
+        self._end(turn, "failed" if outcome.failure else "sent")
+
+    @us.handles(Check)
+    def check(self, turn: us.Turn[State], msg: Check) -> None:
+        if not turn.pending():
+            self._end(turn, "lost")
+        else:
+            turn.remind(msg, after=400.0)
+
+    def _end(self, turn: us.Turn[State], what: str) -> None:
+        turn.reply(us.Later[str](turn.state.later), what)
+        turn.stop()
+
+    @us.applies(Took)
+    def took(self, state: State, event: Took) -> State:
+        return state.evolve(later=event.later)
+
+
 class Account(us.Actor):
     class State(us.State):
         balance: int = 0
-        pending: dict[str, tuple[int, str, str]] = {}
+        pending: dict[str, tuple[int, str, str]] = {}  # noqa: RUF012  # msgspec copies it
         nudged: int = 0
 
     def stumble(self, turn: us.Turn[State]) -> None:
@@ -213,8 +260,11 @@ class Account(us.Actor):
         turn.reply(us.Later[str](later), "puzzled")
 
     @us.applies(Deposited)
+    def deposited(self, state: State, event: Deposited) -> State:
+        return state.evolve(balance=state.balance + event.amount)
+
     @us.applies(Credited)
-    def more(self, state: State, event: Deposited | Credited) -> State:
+    def credited(self, state: State, event: Credited) -> State:
         return state.evolve(balance=state.balance + event.amount)
 
     @us.applies(Withdrawn)
@@ -224,12 +274,15 @@ class Account(us.Actor):
 
     @us.applies(Refunded)
     def refunded(self, state: State, event: Refunded) -> State:
-        return self.finished(state.evolve(balance=state.balance + event.amount), event)
+        return _over(state.evolve(balance=state.balance + event.amount), event.id)
 
     @us.applies(Finished)
+    def finished(self, state: State, event: Finished) -> State:
+        return _over(state, event.id)
+
     @us.applies(Puzzled)
-    def finished(self, state: State, event: Finished | Puzzled | Refunded) -> State:
-        return state.evolve(pending={id: p for id, p in state.pending.items() if id != event.id})
+    def puzzled(self, state: State, event: Puzzled) -> State:
+        return _over(state, event.id)
 
     @us.applies(Nudged)
     def was_nudged(self, state: State, event: Nudged) -> State:
@@ -240,6 +293,10 @@ class Account(us.Actor):
         return state
 
 
+def _over(state: Account.State, id: str) -> Account.State:
+    return state.evolve(pending={other: p for other, p in state.pending.items() if other != id})
+
+
 NAMES = ("ada", "bob", "cyd", "dan")
 STORM = Faults(
     crash=0.015, commit_fails=0.04, commit_unknown=0.04, fails=0.12, raises=0.08, hangs=0.1, late=0.1, twice=0.1
@@ -247,9 +304,15 @@ STORM = Faults(
 
 
 def bank(seed: int, faults: Faults = STORM) -> Simulated:
-    """A node with four accounts."""
+    """A node with four accounts and any number of couriers."""
     return Simulated(
-        us.Supervisor("bank", [us.Child("accounts/{name}", Account, tools=[wire_out, receipt, book, fee])]),
+        us.Supervisor(
+            "bank",
+            [
+                us.Child("accounts/{name}", Account, tools=[wire_out, receipt, book, fee]),
+                us.Child("couriers/{errand}", Courier, tools=[receipt, book]),
+            ],
+        ),
         seed=seed,
         faults=faults,
     )

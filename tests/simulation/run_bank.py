@@ -11,11 +11,10 @@ from tests.simulation import bank
 from tests.simulation.bank import (
     NAMES,
     STORM,
-    Check,
-    Credit,
     Deposit,
     Nudge,
     Pay,
+    Send,
     Transfer,
     World,
     truthful,
@@ -25,9 +24,7 @@ from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.envelope import Envelope, Reply
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Opened, Record, Row
-from understudy.supervisor.simulated import Faults, Sent, Simulated
-
-__all__ = ["Check", "Credit", "run"]
+from understudy.testing import Faults, Sent, Simulated
 
 
 class Seen:
@@ -87,7 +84,7 @@ class Run:
         """Somebody outside wants something."""
         draw, number = self.draw, len(self.sent)
         name, amount, id = draw.choice(NAMES), draw.randint(1, 50), f"m{number}"
-        match draw.choice(("deposit", "deposit", "transfer", "transfer", "pay", "nudge", "zero")):
+        match draw.choice(("deposit", "deposit", "transfer", "transfer", "pay", "nudge", "zero", "send")):
             case "deposit":
                 sent = self.node.ask(f"accounts/{name}", Deposit(id, amount * 5), key=id)
             case "transfer":
@@ -96,6 +93,8 @@ class Run:
                 sent = self.node.ask(f"accounts/{name}", Pay(id, amount), key=id)
             case "nudge":
                 sent = self.node.tell(f"accounts/{name}", Nudge(id), key=id)
+            case "send":
+                sent = self.node.ask(f"couriers/{id}", Send(id), key=id)
             case _:
                 sent = self.node.ask(f"accounts/{name}", Deposit(id, 0), key=id)
         self.sent.append(sent)
@@ -115,7 +114,10 @@ class Run:
                 self.people(3)
                 self.retry()
             self.note()
-            if node.hits.total() and (crashes := sum(n for (f, _), n in node.hits.items() if f == "crash")) > self.crashes:
+            if (
+                node.hits.total()
+                and (crashes := sum(n for (f, _), n in node.hits.items() if f == "crash")) > self.crashes
+            ):
                 self.crashes = crashes
                 self.compare()
 
@@ -199,7 +201,9 @@ class Run:
         kept = _opened(self.node)
         for name in ("mail", "effects", "timers"):
             folded, stored = getattr(fold, name), getattr(kept, name)
-            assert folded == stored, f"{name}: only in the fold {folded.keys() - stored.keys()}, only kept {stored.keys() - folded.keys()}"
+            assert folded == stored, (
+                f"{name}: only in the fold {folded.keys() - stored.keys()}, only kept {stored.keys() - folded.keys()}"
+            )
 
     def compare_at_the_end(self) -> None:
         kept = _opened(self.node)
@@ -211,6 +215,8 @@ class Run:
             assert sent.accepted, f"{sent.thing.id} was never acknowledged ({sent.error})"
             if sent.thing.reply_to is not None:
                 assert sent.reply is not None, f"{sent.thing.id} was never answered"
+            if sent.thing.to.startswith("couriers/") and sent.reply is not None and sent.reply.failure is None:
+                assert self.node.actor(sent.thing.to).memory.life == "finished", f"{sent.thing.to} is not finished"
         for name in NAMES:
             cell = self.node.actor(f"accounts/{name}")
             assert cell.memory.life in ("running", "absent"), f"{name} is {cell.memory.life}"
@@ -234,7 +240,7 @@ def _id(sent: Sent) -> str:
     return sent.thing.id
 
 
-def run(seed: int, *, faults: Faults = STORM, steps: int = 1_500, calls: int = 60, raising: float = 0.02) -> Run:
+def run(seed: int, *, faults: Faults = STORM, steps: int = 1_500, calls: int = 60, raising: float = 0.04) -> Run:
     """One seed from its beginning to its end. Raises AssertionError (or what the node raised) where something is not true."""
     made = Run(seed, faults)
     made.world.raising = raising

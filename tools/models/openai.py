@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -93,6 +94,18 @@ class OpenAI:
         cost = prices.estimate(f"openai:{reply.model or self._model}", reply.usage)
         text = unwrapped(reply.text) if output is not None and output.wrapped else reply.text
         return structs.replace(reply, text=text, cost=cost, model=reply.model or self._model)
+
+    def ready(self) -> None:
+        """See whether the SDK and the key are there, before anybody asks.
+
+        Raises:
+            MissingExtra, MissingKey: one is not.
+        """
+        base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or _HOME
+        if find_spec("openai") is None:
+            raise no_sdk(self.name)
+        if _is_openai(base_url) and not (self._api_key or os.environ.get("OPENAI_API_KEY") or "").strip():
+            raise no_key(self.name)
 
     async def aclose(self) -> None:
         """Close this loop's connections now. They are closed at the latest when the loop ends."""

@@ -24,7 +24,7 @@ import msgspec
 import understudy as us
 from tests.crash.programs.deadly import deadly_journal, die, intends, nothing, settles, starts
 from tests.crash.programs.world import World
-from understudy.protocols.effects import EffectClass
+from understudy.protocols.effects import Effect, EffectClass
 from understudy.protocols.hooks import Next
 from understudy.protocols.journal import Batch
 from understudy.tools import ledger
@@ -141,6 +141,11 @@ async def main() -> None:
             await go_on(system)
 
 
+def start_again(effect: Effect, now: float) -> Next:
+    """What the ledger must never say of a ``once`` call that had begun."""
+    return Next("start")
+
+
 async def is_settled(system: us.System, tool: str) -> bool:
     rows = await system.rows("agent/run")
     return settles(Batch(rows), tool)
@@ -149,7 +154,7 @@ async def is_settled(system: us.System, tool: str) -> bool:
 if __name__ == "__main__":
     rule: AbstractContextManager[object] = nullcontext()
     if broken:
-        rule = patch.object(ledger, "after_crash", lambda effect, now: Next("start"))
+        rule = patch.object(ledger, "after_crash", start_again)
     watched = (nothing, nothing) if moment == NOBODY else (before, after)
     with rule, deadly_journal(before=watched[0], after=watched[1], told=durable):
         anyio.run(main)

@@ -1,0 +1,25 @@
+"""The commands. Each does three things: read what was typed, do it in another module, print it for people or as JSON."""
+
+from __future__ import annotations
+
+import click
+
+from . import exits
+from .looking import replay, runs, show
+from .people import answer, approve, inbox, reject, settle
+from .running import run, serve, stop, submit
+
+
+@click.group(
+    help="Teams of AI agents that lose no work, repeat no action, and carry on after a crash.\n\n"
+    "What they do stands in one file, the journal. While a process owns it, the other commands speak to that process.",
+    epilog=exits.HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="understudy")
+def app() -> None:
+    """The group."""
+
+
+for command in (run, serve, submit, stop, inbox, approve, reject, answer, settle, show, runs, replay):
+    app.add_command(command)

@@ -1,0 +1,101 @@
+"""What people look at: one run, all runs, a run decided again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...protocols.errors import UnderstudyError
+from ...protocols.ids import SYSTEM, Address
+from ..story import Story, tell
+from ..tree import ROOT
+from . import exits, options, source
+from .books import Books
+from .work import command
+
+
+@click.command()
+@click.argument("run")
+@options.journal
+@options.as_json
+def show(run: str, journal: Path, as_json: bool) -> int:
+    """One run as people read it. RUN is its address or the end of it, such as call-17."""
+    with source.looking(journal) as found:
+        told = _story(found, run, journal)
+    if as_json:
+        options.emit(told)
+    else:
+        from . import paint
+
+        paint.story(paint.out(), told, command([str(journal)]))
+    return exits.DONE
+
+
+@click.command()
+@options.journal
+@options.as_json
+def runs(journal: Path, as_json: bool) -> int:
+    """All runs in the journal and where they stand."""
+    source.must_exist(journal)
+    with Books(journal) as books:
+        lines = books.lines((run.partition("/")[2] or run, run) for run in books.runs())
+    if as_json:
+        options.emit(lines)
+    else:
+        from . import paint
+
+        paint.runs(paint.out(), lines)
+    return exits.DONE
+
+
+@click.command()
+@click.argument("run")
+@click.option("--target", default="", help="module:name of the team; what the journal names by default.")
+@options.journal
+@options.as_json
+def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
+    """Decide a run again from the journal, offline, and compare. Exit code 1 where something differs."""
+    from ..replay.verify import replay as again
+
+    with source.looking(journal) as found:
+        address = _find(found, run, journal)
+    report = again(journal, address, target)
+    other = report.difference
+    if as_json:
+        options.emit(
+            {
+                "run": report.run,
+                "equal": other is None,
+                "actors": report.actors,
+                "turns": report.turns,
+                "difference": other,
+            }
+        )
+    elif other is None:
+        click.echo(f"{report.run}: equal, {report.turns} turns of {report.actors} actors")
+    else:
+        click.echo(f"{report.run}: row {other.gid} ({other.stream}, its row {other.seq}) differs in {other.field!r}")
+        click.echo(f"  recorded: {other.recorded}\n  now:      {other.now}")
+    return exits.DONE if other is None else exits.FAILED
+
+
+def _story(found: source.Source, name: str, journal: Path) -> Story:
+    run = _find(found, name, journal)
+    rows = [row for line in found.actors(run) for row in found.stream(line.address)]
+    parents = {run.split("/")[0], str(ROOT)} - {run}
+    around = [row for stream in sorted(parents) for row in found.stream(Address(stream))]
+    return tell(run, rows, (*found.stream(SYSTEM), *around))
+
+
+def _find(found: source.Source, name: str, journal: Path) -> Address:
+    exact = found.actors(name)
+    if any(line.address == name for line in exact):
+        return Address(name)
+    known = {line.context.run for line in found.actors() if line.context.run}
+    ends = sorted(run for run in known if run.endswith("/" + name))
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise UnderstudyError(f"several runs end with {name!r}", hint=f"one of: {', '.join(ends[:10])}")
+    raise UnderstudyError(f"no run {name!r} is in {journal}", hint=f"'understudy runs --journal {journal}' lists them")

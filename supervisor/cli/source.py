@@ -1,0 +1,143 @@
+"""Where a command looks and answers: the process that owns the journal, over its socket, or the file where nobody does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from ...protocols.approvals import Answer
+from ...protocols.errors import JournalHeld, UnderstudyError
+from ...protocols.ids import SYSTEM, Address
+from ...protocols.journal import ActorLine, Row
+from .. import offline
+from ..inbox import InboxItem, inbox
+from ..journal.batch import record_of
+from ..journal.reader import JournalReader, read_only
+from ..remote import Remote, Unanswered, reach
+
+ARRIVING = 2.0
+"""Seconds for which a journal may be held by a process that has not made its socket yet."""
+
+
+LOOKING = 5.0
+"""Seconds for the owner to answer somebody who only looks; then the file is read instead."""
+
+
+class Source(Protocol):
+    """What can be asked of a journal, owned or not."""
+
+    def inbox(self) -> tuple[InboxItem, ...]:
+        """What waits for people."""
+        ...
+
+    def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
+        """Lines of actors at or below an address."""
+        ...
+
+    def stream(self, actor: Address) -> tuple[Row, ...]:
+        """The rows of one actor."""
+        ...
+
+
+class FileSource:
+    """A journal read from its file."""
+
+    def __init__(self, reader: JournalReader) -> None:
+        self._reader = reader
+
+    def inbox(self) -> tuple[InboxItem, ...]:
+        """What waits for people."""
+        return inbox(self._reader.effects())
+
+    def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
+        """Lines of actors at or below an address."""
+        return self._reader.actors(prefix)
+
+    def stream(self, actor: Address) -> tuple[Row, ...]:
+        """The rows of one actor."""
+        return self._reader.stream(actor)
+
+
+@contextmanager
+def looking(path: Path) -> Generator[Source]:
+    """A journal to look at.
+
+    Raises:
+        UnderstudyError: there is none, or it cannot be read.
+    """
+    must_exist(path)
+    remote = reach(path, LOOKING)
+    if remote is not None:
+        with remote:
+            try:
+                remote.facts()
+            except Unanswered:
+                pass  # stuck: the file can be read all the same
+            else:
+                yield remote
+                return
+    with read_only(path) as reader:
+        yield FileSource(reader)
+
+
+def give(path: Path, answer: Answer) -> bool:
+    """Answer an item. True where a running process took it, false where it was written into the file.
+
+    Raises:
+        UnknownItem, WrongAnswer: the answer does not fit.
+        JournalHeld: a process that takes no commands owns the journal.
+    """
+    must_exist(path)
+    until = time.monotonic() + ARRIVING
+    while True:
+        remote = reach(path)
+        if remote is not None:
+            with remote:
+                remote.give(answer)
+            return True
+        try:
+            offline.answer(path, answer)
+        except JournalHeld as error:
+            if time.monotonic() > until:
+                raise JournalHeld(
+                    str(error.args[0]),
+                    pid=error.pid,
+                    hint="it takes no commands (control=False): answer when it has ended",
+                ) from error
+            time.sleep(0.05)
+        else:
+            return False
+
+
+def owner(path: Path) -> Remote:
+    """The process that owns a journal.
+
+    Raises:
+        UnderstudyError: none does, or it takes no commands.
+    """
+    must_exist(path)
+    remote = reach(path)
+    if remote is None:
+        raise UnderstudyError(
+            f"no process that takes commands owns {path}", hint="there is nothing to stop or to hand work to"
+        )
+    return remote
+
+
+def must_exist(path: Path) -> None:
+    """Raises UnderstudyError where there is no journal: looking must not make one."""
+    if not path.exists():
+        raise UnderstudyError(f"there is no journal {path}", hint="name it with --journal; a run makes one")
+
+
+def target_of(source: Source) -> tuple[str, str]:
+    """Target and model with which the journal was last run; empty where it does not say."""
+    target = model = ""
+    for row in source.stream(SYSTEM):
+        note = record_of(row).note
+        if "epoch" in note and note.get("target"):
+            target, model = note["target"], note.get("model", "")
+    return target, model

@@ -1,0 +1,203 @@
+"""``understudy run``: bring tasks in, see to it that everything in the journal comes to its end or to a person, and count.
+
+    lines -> System.run, so many at once -> System.rest (also what earlier processes left) -> drained -> counted
+
+SIGINT or SIGTERM: nothing new is begun, what is under way may end, the journal is closed in order. The second one does
+not wait for what is under way.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import anyio
+from anyio import CancelScope
+from msgspec import Struct
+
+from ...protocols.errors import AskFailed, JournalError, SystemStopped, TooLarge, UnderstudyError
+from ...protocols.ids import segment
+from ..system import System
+from ..target import Team
+from .books import Books, RunLine, Totals
+from .lines import Entry
+
+Progress = Callable[[int], None]
+"""Told how many runs have come to their end or to a person."""
+
+Say = Callable[[str], None]
+"""Told what people should read while it goes on."""
+
+
+class Job(Struct, frozen=True):
+    """What is to be done.
+
+    Attributes:
+        team, target: who works, and how it is imported.
+        journal: path of the journal.
+        entries: tasks to bring in; none to go on with what the journal holds.
+        model: replaces every agent's model; empty for none.
+        at_once: tasks brought in at the same time.
+        drain: seconds that effects under way get to end.
+    """
+
+    team: Team
+    target: str
+    journal: Path
+    entries: tuple[Entry, ...]
+    model: str = ""
+    at_once: int = 16
+    drain: float = 10.0
+
+
+class Outcome(Struct, frozen=True):
+    """What came of it. ``by_id``: where each task and everything else that went on stands."""
+
+    lines: tuple[RunLine, ...]
+    totals: Totals
+    warnings: tuple[str, ...]
+    interrupted: bool
+
+
+@runtime_checkable
+class Ready(Protocol):
+    """A model that knows what it needs before it can be asked."""
+
+    def ready(self) -> None:
+        """Raises MissingExtra or MissingKey where it cannot be asked."""
+        ...
+
+
+def check_models(system: System) -> None:
+    """Ask every agent's models whether they can be asked. One of a fallback chain is enough.
+
+    Raises:
+        MissingExtra, MissingKey: an agent has no model that can be asked.
+    """
+    for chain in system.tree.models.values():
+        problem: UnderstudyError | None = None
+        for model in chain.values():
+            try:
+                if isinstance(model, Ready):
+                    model.ready()
+            except UnderstudyError as error:
+                problem = problem or error
+            else:
+                break
+        else:
+            if problem is not None:
+                raise problem
+
+
+async def work(job: Job, progress: Progress, say: Say) -> Outcome:
+    """Do it. Raises what opening or writing the journal raises."""
+    refused: dict[str, str] = {}
+    stop = anyio.Event()
+    system = System(
+        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain, on_stop=stop.set
+    )
+    check_models(system)
+    before: set[str] = set()
+    warnings: tuple[str, ...] = ()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_listen, system, stop, say)
+        async with system:
+            warnings = system.opened.warnings
+            before = left_open(system)
+            async with anyio.create_task_group() as inside:
+                inside.start_soon(_until, stop, inside.cancel_scope)
+                await _bring(system, job, refused, progress)
+                await system.rest()
+                inside.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
+    ids = {f"{job.team.name}/{segment(entry.id)}": entry.id for entry in job.entries}
+    known = {**ids, **{run: run.partition("/")[2] or run for run in sorted(before) if run not in ids}}
+    with Books(job.journal) as books:
+        found = books.lines((id, run) for run, id in known.items())
+        totals = books.totals(tuple(known))
+    lines = tuple(
+        RunLine(line.id, line.run, "refused", reason=refused[line.id]) if line.id in refused else line for line in found
+    )
+    return Outcome(lines, totals, warnings, stop.is_set())
+
+
+async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[str, ...]:
+    """Run until SIGTERM or SIGINT, or until somebody says ``understudy stop``. ``began`` is told when work is taken."""
+    stop = anyio.Event()
+    system = System(
+        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain, on_stop=stop.set
+    )
+    check_models(system)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_listen, system, stop, say)
+        async with system:
+            began(system)
+            async with anyio.create_task_group() as inside:
+                inside.start_soon(_until, stop, inside.cancel_scope)
+                await system.ended()
+        tasks.cancel_scope.cancel()
+    return system.opened.warnings
+
+
+def left_open(system: System) -> set[str]:
+    """Runs that the journal holds open and that this team goes on with."""
+    opened, find = system.opened, system.tree.directory.find
+    owners = [(e.context, e.stream) for e in opened.effects]
+    owners += [(m.envelope.context, m.envelope.to) for m in opened.mail]
+    owners += [(t.envelope.context, t.envelope.to) for t in opened.timers]
+    return {str(context.run or actor) for context, actor in owners if find(actor) is not None}
+
+
+async def _bring(system: System, job: Job, refused: dict[str, str], progress: Progress) -> None:
+    limit = anyio.CapacityLimiter(job.at_once)
+    fatal: list[UnderstudyError] = []
+    done = 0
+
+    async def one(entry: Entry) -> None:
+        nonlocal done
+        async with limit:
+            try:
+                await system.run(job.team, entry.task, id=entry.id)
+            except AskFailed as error:
+                if error.failure.code == "other_payload":
+                    refused[entry.id] = str(error)
+            except TooLarge as error:
+                refused[entry.id] = str(error)
+            except (JournalError, SystemStopped) as error:
+                fatal.append(error)
+                inside.cancel_scope.cancel()
+        done += 1
+        progress(done)
+
+    async with anyio.create_task_group() as inside:
+        for entry in job.entries:
+            inside.start_soon(one, entry)
+    if fatal:
+        raise fatal[0]
+
+
+async def _listen(
+    system: System, stop: anyio.Event, say: Say, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if stop.is_set():
+                await system.drain(0)
+            else:
+                say("stopping: what is under way may end; Ctrl-C again does not wait for it")
+            stop.set()
+
+
+async def _until(stop: anyio.Event, scope: CancelScope) -> None:
+    await stop.wait()
+    scope.cancel()
+
+
+def command(words: Sequence[str]) -> str:
+    """A command line that a shell takes."""
+    import shlex
+
+    return " ".join(shlex.quote(word) for word in words)

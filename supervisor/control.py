@@ -1,0 +1,292 @@
+"""The owner's control socket: how every other process speaks to the one that owns a journal.
+
+A Unix socket beside the journal, ``<db>-sock``, that only its user may open. One line of JSON asks, one line answers:
+
+    {"do": "inbox"}                                             {"ok": [item, …]}
+    {"do": "answer", "answer": {"item": "12.0", …}}             {"ok": null}, when the answer is durable
+    {"do": "actors", "prefix": "desk/call-17"}                  {"ok": [line, …]}
+    {"do": "rows", "actor": "desk/call-17", "after": 0}         {"ok": {"rows": [row, …], "more": false}}
+    {"do": "submit", "to": "desk", "id": "17", "task": {…}}     {"ok": "desk/17"}, when the task is durable
+    {"do": "status"}                                            {"ok": {"pid": 4711, …}}
+    {"do": "stop"}                                              {"ok": null}, at once; then the process drains
+    anything else                                               {"error": {"type": …, "message": …, "hint": …}}
+
+Whatever is sent here, the owner goes on: a request is bounded in bytes, in depth (it is decoded into its types) and in
+time, and what it raises is its answer.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG, S_ISSOCK
+from typing import Protocol
+
+import anyio
+import msgspec
+from anyio.abc import SocketListener, SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from msgspec import Raw, Struct
+
+from ..protocols.approvals import Answer
+from ..protocols.codec import decode, digest, encode
+from ..protocols.errors import UnderstudyError
+from ..protocols.journal import ActorLine, Row
+from ..protocols.tasks import Task
+from .inbox import InboxItem
+from .log import log
+
+MAX_REQUEST = 1_000_000
+"""Bytes of one request."""
+
+MAX_PAGE = 4_000_000
+"""Bytes of rows in one answer, about; a client asks for what follows."""
+
+PATIENCE = 30.0
+"""Seconds for a request to arrive, and for its answer to be taken."""
+
+CLIENTS = 16
+"""Connections served at once; others wait."""
+
+LONGEST_PATH = 100
+"""Bytes of a Unix socket's path that every system takes (Linux 107, macOS 103)."""
+
+
+class Inbox(Struct, tag="inbox", tag_field="do", forbid_unknown_fields=True):
+    """What waits for people."""
+
+
+class Give(Struct, tag="answer", tag_field="do", forbid_unknown_fields=True):
+    """A person's answer."""
+
+    answer: Answer
+
+
+class Actors(Struct, tag="actors", tag_field="do", forbid_unknown_fields=True):
+    """Lines of the actors at or below an address."""
+
+    prefix: str = ""
+
+
+class Rows(Struct, tag="rows", tag_field="do", forbid_unknown_fields=True):
+    """Rows of one actor with seq > after."""
+
+    actor: str
+    after: int = 0
+
+
+class Submit(Struct, tag="submit", tag_field="do", forbid_unknown_fields=True):
+    """A task for an agent or a team."""
+
+    to: str
+    task: Task
+    id: str = ""
+
+
+class Status(Struct, tag="status", tag_field="do", forbid_unknown_fields=True):
+    """Who is there."""
+
+
+class Stop(Struct, tag="stop", tag_field="do", forbid_unknown_fields=True):
+    """Drain and end."""
+
+
+Ask = Inbox | Give | Actors | Rows | Submit | Status | Stop
+
+
+class Page(Struct, frozen=True):
+    """Rows of one actor; ``more``: there are others behind them."""
+
+    rows: tuple[Row, ...]
+    more: bool
+
+
+class Facts(Struct, frozen=True, omit_defaults=True):
+    """Who owns the journal: its process, and how its definitions can be imported."""
+
+    pid: int
+    target: str = ""
+    model: str = ""
+
+
+class Refusal(Struct, frozen=True, omit_defaults=True):
+    """Why a request was not done: an error's class, message and hint."""
+
+    type: str
+    message: str
+    hint: str = ""
+
+
+class Owner(Protocol):
+    """What the socket speaks for: a ``System``."""
+
+    def inbox(self) -> tuple[InboxItem, ...]: ...
+    async def give(self, answer: Answer) -> None: ...
+    async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]: ...
+    async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]: ...
+    async def submit(self, to: str, task: Task, *, id: str | None = None) -> str: ...
+    def facts(self) -> Facts: ...
+    def ask_to_stop(self) -> None: ...
+
+
+class Control:
+    """The socket of one owner. The journal's lock must be held: a socket that is found there is a dead owner's."""
+
+    def __init__(self, owner: Owner, path: Path) -> None:
+        self._owner = owner
+        db = Path(os.path.realpath(path))
+        self._pointer = db.with_name(db.name + "-sock")
+        self._path: Path | None = None
+        self._listener: SocketListener | None = None
+        self._limit = anyio.CapacityLimiter(CLIENTS)
+
+    async def open(self) -> None:
+        """Make it. Where that is not possible the log says so, and the owner works without."""
+        try:
+            _clear(self._pointer)
+            path = _place(self._pointer)
+            self._listener = await anyio.create_unix_listener(path, mode=0o600)  # its mode is set before it listens
+            self._path = path
+            if path != self._pointer:
+                _point(self._pointer, path)
+        except OSError as error:
+            await self.close()
+            log().warning(
+                "no control socket: other processes cannot answer or look while this one runs", error=str(error)
+            )
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        if self._listener is not None:
+            async with self._listener:
+                await self._listener.serve(self._client)
+
+    async def close(self) -> None:
+        """Take it away. Before the journal's lock is let go, or it could be the next owner's that is removed."""
+        if self._listener is not None:
+            await self._listener.aclose()
+        if self._path is not None:
+            for path in {self._path, self._pointer}:
+                with suppress(OSError):
+                    path.unlink()
+        self._path = self._listener = None
+
+    async def _client(self, stream: SocketStream) -> None:
+        async with stream, self._limit:
+            try:
+                await self._talk(stream)
+            except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                pass  # it went away
+            except TimeoutError:
+                pass  # it sends nothing, or takes nothing: it may come again
+            except anyio.DelimiterNotFound:
+                with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    await stream.send(_refused("BadRequest", f"a request is one line of at most {MAX_REQUEST:,} bytes"))
+            except Exception:  # noqa: BLE001 - the owner goes on, whatever a client did
+                log().exception("the control socket lost a client")
+
+    async def _talk(self, stream: SocketStream) -> None:
+        lines = BufferedByteReceiveStream(stream)
+        while True:
+            with anyio.fail_after(PATIENCE):
+                line = await lines.receive_until(b"\n", MAX_REQUEST)
+            reply = await self._reply(line)
+            with anyio.fail_after(PATIENCE):
+                await stream.send(reply)
+
+    async def _reply(self, line: bytes) -> bytes:
+        try:
+            ask: Ask = decode(line, Ask)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            known = "inbox, answer, actors, rows, submit, status, stop"
+            return _refused("BadRequest", f"not a request: {error}", f'a request is {{"do": one of {known}, …}}')
+        try:
+            return encode({"ok": await self._do(ask)}) + b"\n"
+        except UnderstudyError as error:
+            return _refused(type(error).__name__, str(error.args[0]), error.hint)
+        except (ValueError, LookupError) as error:
+            return _refused("BadRequest", str(error))
+
+    async def _do(self, ask: Ask) -> object:
+        match ask:
+            case Inbox():
+                return self._owner.inbox()
+            case Give(answer):
+                await self._owner.give(answer)
+            case Actors(prefix):
+                return await self._owner.actors(prefix)
+            case Rows(actor, after):
+                return _page(await self._owner.rows(actor, after))
+            case Submit(to, task, id):
+                return await self._owner.submit(to, task, id=id or None)
+            case Status():
+                return self._owner.facts()
+            case Stop():
+                self._owner.ask_to_stop()
+        return None
+
+
+def _page(rows: tuple[Row, ...]) -> Page:
+    size = 0
+    for n, row in enumerate(rows):
+        size += len(row.payload)
+        if n and size > MAX_PAGE:
+            return Page(rows[:n], more=True)
+    return Page(rows, more=False)
+
+
+def _refused(type: str, message: str, hint: str = "") -> bytes:
+    return encode({"error": Refusal(type, message.encode("utf-8", "replace").decode(), hint)}) + b"\n"
+
+
+def _clear(pointer: Path) -> None:
+    """Remove what a dead owner left. What is not ours stays, and is in the way."""
+    try:
+        mode = pointer.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not S_ISSOCK(mode) and not (S_ISREG(mode) and pointed(pointer) is not None):
+        raise FileExistsError(f"{pointer} is there and is no control socket")
+    pointer.unlink()
+
+
+def _place(pointer: Path) -> Path:
+    """Where the socket goes: beside the journal, or, where that path is too long, in a private folder of this user."""
+    if len(os.fsencode(pointer)) <= LONGEST_PATH:
+        return pointer
+    name = f"{digest(os.fsencode(pointer))[:16]}.sock"
+    folder = Path(tempfile.gettempdir()) / f"understudy-{os.getuid()}"
+    if len(os.fsencode(folder / name)) > LONGEST_PATH:
+        folder = Path("/tmp") / folder.name
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not a private folder of this user")
+    return folder / name
+
+
+def _point(pointer: Path, path: Path) -> None:
+    handle = os.open(pointer, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, os.fsencode(path) + b"\n")
+    finally:
+        os.close(handle)
+
+
+def pointed(pointer: Path) -> Path | None:
+    """Where a text file in the socket's place says that the socket is; None where it is no such file."""
+    with pointer.open("rb") as file:
+        text = file.read(1_000)
+    if not (text.startswith(b"/") and text.endswith(b".sock\n") and text.count(b"\n") == 1):
+        return None
+    return Path(os.fsdecode(text[:-1]))
+
+
+class Reply(Struct, frozen=True):
+    """An answer as a client reads it: ``error``, or ``ok``."""
+
+    ok: Raw = Raw(b"null")
+    error: Refusal | None = None

@@ -1,0 +1,81 @@
+"""Answering a question while nobody owns the journal: take it over for a moment, write the answer, let go.
+
+The rows are the ones that an owner would have written (``actors.flights.answer``), in one batch:
+
+    system    taken over, epoch + 1
+    accepted  the answer, and the effect as it stands with it
+    system    stopped                    only if the last owner had stopped in order
+
+A journal whose owner died stays unclean, so that its next owner still marks what was pending then.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from msgspec import Raw
+
+from ..actors.flights import accept
+from ..protocols.approvals import Answer
+from ..protocols.codec import encode
+from ..protocols.envelope import Context
+from ..protocols.errors import JournalError, UnknownItem
+from ..protocols.ids import SYSTEM, Address
+from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
+from .journal.sqlite import SqliteJournal
+
+
+def answer(path: str | os.PathLike[str], given: Answer) -> None:
+    """Write a person's answer; durable when this returns. It takes effect when the team runs next.
+
+    Raises:
+        UnknownItem, WrongAnswer: as ``System.answer``; also when the time to answer is over.
+        JournalHeld: somebody owns it.
+        JournalError and its kinds: it is not there, or cannot be written.
+    """
+    if not Path(path).exists():
+        raise JournalError(f"there is no journal {path}", hint="a run with a journal makes one")
+    journal = SqliteJournal(path)
+    opened = journal.open()
+    try:
+        effect = next((e for e in opened.effects if e.id == given.item), None)
+        now = max(opened.at, time.time())
+        accepted = accept(effect, given)
+        assert effect is not None
+        if effect.due is not None and effect.due <= now:
+            raise UnknownItem(
+                f"the time to answer {given.item} is over, and silence counts as no", hint="the next run will say so"
+            )
+        line = next(line for line in journal.actors(effect.stream) if line.address == effect.stream)
+        pen = _Pen(opened, now)
+        pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
+        record = Record(changes=(accepted,), answer=given)
+        pen.row("accepted", line.address, line.seq + 1, line.incarnation, given.item, record)
+        if opened.clean:
+            pen.system({"stopped": "answered"})
+        after = ActorLine(
+            line.address, line.life, line.incarnation, line.seq + 1, line.context, now, line.turns
+        )  # fmt: skip
+        lines = (after, ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now))
+        journal.append(Batch(tuple(pen.rows), effects=(accepted,), actors=lines))
+    finally:
+        journal.close()
+
+
+class _Pen:
+    """Writes rows behind the last one."""
+
+    def __init__(self, opened: Opened, now: float) -> None:
+        self.rows: list[Row] = []
+        self.system_seq = opened.system_seq
+        self._gid, self._now = opened.last, now
+
+    def system(self, note: dict[str, str]) -> None:
+        self.system_seq += 1
+        self.row("system", SYSTEM, self.system_seq, 0, "", Record(note=note))
+
+    def row(self, kind: RowKind, stream: Address, seq: int, incarnation: int, cause: str, record: Record) -> None:
+        self._gid += 1
+        self.rows.append(Row(self._gid, stream, seq, incarnation, kind, cause, self._now, Raw(encode(record))))

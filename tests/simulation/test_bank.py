@@ -1,0 +1,169 @@
+"""Seeded runs of the production kernel with faults at every step, and planted bugs that the same runs must find.
+
+`UNDERSTUDY_SEEDS=5000 UNDERSTUDY_SEED=300 pytest tests/simulation -s` runs so many more, from that one on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.simulation.run_bank import run
+from understudy.actors import execute
+from understudy.actors.kernel import Kernel
+from understudy.actors.releases import Answered, Done, Release, Start
+from understudy.actors.working_sets import WorkingSets
+from understudy.protocols.effects import Effect
+from understudy.protocols.envelope import OUTCOME
+from understudy.protocols.failures import Failure
+from understudy.protocols.hooks import Next
+from understudy.protocols.journal import Opened
+from understudy.protocols.lifecycle import ChildFailed
+from understudy.supervisor.simulated import Simulated
+from understudy.tools import ledger
+
+SEEDS = int(os.environ.get("UNDERSTUDY_SEEDS", "300"))
+FIRST = int(os.environ.get("UNDERSTUDY_SEED", "0"))
+WITHIN = 200
+"""Seeds within which each planted bug must be found."""
+
+
+def _explain(seed: int, error: BaseException) -> str:
+    return (
+        f"seed {seed}: {type(error).__name__}: {error}\n"
+        f"again: UNDERSTUDY_SEEDS=1 UNDERSTUDY_SEED={seed} pytest tests/simulation/test_bank.py -k storm"
+    )
+
+
+def test_a_bank_survives_a_storm_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    hits: Counter[tuple[str, str]] = Counter()
+    steps = rows = 0
+    for seed in range(FIRST, FIRST + SEEDS):
+        try:
+            made = run(seed)
+        except Exception as error:
+            raise AssertionError(_explain(seed, error)) from error
+        hits += made.node.hits
+        steps += made.node.steps.total()
+        rows += len(made.seen.rows)
+    with capsys.disabled():
+        print(f"\n{SEEDS} seeds, {steps:,} steps, {rows:,} rows; faults, and what each hit:")
+        for fault in sorted({fault for fault, _ in hits}):
+            print(f"  {fault:15}", ", ".join(f"{what} {n}" for (f, what), n in sorted(hits.items()) if f == fault))
+    if SEEDS >= 300:
+        rare = {hit: n for hit, n in hits.items() if n < 20}
+        assert not rare, f"hit too seldom to mean anything: {rare}"
+
+
+def test_the_same_seed_makes_the_same_journal() -> None:
+    one, two = run(7), run(7)
+    assert one.seen.rows == two.seen.rows
+    assert one.node.hits == two.node.hits
+
+
+# -- planted bugs: each is a mistake that somebody could make in the product --------------------------------------------
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def _early(kind: type[Release]) -> Plant:
+    """What should wait for its row's commit is let out at once."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        after = Kernel.after
+
+        def hasty(self: Kernel, release: Release) -> None:
+            if isinstance(release, kind):
+                self._outbox.appendleft((0, release))
+            else:
+                after(self, release)
+
+        patch.setattr(Kernel, "after", hasty)
+
+    return plant
+
+
+def _dedup_dropped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Kernel, "_known", lambda *_: False)
+
+
+def _outcome_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: WorkingSets, opened: Opened) -> None:
+        init(self, opened)
+        self.mail = {id: mail for id, mail in self.mail.items() if mail.envelope.wire != OUTCOME}
+
+    init = WorkingSets.__init__
+    patch.setattr(WorkingSets, "__init__", forgetful)
+
+
+def _once_restarted_after_a_crash(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "after_crash", lambda effect, now: Next("start"))
+
+
+def _once_tried_again_after_silence(patch: pytest.MonkeyPatch) -> None:
+    def careless(effect: Effect, failure: Failure, now: float, rng: object) -> Next:
+        return Next("start", due=now)
+
+    patch.setattr(ledger, "after_silence", careless)
+
+
+def _timers_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: Kernel, *, clean: bool) -> None:
+        recover(self, clean=clean)
+        self._alarms = [(due, id) for due, id in self._alarms if id not in self.sets.timers]
+        heapq.heapify(self._alarms)
+
+    recover = Kernel._recover
+    patch.setattr(Kernel, "_recover", forgetful)
+
+
+def _consumed_mail_stays_open(patch: pytest.MonkeyPatch) -> None:
+    def leaky(self: WorkingSets, id: str) -> None:
+        if id not in self.mail or id.endswith(("1", "3", "5", "7", "9")):
+            close(self, id)
+
+    close = WorkingSets._close
+    patch.setattr(WorkingSets, "_close", leaky)
+
+
+def _kernel_kept_after_a_failed_commit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Simulated, "_rebuild", lambda self: None)
+
+
+def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:
+    class Nobody(ChildFailed, wire="nobody"):
+        pass
+
+    patch.setattr(execute, "ChildFailed", Nobody)
+
+
+PLANTED: dict[str, Plant] = {
+    "acknowledged before commit": _early(Done),
+    "answered before commit": _early(Answered),
+    "effect begun before commit": _early(Start),
+    "dedup dropped": _dedup_dropped,
+    "outcome forgotten at recovery": _outcome_forgotten,
+    "timers forgotten at recovery": _timers_forgotten,
+    "once restarted after a crash": _once_restarted_after_a_crash,
+    "once tried again after silence": _once_tried_again_after_silence,
+    "consumed mail stays open": _consumed_mail_stays_open,
+    "kernel kept after a failed commit": _kernel_kept_after_a_failed_commit,
+    "word of a failed child is lost": _word_of_a_failed_child_is_lost,
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    PLANTED[bug](monkeypatch)
+    for seed in range(WITHIN):
+        try:
+            run(seed)
+        except Exception as found:  # noqa: BLE001 - any way of noticing it will do
+            with capsys.disabled():
+                print(f"\n  {bug}: found at seed {seed}: {type(found).__name__}: {str(found)[:140]}")
+            return
+    pytest.fail(f"{bug}: not found within {WITHIN} seeds")

@@ -1,0 +1,178 @@
+"""Restart, backoff, intensity and escalation: from a failed turn up to a person and back."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+import understudy as us
+from tests.actors.crew import Actor, Add, Break, nobody_settles, node, rows, said, state
+from understudy.protocols.children import Backoff, Intensity
+from understudy.protocols.ids import Address
+from understudy.protocols.journal import StoredEvent
+from understudy.supervisor.backoff import delay
+from understudy.supervisor.intensity import count
+from understudy.testing import Simulated
+
+LONG = Intensity(within=1_000_000.0)
+
+
+def test_intensity_is_a_sliding_window_counted_before_the_attempt() -> None:
+    two_in_five = Intensity(max_restarts=2, within=5.0)
+    restarts: tuple[float, ...] = ()
+    allowed = []
+    for now in (0.0, 1.0, 2.0, 6.5, 7.5, 7.6):
+        restarts, within = count(restarts, now, two_in_five)
+        allowed.append(within)
+    assert allowed == [True, True, False, True, True, False]
+    assert count((), 0.0, Intensity(max_restarts=0))[1] is False
+
+
+def test_the_first_restart_does_not_wait_and_later_ones_wait_longer_up_to_the_cap() -> None:
+    backoff = Backoff(base=0.1, cap=1.0)
+    assert delay(backoff, 1, random.Random(1)) == 0.0
+    for restart, bound in ((2, 0.1), (3, 0.2), (4, 0.4), (9, 1.0)):
+        waits = [delay(backoff, restart, random.Random(seed)) for seed in range(200)]
+        assert bound * 0.9 < max(waits) <= bound
+        assert min(waits) < bound * 0.1
+
+
+def test_one_for_one_only_the_failed_child_is_restarted() -> None:
+    board = node()
+    board.ask("a/bob", Add(1))
+    board.ask("a/ada", Break("raise"))
+    board.rest()
+    assert (board.actor("a/ada").memory.incarnation, board.actor("a/bob").memory.incarnation) == (1, 0)
+
+
+def test_restarts_wait_on_the_virtual_clock() -> None:
+    board = node(backoff=Backoff(base=1_000.0, cap=1_000_000.0), intensity=Intensity(99, 1e9))
+    began = board.now
+    for _ in range(3):
+        board.ask("a/ada", Break("raise"))
+    board.rest()
+    delays = [
+        event["delay"] for _, record in rows(board, "crew") for event in map(_json, record.events) if "delay" in event
+    ]
+    assert delays[0] == 0.0
+    assert 0.0 < delays[1] <= 1_000.0
+    assert 0.0 < delays[2] <= 2_000.0
+    assert board.now >= began + sum(delays)
+
+
+def _json(event: StoredEvent) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(event.data)
+    return decoded
+
+
+def _given_up() -> Simulated:
+    board = node(intensity=LONG)
+    for _ in range(4):
+        board.ask("a/ada", Break("raise"))
+    board.rest()
+    return board
+
+
+def test_a_child_that_fails_too_often_is_put_before_a_person_with_the_cause_chain() -> None:
+    board = _given_up()
+    (item,) = board.inbox()
+    assert item.kind == "escalation"
+    assert item.actor == "crew"
+    assert item.failure is not None
+    assert [failure.code for failure in item.failure.chain()][:2] == ["budget_exhausted", "crashed"]
+    assert "ZeroDivisionError: broken" in item.text
+    assert board.actor("a/ada").memory.life == "restarting"
+    held, other = board.ask("a/ada", Add(1)), board.ask("a/bob", Add(1))
+    board.rest()
+    assert held.accepted, "its mail waits with it"
+    assert held.reply is None
+    assert said(other) == 1, "and nobody else does"
+    assert board.kernel.standing(Address("a/ada")) == "asking", "who waits for it is told that a person is asked"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_person_may_start_it_again_and_counting_begins_anew(crash: bool) -> None:
+    board = _given_up()
+    if crash:
+        board.crash()
+        board.rest()
+    held = board.ask("a/ada", Add(1))
+    board.answer(board.inbox()[0].id, "approve")
+    board.rest()
+    assert said(held) == 1
+    for _ in range(3):
+        board.ask("a/ada", Break("raise"))
+    board.rest()
+    assert not board.inbox(), "three restarts are allowed again"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_person_may_stop_it_and_whoever_waits_is_told(crash: bool) -> None:
+    board = _given_up()
+    held = board.ask("a/ada", Add(1))
+    board.rest()
+    board.answer(board.inbox()[0].id, "reject", reason="enough")
+    if crash:
+        for _ in range(3):
+            board.step()
+        board.crash()
+        if held.lost:
+            board.again(held)
+    board.rest()
+    for item in board.inbox():
+        board.answer(item.id, "reject", reason="enough")
+    board.rest()
+    assert said(held) == "stopped"
+    assert board.actor("a/ada").memory.life == "stopped"
+    later = board.ask("a/ada", Add(1))
+    board.rest()
+    assert said(later) == "stopped"
+
+
+def test_an_actor_mounted_alone_is_kept_going_by_the_root() -> None:
+    board = Simulated(us.Child("a/{name}", Actor, tools=[nobody_settles]))
+    broken, after = board.ask("a/ada", Break("raise")), board.ask("a/ada", Add(1))
+    board.rest()
+    assert (said(broken), said(after)) == ("crashed", 1)
+    assert state(board, "a/ada").total == 1
+
+
+class Brittle(us.Actor):
+    """A supervisor's own failure: here, an actor whose ``Restarted`` handler raises."""
+
+    @us.handles(Break)
+    def break_it(self, turn: us.Turn[us.State], msg: Break) -> int:
+        raise ValueError(msg.how)
+
+    @us.handles(us.Restarted)
+    def restarted(self, turn: us.Turn[us.State], msg: us.Restarted) -> None:
+        raise ValueError("cannot start")
+
+
+def test_failed_starts_count() -> None:
+    board = Simulated(us.Supervisor("crew", [us.Child("b/{name}", Brittle)], intensity=LONG))
+    board.ask("b/ada", Break("x"))
+    board.rest()
+    (item,) = board.inbox()
+    assert "failed more than 3 times" in item.text
+    assert "cannot start" in item.text
+
+
+async def test_a_run_whose_worker_is_given_up_waits_for_a_person_and_ends_when_it_is_stopped() -> None:
+    """In a running system: nobody is left hanging."""
+    async with us.System(us.Supervisor("crew", [us.Child("a/{name}", Actor)], backoff=Backoff(base=0.0))) as system:
+        for _ in range(4):
+            with pytest.raises(us.AskFailed) as caught:
+                await system.ask("a/ada", Break("raise"), timeout=20)
+            assert caught.value.failure.code == "crashed"
+        with pytest.raises(us.AskFailed) as caught:
+            await system.ask("a/ada", Add(1), timeout=0.1)
+        assert caught.value.failure.code == "timeout"
+        (item,) = system.inbox()
+        await system.reject(item.id, "enough")
+        with pytest.raises(us.AskFailed) as caught:
+            await system.ask("a/ada", Add(1), timeout=20)
+        assert caught.value.failure.code == "stopped"
