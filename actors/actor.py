@@ -127,6 +127,8 @@ class Actor:
 
     State: ClassVar[type[BaseState]] = BaseState
     behaviour: ClassVar[Behaviour]
+    supervises: ClassVar[bool] = False
+    """Whether it decides about failed children: its mail is never put aside as what may kill the process."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

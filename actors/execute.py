@@ -97,12 +97,15 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
         try:
             _run(cell, turn, envelope, request, restart)
         except Rejected as refused:  # a refusal leaves nothing but its answer
+            tag: Tag = tag_value(decode(envelope.body, OutcomeBody).tag) if envelope.wire == OUTCOME else None
+            if restart is not None or (envelope.wire == OUTCOME and not _is_later(tag)):
+                raise  # nobody is there to be refused
             turn = Turn(_Frame(cell, item, gate, gid, now, seed), cell.state, request)
+            why = Failure("change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address)
             if request is not None:
-                why = Failure(
-                    "change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address
-                )
                 turn.respond(request[1], NULL, why)
+            elif envelope.wire == OUTCOME:
+                turn.refuse(tag, why)
         return _draft(cell, item, turn, "turn", restart)
     except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         return failed(cell, item, of_exception(error, where=cell.address), gid, now)

@@ -216,13 +216,13 @@ def accept(effect: Effect | None, answer: Answer, *, taken: bool = False) -> Eff
         UnknownItem: nothing is open under that id, or it is answered.
         WrongAnswer: the answer does not fit the question.
     """
+    if effect is not None and (effect.answer is not None or (taken and effect.question is not None)):
+        by = effect.answer.by if effect.answer else "the deadline"
+        raise UnknownItem(f"{answer.item} was answered before, by {by}", hint="the first answer counts")
     if effect is None or effect.question is None or effect.state not in ("asking", "in_doubt"):
         raise UnknownItem(
             f"nothing with the id {answer.item!r} waits for an answer", hint="'understudy inbox' lists what does"
         )
-    if effect.answer is not None or taken:
-        by = effect.answer.by if effect.answer else "the deadline"
-        raise UnknownItem(f"{answer.item} was answered before, by {by}", hint="the first answer counts")
     kind = effect.question.kind
     if answer.decision not in ALLOWED[kind]:
         allowed = ", ".join(ALLOWED[kind])

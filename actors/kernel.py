@@ -331,7 +331,7 @@ class Kernel:
             self._row(cell, failed(cell, item, refusal, self.gid + 1, self.now, "parked"), item.envelope.id)
         elif cell.memory.life == "finished":
             self._answer_again(cell, item)
-        elif item.marks >= POISON_MARKS:
+        elif item.marks >= POISON_MARKS and not _vital(cell, item):
             why = Failure(
                 "abandon",
                 "poison",
@@ -347,8 +347,8 @@ class Kernel:
 
     def _is_in(self, item: Item) -> None:
         """Its row was made: who brought it is told when that is durable."""
-        for input in item.inputs:
-            self.after(Done(input))
+        for brought in item.inputs:
+            self.after(Done(brought))
 
     def _refusal(self, cell: Cell, item: Item) -> Failure | None:
         """Why mail cannot be given to its actor at all."""
@@ -444,8 +444,8 @@ class Kernel:
                 "change_arguments", "other_payload", f"{envelope.key!r} was used for another message to {cell.address}",
                 hint="use a new id for new work", where=cell.address,
             )  # fmt: skip
-            for input in item.inputs:
-                self.after(Refused(input, AskFailed(why)))
+            for brought in item.inputs:
+                self.after(Refused(brought, AskFailed(why)))
             return True
         if unsaved is not None and unsaved[1] is not item:
             unsaved[1].inputs += item.inputs  # not durable before the first one is
@@ -512,6 +512,11 @@ class _Failing(msgspec.Struct):
     """The part of an ``OutcomeBody`` that the ledger keeps."""
 
     failure: Failure | None = None
+
+
+def _vital(cell: Cell, item: Item) -> bool:
+    """Mail that others wait for and that no user's code takes: put aside, it would leave them suspended for ever."""
+    return item.envelope.lane == "control" or (cell.mount is not None and cell.mount.actor.supervises)
 
 
 def _run_of(cell: Cell, item: Item) -> Address:

@@ -153,7 +153,11 @@ class Attempts:
             return Attempt(failure=Failure("change_arguments", "bad_arguments", str(error), where=effect.name))
         if tool.is_async:
             tool, waits = copy.copy(tool), tool.function
-            tool.function = lambda **given: finish(waits(**given))
+
+            def at_once(**given: Any) -> Any:  # the tool's own parameters and result
+                return finish(waits(**given))
+
+            tool.function = at_once
         return run_plain(tool, effect, values)
 
     def _think(self, effect: Effect, request: ModelRequest | None) -> Attempt:

@@ -240,7 +240,8 @@ class Shell:
             raise error
         await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
         await self.journal.close()
-        self.opened = await self.journal.open()
+        # Clean: nobody died, so no message is suspected of killing the process.
+        self.opened = msgspec.structs.replace(await self.journal.open(), clean=True)
         await self._find()
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))

@@ -141,6 +141,7 @@ class SupervisorActor(Actor):
     """Decides about failed children."""
 
     State = SupervisorState
+    supervises = True
 
     def __init__(self, intensity: Intensity, backoff: Backoff, on_restart: RestartPolicy) -> None:
         self.intensity, self.backoff = intensity, backoff

@@ -205,7 +205,8 @@ def tool(
     """
 
     def make(function: Callable[..., Any]) -> Tool[..., Any]:
-        kind = AsyncTool[..., Any] if inspect.iscoroutinefunction(function) else SyncTool[..., Any]
+        # Not subscripted where it is called: that puts a frame of `typing` between here and the user's names.
+        kind = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
         made: Tool[..., Any] = kind(
             function,
             name=name or function.__name__,

@@ -22,7 +22,7 @@ from .actors.cell import Cell
 from .actors.execute import execute
 from .actors.mailbox import Item
 from .actors.registry import Mount
-from .actors.turn import Later
+from .actors.turn import Later, tag_value
 from .protocols.codec import NULL, decode, digest, encode, roundtrip
 from .protocols.effects import Counters, Effect, Intent, Retry, Verdict
 from .protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
@@ -32,8 +32,7 @@ from .protocols.ids import OUTSIDE, Address
 from .protocols.journal import Record
 from .protocols.messages import Event, Message, Request, State, answer_type
 from .supervisor.attempts import Faults
-from .supervisor.simulated import Sent
-from .supervisor.simulated import Simulated
+from .supervisor.simulated import Sent, Simulated
 from .tools.models.scripted import Scripted
 
 ME = Address("actor")
@@ -104,7 +103,11 @@ def outcome(subject: Any, value: object = None, *, failure: Failure | None = Non
         failure: why there is none.
         tag: what the actor gave with it. The request of a ``Later`` counts as open.
     """
-    ((_, name, _form),) = vars(settles(subject)(lambda *_: None))["__understudy__"]
+
+    def settler(actor: Any, turn: Any, outcome: Any) -> None:  # marked in order to learn the subject's name
+        pass
+
+    ((_, name, _form),) = vars(settles(subject)(settler))["__understudy__"]
     if subject is ANY_TOOL:
         name = "tool:any"
     raw = NULL if tag is None else Raw(encode({"later": tag.id} if isinstance(tag, Later) else tag))
@@ -178,8 +181,8 @@ def _envelope(message: Message | Settled, sender: Address, now: float) -> Envelo
 
 
 def _tagged(message: Message | Settled) -> tuple[str, ...]:
-    tag = msgspec.json.decode(message.body.tag) if isinstance(message, Settled) else None
-    return (str(tag["later"]),) if isinstance(tag, dict) and "later" in tag else ()
+    tag = tag_value(message.body.tag) if isinstance(message, Settled) else None
+    return (tag.id,) if isinstance(tag, Later) else ()
 
 
 def _taken(
@@ -193,7 +196,9 @@ def _taken(
     if mine is not None and mine.failure is None:
         reply = decode(mine.value, answer_type(type(message)))  # type: ignore[arg-type]  # a Request, as above
     calls = tuple(
-        Called(e.verb, e.name, msgspec.json.decode(e.args), _tag(e), e.state) for e in record.effects if not crashed
+        Called(e.verb, e.name, msgspec.json.decode(e.args), tag_value(e.tag), e.state)
+        for e in record.effects
+        if not crashed
     )
     return Taken(
         events=tuple(behaviour.read(stored) for stored in record.events),
@@ -208,11 +213,6 @@ def _taken(
         finished=record.life == "finished",
         record=record,
     )
-
-
-def _tag(effect: Effect) -> Any:  # plain JSON, or a Later
-    tag = msgspec.json.decode(effect.tag)
-    return Later[Any](tag["later"]) if isinstance(tag, dict) and tag.keys() == {"later"} else tag
 
 
 __all__ = [

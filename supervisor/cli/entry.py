@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from typing import cast
 
 import click
 import msgspec
@@ -59,8 +60,7 @@ def _leaf(error: BaseException) -> BaseException:
     """Task groups wrap what went wrong in them; the first of it is what people want to read."""
     if not isinstance(error, BaseExceptionGroup):
         return error
-    group: BaseExceptionGroup[BaseException] = error
-    return _leaf(group.exceptions[0])
+    return _leaf(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
 
 
 def _say(message: str, hint: str, code: int, as_json: bool, kind: str = "") -> int:

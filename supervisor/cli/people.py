@@ -102,11 +102,11 @@ def _answer(
         return exits.DONE
     for id in ids:
         click.echo(f"{id}: {decision.replace('_', ' ')}, by {who}  ({known[id].run})")
-    if not taken:
-        words = ["understudy", "run", target or "TARGET", "--journal", str(journal)]
-        click.echo(
-            f"No process runs this journal now. To go on:\n  {command(words + (['--model', model] if model else []))}"
-        )
+    if not taken and target:
+        words = ["understudy", "run", target, "--journal", str(journal), *(["--model", model] if model else [])]
+        click.echo(f"No process runs this journal now. To go on:\n  {command(words)}")
+    elif not taken:
+        click.echo("No process runs this journal now. Run its program again to go on.")
     return exits.DONE
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -96,8 +97,9 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
     refused: dict[str, str] = {}
     stop = anyio.Event()
     system = System(
-        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain, on_stop=stop.set
-    )
+        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain,
+        on_stop=partial(_asked, stop, say),
+    )  # fmt: skip
     check_models(system)
     before: set[str] = set()
     warnings: tuple[str, ...] = ()
@@ -127,8 +129,9 @@ async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[st
     """Run until SIGTERM or SIGINT, or until somebody says ``understudy stop``. ``began`` is told when work is taken."""
     stop = anyio.Event()
     system = System(
-        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain, on_stop=stop.set
-    )
+        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain,
+        on_stop=partial(_asked, stop, say),
+    )  # fmt: skip
     check_models(system)
     async with anyio.create_task_group() as tasks:
         await tasks.start(_listen, system, stop, say)
@@ -187,8 +190,13 @@ async def _listen(
             if stop.is_set():
                 await system.drain(0)
             else:
-                say("stopping: what is under way may end; Ctrl-C again does not wait for it")
-            stop.set()
+                _asked(stop, say)
+
+
+def _asked(stop: anyio.Event, say: Say) -> None:
+    if not stop.is_set():
+        say("stopping: what is under way may end; Ctrl-C again does not wait for it")
+    stop.set()
 
 
 async def _until(stop: anyio.Event, scope: CancelScope) -> None:

@@ -82,6 +82,25 @@ def test_the_value_of_a_failed_effect_answers_the_request_in_its_tag() -> None:
     assert taken.replies == {ASKED: failure}
 
 
+class Picky(Account):
+    @us.settles(rate)
+    def rated(self, turn: us.Turn[Account.State], outcome: us.Outcome[float]) -> None:
+        raise us.Rejected("not at this rate")
+
+
+def test_an_outcome_may_be_a_reason_to_refuse_the_request_that_it_is_for() -> None:
+    taken = take(Picky, outcome(rate, 1.1, tag=us.Later[float](ASKED)))
+    assert not taken.crashed
+    assert taken.replies[ASKED].code == "rejected"
+
+
+def test_a_refusal_that_nobody_would_hear_fails_the_turn() -> None:
+    taken = take(Picky, outcome(rate, 1.1))
+    assert taken.crashed
+    assert taken.failure is not None
+    assert "not at this rate" in taken.failure.message
+
+
 def account(seed: int = 0) -> Simulated:
     return Simulated(us.Child("accounts/{name}", Account, tools=[rate]), seed=seed)
 

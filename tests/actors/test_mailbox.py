@@ -58,7 +58,7 @@ def test_a_restart_overtakes_the_work_that_waits() -> None:
     board.rest()
     kinds = [row.kind for row, _ in rows(board, "a/ada")]
     assert "failed" in kinds
-    restarted = next(i for i, (row, record) in enumerate(rows(board, "a/ada")) if record.life == "running")
+    restarted = next(i for i, (_, record) in enumerate(rows(board, "a/ada")) if record.life == "running")
     assert kinds.index("failed") < restarted
     assert all("Added" not in [e.wire for e in record.events] for _, record in rows(board, "a/ada")[:restarted])
     assert [said(sent) for sent in waiting] == [1, 2, 3, 4, 5]

@@ -129,7 +129,7 @@ def test_definitions_that_cannot_work_are_refused_when_they_are_made() -> None:
 
     with pytest.raises(DefinitionError, match="two messages have the wire name 'Note'"):
 
-        class Twice(us.Actor):
+        class Twice(us.Actor):  # pyright: ignore[reportUnusedClass]
             @us.handles(Note)
             def one(self, turn: us.Turn[us.State], msg: Note) -> None: ...
 

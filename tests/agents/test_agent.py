@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import msgspec
 import pytest
@@ -194,9 +196,17 @@ async def test_a_model_that_repeats_one_call_for_ever_runs_it_three_times_plans_
         assert ran == ["look ada"] * 3
 
 
+def in_turns(request: us.ModelRequest) -> ToolCall:
+    return call(("look", "listen")[sum(m.role == "assistant" for m in request.messages) % 2], name="x")
+
+
+def varied(request: us.ModelRequest) -> ToolCall:
+    return call("look", name=str(len(request.messages)))
+
+
 async def test_two_calls_in_turns_end_the_same_way() -> None:
     clerk, _ = agent(
-        lambda request: call(("look", "listen")[sum(m.role == "assistant" for m in request.messages) % 2], name="x"),
+        in_turns,
         repeat=True,
     )
     result = await run(clerk)
@@ -206,7 +216,7 @@ async def test_two_calls_in_turns_end_the_same_way() -> None:
 
 
 async def test_it_never_takes_more_than_twenty_steps_whatever_it_varies() -> None:
-    clerk, model = agent(lambda request: call("look", name=str(len(request.messages))), repeat=True)
+    clerk, model = agent(varied, repeat=True)
     result = await run(clerk)
     assert len(model.requests) == 20
     assert result.status == "failed"
@@ -273,14 +283,17 @@ async def test_a_run_can_be_cancelled() -> None:
 
     began = anyio.Event()
     clerk, _ = agent(call("hang"), tools=[hang])
-    async with us.System(clerk, drain=0.1) as system, anyio.create_task_group() as tasks:
+    system = us.System(clerk, drain=0.1)
 
-        async def cancel() -> None:
-            await began.wait()
-            await system.tell("clerk/r", us.Cancel("not needed"))
+    async def cancel() -> None:
+        await began.wait()
+        await system.tell("clerk/r", us.Cancel("not needed"))
 
+    result = None
+    async with system, anyio.create_task_group() as tasks:
         tasks.start_soon(cancel)
         result = await system.run(clerk, "Go", id="r", timeout=20)
+    assert result is not None
     assert result.status == "failed"
     assert result.result is not None
     assert result.result.reason == "not needed"
@@ -296,17 +309,18 @@ async def test_committed_rows_and_the_models_text_can_be_watched() -> None:
 
 
 def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
-    model = us.Scripted("x")
-    for options, message in (
+    plain: dict[str, Any] = {"name": "a", "instructions": "x", "model": us.Scripted("x")}
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"name": "a b"}, "is not an address"),
         ({"name": "a/b"}, "one segment"),
         ({"model": []}, "has no model"),
         ({"tools": [look, look]}, "two tools named 'look'"),
         ({"limits": us.Limits(steps=0)}, "must be positive"),
         ({"output": object}, "output type"),
-    ):
+    ]
+    for options, message in wrong:
         with pytest.raises(us.DefinitionError, match=message):
-            us.Agent(**{"name": "a", "instructions": "x", "model": model, **options})  # type: ignore[call-overload]
+            us.Agent(**(plain | options))
 
 
 async def test_us_run_inside_a_running_loop_says_what_to_use() -> None:

@@ -86,6 +86,6 @@ def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
         us.Router("door", "x", model=model, to=[us.Agent("person", "x", model=model)])
     with pytest.raises(us.DefinitionError, match="at_least"):
         us.Router("door", "x", model=model, to=[worker], at_least=1.5)
+    other, door = us.Agent("other", "x", model=model), us.Router("door", "x", model=model, to=[worker])
     with pytest.raises(us.DefinitionError, match="who is no worker here"):
-        other = us.Agent("other", "x", model=model)
-        us.Supervisor("desk", [other], route=us.Router("door", "x", model=model, to=[worker]))
+        us.Supervisor("desk", [other], route=door)

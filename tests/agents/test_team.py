@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import understudy as us
@@ -44,7 +46,10 @@ async def test_a_team_hands_the_task_over_and_brings_the_answer() -> None:
 
 
 async def test_a_rule_of_ones_own_decides() -> None:
-    desk = team(route=lambda task: "researcher")
+    def always(task: us.Task) -> str:
+        return "researcher"
+
+    desk = team(route=always)
     async with us.System(desk) as system:
         assert (await system.run(desk, "Write a poem", timeout=20)).output == "Tides come from the moon."
 
@@ -95,13 +100,14 @@ async def test_on_whose_behalf_goes_down_the_chain() -> None:
 def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
     model = us.Scripted("x")
     worker = us.Agent("worker", "Work.", model=model)
-    for workers, options, message in (
+    wrong: list[tuple[list[us.Agent[str]], dict[str, Any], str]] = [
         ([], {}, "has no workers"),
         ([worker, worker], {}, "two workers named 'worker'"),
         ([worker], {"strategy": "one_for_all"}, "strategy"),
         ([worker], {"on_restart": "never"}, "keep or fresh"),
         ([worker], {"intensity": us.Intensity(max_restarts=-1)}, "must not be negative"),
-    ):
+    ]
+    for workers, options, message in wrong:
         with pytest.raises(us.DefinitionError, match=message):
             us.Supervisor("desk", workers, **options)
     with pytest.raises(us.DefinitionError, match="two definitions are mounted"):

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.crash.matrix import MATRIX, ROOT, SECOND, Case, Found, markdown, measure_all
+from tests.crash.matrix import CLASSES, MATRIX, ROOT, SECOND, Case, Found, markdown, measure_all
 from understudy.protocols.effects import EffectClass
 
 NOT_YET = {"before_intent", "before_entry", "inside_before"}

@@ -14,7 +14,9 @@ import pytest
 
 from tests.simulation.run_bank import run
 from understudy.actors import execute
+from understudy.actors.cell import Cell
 from understudy.actors.kernel import Kernel
+from understudy.actors.mailbox import Item
 from understudy.actors.releases import Answered, Done, Release, Start
 from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.effects import Effect
@@ -88,7 +90,10 @@ def _early(kind: type[Release]) -> Plant:
 
 
 def _dedup_dropped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Kernel, "_known", lambda *_: False)
+    def never(self: Kernel, cell: Cell, item: Item) -> bool:
+        return False
+
+    patch.setattr(Kernel, "_known", never)
 
 
 def _outcome_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -101,7 +106,10 @@ def _outcome_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def _once_restarted_after_a_crash(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ledger, "after_crash", lambda effect, now: Next("start"))
+    def careless(effect: Effect, now: float) -> Next:
+        return Next("start")
+
+    patch.setattr(ledger, "after_crash", careless)
 
 
 def _once_tried_again_after_silence(patch: pytest.MonkeyPatch) -> None:
@@ -131,7 +139,10 @@ def _consumed_mail_stays_open(patch: pytest.MonkeyPatch) -> None:
 
 
 def _kernel_kept_after_a_failed_commit(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Simulated, "_rebuild", lambda self: None)
+    def carry_on(self: Simulated) -> None:
+        pass
+
+    patch.setattr(Simulated, "_rebuild", carry_on)
 
 
 def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ GOOD = {"id": "good", "objective": "hello"}
         ('{"id": "x", "objective": " "}', "line 2, field 'objective': it is empty"),
         ('{"id": "x", "objective": "hello", "inputs": [1]}', "line 2, field 'inputs': it is of the type array; expected the type object"),
         ('{"id": "x", "objective": "hello", "tags": ["a", 1]}', "line 2, field 'tags[1]': it is of the type int"),
-        ('{"id": "x", "objective": "hello", "priority": 1}', "line 2, field 'priority': there is no such field; expected id, objective, inputs"),
+        ('{"id": "x", "objective": "hello", "priority": 1}', "line 2, field 'priority': there is no such field; expected id, obj"),
         ('{"id": "x", "objective": "hello", "inputs": {"a": ' + "[" * 100_000, "line 2: it is no JSON"),
     ],
 )  # fmt: skip

@@ -23,7 +23,7 @@ LONG = Intensity(within=1_000_000.0)
 def test_intensity_is_a_sliding_window_counted_before_the_attempt() -> None:
     two_in_five = Intensity(max_restarts=2, within=5.0)
     restarts: tuple[float, ...] = ()
-    allowed = []
+    allowed = list[bool]()
     for now in (0.0, 1.0, 2.0, 6.5, 7.5, 7.6):
         restarts, within = count(restarts, now, two_in_five)
         allowed.append(within)

@@ -120,9 +120,9 @@ def test_a_changed_rule_is_another_policy() -> None:
     def rule(usd: float) -> bool:
         return usd > 50
 
-    before = Policy(rule).version
-
-    def rule(usd: float) -> bool:  # type: ignore[no-redef]
+    def changed(usd: float) -> bool:
         return usd > 5_000
 
-    assert Policy(rule).version != before
+    changed.__name__ = "rule"
+    assert Policy(rule).name == Policy(changed).name
+    assert Policy(rule).version != Policy(changed).version

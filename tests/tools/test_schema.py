@@ -79,7 +79,8 @@ def test_a_declaration_that_cannot_work_is_refused_when_it_is_made() -> None:
 
     def odd(a: set[complex]) -> None: ...
 
-    for function in (untyped, mute, many, named, positional, unknown, odd):
+    functions: list[Any] = [untyped, mute, many, named, positional, unknown, odd]
+    for function in functions:
         with pytest.raises(us.DefinitionError, match=function.__name__):
             Signature(function, function.__name__, depth=1)
 

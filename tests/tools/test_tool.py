@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -111,7 +113,9 @@ def test_a_rule_must_take_what_the_tool_takes_and_there_is_one() -> None:
 
 
 def test_a_lambda_is_sugar_for_a_rule() -> None:
-    @us.tool(effect="once", approve=lambda to: to != "ada")
+    rule = cast("Callable[..., bool]", lambda to: to != "ada")  # pyright: ignore[reportUnknownLambdaType]
+
+    @us.tool(effect="once", approve=rule)
     def greet(to: str) -> None:
         """Greet."""
 
