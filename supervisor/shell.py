@@ -174,7 +174,7 @@ class Shell:
                 await self._once()
         except UnderstudyError as error:
             self._fail(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - everybody who waits is told
             log().exception("the kernel failed")
             fault = SystemStopped(
                 f"the kernel failed: {type(error).__name__}: {error}",
@@ -240,8 +240,7 @@ class Shell:
             raise error
         await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
         await self.journal.close()
-        # Clean: nobody died, so no message is suspected of killing the process.
-        self.opened = msgspec.structs.replace(await self.journal.open(), clean=True)
+        self.opened = await self.journal.open()
         await self._find()
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))

@@ -9,7 +9,7 @@ from tests.actors.crew import Actor, Add, Break, Forget, Later, Note, nobody_set
 from understudy.actors.kernel import POISON_MARKS
 from understudy.protocols.ids import Address
 from understudy.supervisor.journal.memory import MemoryJournal
-from understudy.testing import Simulated
+from understudy.testing import Faults, Simulated
 
 
 @pytest.mark.parametrize(("policy", "total"), [("keep", 8), ("fresh", 3)])
@@ -161,3 +161,36 @@ def test_rows_that_this_code_cannot_read_park_the_actor_with_a_report_and_stay_a
     again = back.ask("a/ada", Add(1))
     back.rest()
     assert said(again) == 6, "the code that can read them goes on where they end"
+
+
+def test_mail_of_a_supervisor_is_never_put_aside() -> None:
+    """Others are suspended until it is taken: a supervisor that lost it would leave them so for ever."""
+    board = node()
+    board.ask("a/ada", Break("raise"), key="k")
+    while not any(mail.envelope.wire == "us.child_failed" for mail in board.journal._mail.values()):
+        if not board.step():
+            board = node(board.seed + 1)
+            board.ask("a/ada", Break("raise"), key="k")
+    for _ in range(POISON_MARKS + 2):
+        board.crash()
+        while board.kernel.loads:
+            board._load()
+        board.kernel.step(board.now)
+        batch = board.kernel.cut()
+        assert batch is not None
+        board.journal.append(batch)
+    board.crash()
+    after = board.ask("a/ada", Add(1))
+    board.rest()
+    assert said(after) == 1
+    assert board.actor("a/ada").memory.incarnation == 1
+
+
+def test_a_commit_that_fails_is_no_death_of_the_process() -> None:
+    """A full disk must not put innocent messages under suspicion."""
+    board = Simulated(us.Child("a/{name}", Actor, tools=[nobody_settles]), seed=1, faults=Faults(commit_fails=0.8))
+    sent = [board.ask("a/ada", Add(1), key=str(number)) for number in range(5)]
+    board.rest()
+    assert sorted(said(one) for one in sent) == [1, 2, 3, 4, 5]
+    assert board.hits.total() > 10
+    assert not any(record.marked for _, record in rows(board, "system"))

@@ -34,6 +34,10 @@ async def _run_all(system: us.System) -> dict[str, us.RunResult[Any]]:
     return results
 
 
+def _lines(board: Path) -> list[str]:
+    return board.read_text().splitlines()
+
+
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DESK_BOARD", str(tmp_path / "board.jsonl"))
@@ -53,7 +57,7 @@ async def test_every_call_ends_as_it_should_or_waits_for_the_person_it_should(tm
             urgent = expect["outcome"] == "proposed" and expect["priority"] == 1
             assert urgent or expect["outcome"] in ("person", "refused"), call["id"]
     proposed = [c for c in CALLS if c["expect"]["outcome"] == "proposed" and c["expect"]["priority"] > 1]
-    assert len(board.read_text().splitlines()) == len(proposed)
+    assert len(_lines(board)) == len(proposed)
 
 
 async def test_when_people_have_answered_every_call_is_finished_and_nothing_was_proposed_twice(
@@ -71,5 +75,5 @@ async def test_when_people_have_answered_every_call_is_finished_and_nothing_was_
         assert system.inbox() == ()
 
     assert Counter(result.status for result in results.values()) == {"done": len(CALLS)}
-    keys = [json.loads(line)["id"] for line in board.read_text().splitlines()]
+    keys = [json.loads(line)["id"] for line in _lines(board)]
     assert len(keys) == len(set(keys)) == sum(c["expect"]["outcome"] == "proposed" for c in CALLS)

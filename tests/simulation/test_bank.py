@@ -10,20 +10,23 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from tests.simulation.run_bank import run
 from understudy.actors import execute
 from understudy.actors.cell import Cell
+from understudy.actors.execute import Draft
 from understudy.actors.kernel import Kernel
 from understudy.actors.mailbox import Item
 from understudy.actors.releases import Answered, Done, Release, Start
 from understudy.actors.working_sets import WorkingSets
+from understudy.protocols.codec import encode
 from understudy.protocols.effects import Effect
 from understudy.protocols.envelope import OUTCOME
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Next
-from understudy.protocols.journal import Opened
+from understudy.protocols.journal import Opened, RowKind
 from understudy.protocols.lifecycle import ChildFailed
 from understudy.supervisor.simulated import Simulated
 from understudy.tools import ledger
@@ -146,10 +149,15 @@ def _kernel_kept_after_a_failed_commit(patch: pytest.MonkeyPatch) -> None:
 
 
 def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:
-    class Nobody(ChildFailed, wire="nobody"):
-        pass
+    def silent(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed") -> Draft:
+        draft = failed(cell, item, failure, gid, now, kind)
+        record = msgspec.structs.replace(
+            draft.record, sends=tuple(e for e in draft.record.sends if e.wire != ChildFailed.__wire__)
+        )
+        return Draft(draft.kind, record, draft.state, encode(record))
 
-    patch.setattr(execute, "ChildFailed", Nobody)
+    failed = execute.failed
+    patch.setattr(execute, "failed", silent)
 
 
 PLANTED: dict[str, Plant] = {
