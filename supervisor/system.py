@@ -1,4 +1,4 @@
-"""``us.System``: definitions, a journal, and everything running. ``us.run``: the same for one task, without a loop of your own.
+"""``us.System``: definitions, a journal, and everything running, inside your own event loop.
 
     async with us.System(desk, journal="desk.db") as system:
         result = await system.run(desk, "Brief me on tides", id="brief-42")
@@ -8,43 +8,42 @@ No signal handlers are taken and no tasks are left behind. The same id gives the
 
 from __future__ import annotations
 
-import asyncio
 import os
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec import Raw
 
 from ..actors.agent import Agent
 from ..actors.kernel import Kernel
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
-from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import InsideLoop, RunFailed, SystemStopped, TooLarge, UnderstudyError, WaitingForPerson
+from ..protocols.errors import SystemStopped, TooLarge, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
 from ..protocols.messages import Message, Request, answer_type
 from ..protocols.model import Model
-from ..protocols.tasks import Result, RunStatus, Task
+from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
 from ..tools.perform import Performer
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
+from .results import RunResult
 from .shell import Shell, Waiter, system_random, unanswered
 from .supervisor import Supervisor
 from .tree import Definition, Tree
+from .watchers import Delta, Watchers
 
 if TYPE_CHECKING:
     from .control import Control, Facts
@@ -52,64 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-DEFAULT_JOURNAL = "understudy.db"
 Runnable = Agent[Any] | Supervisor
-
-
-class RunResult(Generic[T]):
-    """What came of a run so far.
-
-    Attributes:
-        id: the run's id; give it again to go on or to get the recorded answer.
-        status: done, cannot, failed, or ``waiting`` for people.
-        result: the recorded result; None while waiting.
-        waiting: what people have to answer.
-    """
-
-    def __init__(self, id: str, form: Any, result: Result | None, waiting: tuple[InboxItem, ...], journal: str) -> None:
-        self.id = id
-        self.result = result
-        self.waiting = waiting
-        self._form = form
-        self._journal = journal
-
-    @property
-    def status(self) -> RunStatus | str:
-        """done, cannot, failed or waiting."""
-        return self.result.status if self.result is not None else "waiting"
-
-    @property
-    def output(self) -> T:
-        """The answer, in the agent's output type.
-
-        Raises:
-            WaitingForPerson: the run needs an approval or an answer first.
-            RunFailed: it ended without one; the partial results are in ``result.output``.
-        """
-        if self.result is None:
-            shown = "; ".join(f"{entry.id}: {entry.text}" for entry in self.waiting)
-            items = tuple(entry.id for entry in self.waiting)
-            hint = (
-                f"answer with 'understudy approve {items[0]} --journal {self._journal}' (or reject), then run it again with the same id"
-                if items and self._journal
-                else "give the run an id, so that it is kept while people think"
-            )
-            raise WaitingForPerson(f"run {self.id!r} waits for a person: {shown}", items, hint=hint)
-        if self.result.status != "done":
-            code = "cannot_complete" if self.result.status == "cannot" else "failed"
-            raise RunFailed(self.result.failure or Failure("abandon", code, self.result.reason, where=self.result.by))
-        output: T = decode(self.result.output, self._form)
-        return output
-
-    def __repr__(self) -> str:
-        return f"<run {self.id} {self.status}>"
-
-
-class Delta(msgspec.Struct, frozen=True):
-    """A piece of a model's text as it arrives: provisional, never journaled, may be lost."""
-
-    actor: Address
-    text: str
 
 
 class System:
@@ -148,8 +90,8 @@ class System:
         )
         self._gate = Gate(self.tree.grants)
         performer = Performer(self.tree.tools, self.tree.models)
-        self._shell = Shell(store, self._kernel, performer, on_rows=self._rows, on_delta=self._delta)
-        self._watchers: list[tuple[str, MemoryObjectSendStream[Row | Delta]]] = []
+        self._watchers = Watchers()
+        self._shell = Shell(store, self._kernel, performer, on_rows=self._watchers.rows, on_delta=self._watchers.delta)
         self._tasks: TaskGroup | None = None
         self._listens, self._on_stop = control and path is not None, on_stop
         self._control: Control | None = None
@@ -331,15 +273,8 @@ class System:
     @asynccontextmanager
     async def watch(self, run: str = "") -> AsyncGenerator[MemoryObjectReceiveStream[Row | Delta]]:
         """Committed rows of a run (of everything, for an empty address) from now on, and provisional ``Delta``s of its models."""
-        send, receive = anyio.create_memory_object_stream[Row | Delta](10_000)
-        entry = (run, send)
-        self._watchers.append(entry)
-        try:
-            yield receive
-        finally:
-            self._watchers.remove(entry)
-            send.close()
-            receive.close()
+        async with self._watchers.watch(run) as stream:
+            yield stream
 
     async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]:
         """The rows of one actor with seq > after."""
@@ -410,17 +345,6 @@ class System:
             raise unanswered(reply.failure if reply is not None else None)
         return decode(reply.value, form)
 
-    def _rows(self, rows: tuple[Row, ...]) -> None:
-        for prefix, stream in self._watchers:
-            for row in rows:
-                if not prefix or row.stream == prefix or row.stream.startswith(prefix + "/"):
-                    _offer(stream, row)
-
-    def _delta(self, effect: Effect, text: str) -> None:
-        for prefix, stream in self._watchers:
-            if not prefix or effect.stream == prefix or effect.stream.startswith(prefix + "/"):
-                _offer(stream, Delta(effect.stream, text))
-
 
 def _admissible(message: Message) -> Raw:
     """A message from outside as JSON. Raises NotStorable, TooLarge."""
@@ -429,51 +353,3 @@ def _admissible(message: Message) -> Raw:
         size = f"{len(bytes(data)):,} bytes, more than {MAX_MESSAGE:,}"
         raise TooLarge(f"{type(message).__wire__} is {size}", hint="keep large values elsewhere and send their names")
     return data
-
-
-def _offer(stream: MemoryObjectSendStream[Row | Delta], thing: Row | Delta) -> None:
-    try:
-        stream.send_nowait(thing)
-    except anyio.WouldBlock:
-        stream.close()  # a watcher that does not read is cut off, never waited for
-
-
-@overload
-def run(
-    who: Agent[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
-) -> RunResult[T]: ...
-@overload
-def run(
-    who: Supervisor, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
-) -> RunResult[Any]: ...
-def run(
-    who: Runnable, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
-) -> RunResult[Any]:
-    """Run a task and give what came of it. Synchronous: it brings its own event loop.
-
-    Args:
-        who: an agent or supervisor.
-        task: what to do.
-        id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
-        journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.
-
-    Raises:
-        InsideLoop: an event loop is running already; use ``await system.run(…)`` there.
-        JournalHeld and the other journal errors; AskFailed as ``System.run``.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise InsideLoop(
-            "us.run is synchronous and would block the event loop that is running here",
-            hint='use: async with us.System(agent, journal="understudy.db") as system: await system.run(agent, task, id=…)',
-        )
-    path = journal if journal is not None else DEFAULT_JOURNAL if id is not None else None
-
-    async def main() -> RunResult[Any]:
-        async with System(who, journal=path) as system:
-            return await system.run(who, task, id=id)
-
-    return anyio.run(main)

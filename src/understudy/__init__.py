@@ -59,12 +59,12 @@ if TYPE_CHECKING:
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
     from .supervisor.inbox import InboxItem as InboxItem
+    from .supervisor.results import RunResult as RunResult
+    from .supervisor.run import run as run
     from .supervisor.supervisor import Child as Child
     from .supervisor.supervisor import Supervisor as Supervisor
-    from .supervisor.system import Delta as Delta
-    from .supervisor.system import RunResult as RunResult
     from .supervisor.system import System as System
-    from .supervisor.system import run as run
+    from .supervisor.watchers import Delta as Delta
     from .tools.models.openai import OpenAI as OpenAI
     from .tools.models.rules import Cannot as Cannot
     from .tools.models.rules import Facts as Facts
@@ -92,7 +92,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "ChangeArguments": "protocols.errors",
         "Child": "supervisor.supervisor",
         "DefinitionError": "protocols.errors",
-        "Delta": "supervisor.system",
+        "Delta": "supervisor.watchers",
         "Event": "protocols.messages",
         "Facts": "tools.models.rules",
         "Failed": "protocols.errors",
@@ -126,9 +126,9 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Router": "actors.router",
         "Rule": "tools.models.rules",
         "Rules": "tools.models.rules",
-        "run": "supervisor.system",
+        "run": "supervisor.run",
         "RunFailed": "protocols.errors",
-        "RunResult": "supervisor.system",
+        "RunResult": "supervisor.results",
         "Say": "tools.models.rules",
         "Scripted": "tools.models.scripted",
         "settles": "actors.actor",

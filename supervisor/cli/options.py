@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..system import DEFAULT_JOURNAL
+from ..run import DEFAULT_JOURNAL
 
 journal = click.option(
     "--journal", "-j", default=DEFAULT_JOURNAL, show_default=True, metavar="FILE", help="The journal.",

@@ -192,5 +192,5 @@ def test_a_commit_that_fails_is_no_death_of_the_process() -> None:
     sent = [board.ask("a/ada", Add(1), key=str(number)) for number in range(5)]
     board.rest()
     assert sorted(said(one) for one in sent) == [1, 2, 3, 4, 5]
-    assert board.hits.total() > 10
+    assert board.hits.total() > 5
     assert not any(record.marked for _, record in rows(board, "system"))

@@ -1,0 +1,62 @@
+"""What a caller gets for a run: its output in its type, or a clear word why there is none yet."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from ..protocols.codec import decode
+from ..protocols.errors import RunFailed, WaitingForPerson
+from ..protocols.failures import Failure
+from ..protocols.tasks import Result, RunStatus
+from .inbox import InboxItem
+
+T = TypeVar("T")
+
+
+class RunResult(Generic[T]):
+    """What came of a run so far.
+
+    Attributes:
+        id: the run's id; give it again to go on or to get the recorded answer.
+        status: done, cannot, failed, or ``waiting`` for people.
+        result: the recorded result; None while waiting.
+        waiting: what people have to answer.
+    """
+
+    def __init__(self, id: str, form: Any, result: Result | None, waiting: tuple[InboxItem, ...], journal: str) -> None:
+        self.id = id
+        self.result = result
+        self.waiting = waiting
+        self._form = form
+        self._journal = journal
+
+    @property
+    def status(self) -> RunStatus | str:
+        """done, cannot, failed or waiting."""
+        return self.result.status if self.result is not None else "waiting"
+
+    @property
+    def output(self) -> T:
+        """The answer, in the agent's output type.
+
+        Raises:
+            WaitingForPerson: the run needs an approval or an answer first.
+            RunFailed: it ended without one; the partial results are in ``result.output``.
+        """
+        if self.result is None:
+            shown = "; ".join(f"{entry.id}: {entry.text}" for entry in self.waiting)
+            items = tuple(entry.id for entry in self.waiting)
+            hint = (
+                f"answer with 'understudy approve {items[0]} --journal {self._journal}' (or reject), then run it again with the same id"
+                if items and self._journal
+                else "give the run an id, so that it is kept while people think"
+            )
+            raise WaitingForPerson(f"run {self.id!r} waits for a person: {shown}", items, hint=hint)
+        if self.result.status != "done":
+            code = "cannot_complete" if self.result.status == "cannot" else "failed"
+            raise RunFailed(self.result.failure or Failure("abandon", code, self.result.reason, where=self.result.by))
+        output: T = decode(self.result.output, self._form)
+        return output
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} {self.status}>"

@@ -1,0 +1,62 @@
+"""``us.run``: one task, from a program that has no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, TypeVar, overload
+
+import anyio
+
+from ..actors.agent import Agent
+from ..protocols.errors import InsideLoop
+from ..protocols.tasks import Task
+from .results import RunResult
+from .supervisor import Supervisor
+from .system import Runnable, System
+
+T = TypeVar("T")
+
+DEFAULT_JOURNAL = "understudy.db"
+"""Where a run with an id is kept, unless told otherwise."""
+
+
+@overload
+def run(
+    who: Agent[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+) -> RunResult[T]: ...
+@overload
+def run(
+    who: Supervisor, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+) -> RunResult[Any]: ...
+def run(
+    who: Runnable, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+) -> RunResult[Any]:
+    """Run a task and give what came of it. Synchronous: it brings its own event loop.
+
+    Args:
+        who: an agent or supervisor.
+        task: what to do.
+        id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
+        journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.
+
+    Raises:
+        InsideLoop: an event loop is running already; use ``await system.run(…)`` there.
+        JournalHeld and the other journal errors; AskFailed as ``System.run``.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise InsideLoop(
+            "us.run is synchronous and would block the event loop that is running here",
+            hint='use: async with us.System(agent, journal="understudy.db") as system: await system.run(agent, task, id=…)',
+        )
+    path = journal if journal is not None else DEFAULT_JOURNAL if id is not None else None
+
+    async def main() -> RunResult[Any]:
+        async with System(who, journal=path) as system:
+            return await system.run(who, task, id=id)
+
+    return anyio.run(main)
