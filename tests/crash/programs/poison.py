@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 import anyio
 import anyio.lowlevel
 
 import understudy as us
 
-journal, sends = sys.argv[1], "--send" in sys.argv
 STATUS = 41
 
 
@@ -58,7 +58,7 @@ class Box(us.Actor):
 TEAM = us.Supervisor("team", [us.Child("box/{name}", Box)], intensity=us.Intensity(max_restarts=0))
 
 
-async def main() -> None:
+async def main(journal: str, *, sends: bool) -> None:
     async with us.System(TEAM, journal=journal) as system:
         print(await system.ask("box/good", Hello()), flush=True)
         if sends:
@@ -77,4 +77,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    anyio.run(partial(main, sends="--send" in sys.argv), sys.argv[1])
