@@ -20,7 +20,7 @@ from ..protocols.approvals import Answer
 from ..protocols.codec import decode
 from ..protocols.errors import DefinitionError
 from ..protocols.journal import StoredEvent
-from ..protocols.messages import Event, Message, Request, answer_type
+from ..protocols.messages import Event, Message, Request, answer_type, asked
 from ..protocols.messages import State as BaseState
 from ..protocols.model import ModelReply, ModelRequest
 from ..protocols.tool import P, ToolRef
@@ -207,7 +207,7 @@ def settles(subject: object) -> Any:  # a decorator, as the overloads say
         tool = cast("ToolRef[..., Any]", subject)
         name, form = f"tool:{tool.spec.name}", tool.returns
     elif isinstance(subject, type) and issubclass(subject, Request):
-        name, form = f"ask:{subject.__wire__}", answer_type(cast("Any", subject))
+        name, form = asked(cast("Any", subject)), answer_type(cast("Any", subject))
     elif isinstance(subject, Thinking):
         name, form = "think", ModelReply
     elif isinstance(subject, AnyTool):

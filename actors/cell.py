@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ..protocols.codec import decode, digest
 from ..protocols.effects import Counters, Effect
-from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
+from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Record, Row
@@ -28,7 +28,7 @@ class Memory(Struct):
         effects: effects that are not settled, by id.
         keys: for each outside caller's key that was consumed, the digest of what it said.
         answers: for each outside ask id, what was answered.
-        last: the last answer it gave to anybody outside.
+        last: the last answer it gave to anybody, by what was asked.
     """
 
     life: Life = "absent"
@@ -41,7 +41,7 @@ class Memory(Struct):
     effects: dict[str, Effect] = {}
     keys: dict[str, str] = {}
     answers: dict[str, Reply] = {}
-    last: Reply | None = None
+    last: dict[str, Reply] = {}
 
 
 class Cell:
@@ -102,7 +102,12 @@ class Cell:
             memory.askers.pop(id, None)
         for reply in record.replies:
             memory.answers[reply.to.token] = reply
-            memory.last = reply
+            memory.last[reply.to.settler] = reply
+        for envelope in record.sends:
+            if envelope.wire == OUTCOME and envelope.sender == self.address:  # an answer inside the node
+                body: OutcomeBody = decode(envelope.body, OutcomeBody)
+                back = ReplyTo(envelope.to, body.of, body.settler)
+                memory.last[body.settler] = Reply(back, body.value, body.failure)
 
     def _fold_effects(self, record: Record) -> None:
         memory = self.memory

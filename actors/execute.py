@@ -80,8 +80,8 @@ class _Frame:
 
 def settled_counters(cell: Cell, item: Item) -> Counters:
     """The gate's memory as a turn sees it: with the effect counted that this very mail settles."""
-    counters, settled = cell.memory.counters, _settled(cell, item)
-    return counters.changed(cell.memory.effects[item.settles], settled[0]) if settled else counters
+    counters, after = cell.memory.counters, settled(cell, item)
+    return counters.changed(cell.memory.effects[item.settles], after[0]) if after else counters
 
 
 def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> Draft:
@@ -201,7 +201,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     life: Life | None = (
         "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
     )
-    changes = _settled(cell, item)
+    changes = settled(cell, item)
     dropped, marks = list(turn.dropped), item.marks
     if life in ("stopped", "finished") or restart is not None:
         failure = decode(envelope.body, Stop).failure if ending else None
@@ -232,7 +232,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     return Draft(kind, record, turn.state, payload)
 
 
-def _settled(cell: Cell, item: Item) -> list[Effect]:
+def settled(cell: Cell, item: Item) -> list[Effect]:
     """The effect that this mail settles, as it stands in the ledger afterwards."""
     effect = cell.memory.effects.get(item.settles) if item.settles else None
     if effect is None:
@@ -291,7 +291,7 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
         sends=tuple(sends),
         replies=tuple(replies),
         effects=() if supervisor or kind != "failed" else (_last_resort(cell, failure, context, gid, now, child),),
-        changes=tuple(_settled(cell, item)),
+        changes=tuple(settled(cell, item)),
         failure=failure,
         attempts=item.marks,
         life="restarting" if kind == "failed" and supervisor else None,

@@ -19,7 +19,6 @@ import heapq
 from collections import Counter, deque
 from typing import Literal
 
-import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Answer
@@ -29,21 +28,20 @@ from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Gate, Rng
-from ..protocols.ids import OUTSIDE, SYSTEM, Address
+from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
+from .aside import put_aside
 from .cell import Cell, context_for, read_record
-from .execute import Draft, execute, failed
+from .execute import Draft, execute, settled
 from .flights import Flights
 from .mailbox import Item
 from .registry import Directory
 from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
+from .suspects import Suspects
 from .working_sets import FOR_PEOPLE, WorkingSets
 
 TURNS_IN_A_ROW = 16
 """Turns one actor may take before the next has its turn."""
-
-POISON_MARKS = 3
-"""A message that was pending at so many deaths of the process is put aside: it may be what kills it."""
 
 
 class Kernel:
@@ -79,8 +77,7 @@ class Kernel:
         self._directory, self._gate, self._seed = directory, gate, opened.seed
         self._cells: dict[Address, Cell] = {}
         self._ready: deque[Cell] = deque()
-        self._blocked: dict[str, tuple[Cell, Item]] = {}
-        self._alone: tuple[Cell, Item] | None = None
+        self._suspects = Suspects()
         self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
         self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
         self._outbox: deque[tuple[int, Release | tuple[str, ...]]] = deque()
@@ -186,7 +183,9 @@ class Kernel:
                     break
                 turns -= 1
             self._wake(cell)
-        self._mark()
+        if ids := self._suspects.choose():
+            self._write_system("attempt", Record(marked=ids))
+            self._outbox.append((self.gid, ids))
         return bool(self._ready)
 
     def cut(self) -> Batch | None:
@@ -196,7 +195,7 @@ class Kernel:
                 continue
             del self._unsaved[id]
             context = context_for(cell.address, item.envelope) if cell.memory.seq == 0 else None
-            record = Record(message=item.envelope, changes=self._settled(cell, item), context=context)
+            record = Record(message=item.envelope, changes=tuple(settled(cell, item)), context=context)
             self.write(cell, kind, record, id)
             item.durable = True
             item.settles = ""
@@ -209,7 +208,8 @@ class Kernel:
         while self._outbox and self._outbox[0][0] <= gid:
             release = self._outbox.popleft()[1]
             if isinstance(release, tuple):
-                self._marked(release)
+                for cell in self._suspects.marked(release):
+                    self._wake(cell)
             elif isinstance(release, Start) and not self.flights.stands(release.effect):
                 continue  # withdrawn, or its outcome came from a kernel before this one
             else:
@@ -254,7 +254,7 @@ class Kernel:
     def moves(self) -> bool:
         """Whether anything goes on by itself, now or when its time comes. Asked between steps, when no turn can be run:
         mail that is still open then waits for a supervisor or a person."""
-        if self._ready or self._blocked or self.loads:
+        if self._ready or self._suspects or self.loads:
             return True
         find = self._directory.find
         return any(e.state not in FOR_PEOPLE and find(e.stream) is not None for e in self.sets.effects.values()) or any(
@@ -309,38 +309,24 @@ class Kernel:
 
     def _head(self, cell: Cell) -> Item | None:
         head = cell.mailbox.head(control_only=cell.memory.life == "restarting")
-        return None if head is None or head.envelope.id in self._blocked else head
+        return None if head is None or head.envelope.id in self._suspects else head
 
     def _turn(self, cell: Cell) -> bool:
         item = self._head(cell)
         if item is None:
             return False
         if item.suspect:
-            self._blocked[item.envelope.id] = (cell, item)
+            self._suspects.hold(cell, item)
             return False
         cell.mailbox.pop()
-        if self._alone is not None and self._alone[1] is item:
-            self._alone = None
+        self._suspects.taken(item)
         self._mail_of[_run_of(cell, item)] -= 1
         self._unsaved.pop(item.envelope.id, None)
-        refusal = self._refusal(cell, item)
-        if item.settles and (refusal is not None or cell.memory.life in ("finished", "stopped")):
-            kind: RowKind = "settled" if cell.broken else "parked"  # for code that can read it; for nobody
-            self.write(cell, kind, Record(message=item.envelope, changes=self._settled(cell, item)), item.envelope.id)
-        elif refusal is not None:
-            self._row(cell, failed(cell, item, refusal, self.gid + 1, self.now, "parked"), item.envelope.id)
-        elif cell.memory.life == "finished":
-            self._answer_again(cell, item)
-        elif item.marks >= POISON_MARKS and not _vital(cell, item):
-            why = Failure(
-                "abandon",
-                "poison",
-                f"the process died {item.marks} times while this message was pending",
-                where=cell.address,
-            )
-            self._row(cell, failed(cell, item, why, self.gid + 1, self.now), item.envelope.id)
+        aside = put_aside(cell, item, self.gid + 1, self.now)
+        if isinstance(aside, Answered):
+            self.after(aside)
         else:
-            draft = execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
+            draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
             self._row(cell, draft, item.envelope.id)
         self._is_in(item)
         return True
@@ -349,41 +335,6 @@ class Kernel:
         """Its row was made: who brought it is told when that is durable."""
         for brought in item.inputs:
             self.after(Done(brought))
-
-    def _refusal(self, cell: Cell, item: Item) -> Failure | None:
-        """Why mail cannot be given to its actor at all."""
-        if cell.mount is None:
-            return Failure(
-                "change_arguments", "no_such_actor", f"nothing is mounted at {cell.address!r}", where=cell.address
-            )
-        if cell.broken is not None:
-            return Failure(
-                "abandon",
-                "unreadable",
-                f"{cell.address} cannot be read by this code; its rows are untouched",
-                where=cell.address,
-                cause=cell.broken,
-            )
-        if cell.memory.life == "stopped":
-            return Failure("abandon", "stopped", f"{cell.address} was stopped", where=cell.address)
-        return None
-
-    def _answer_again(self, cell: Cell, item: Item) -> None:
-        """A finished actor answers every request with what it answered last."""
-        back, last = item.envelope.reply_to, cell.memory.last
-        if back is None or last is None or back.address != OUTSIDE:
-            why = Failure("abandon", "finished", f"{cell.address} has finished", where=cell.address)
-            self._row(cell, failed(cell, item, why, self.gid + 1, self.now, "parked"), item.envelope.id)
-            return
-        if item.durable:
-            self.write(
-                cell,
-                "parked",
-                Record(took=item.envelope.id, replies=(msgspec.structs.replace(last, to=back),)),
-                item.envelope.id,
-            )
-        else:
-            self.after(Answered(msgspec.structs.replace(last, to=back)))
 
     def _row(self, cell: Cell, draft: Draft, cause: str) -> None:
         self.gid += 1
@@ -420,13 +371,6 @@ class Kernel:
         elif self._suspended:
             self._suspended.pop(cell.address, None)
 
-    def _settled(self, cell: Cell, item: Item) -> tuple[Effect, ...]:
-        effect = cell.memory.effects.get(item.settles) if item.settles else None
-        if effect is None:
-            return ()
-        failure = msgspec.json.decode(item.envelope.body, type=_Failing).failure
-        return (msgspec.structs.replace(effect, state="settled", failure=failure, due=None),)
-
     def _known(self, cell: Cell, item: Item) -> bool:
         """Whether this outside message was taken before: its caller is told what it was told then."""
         envelope = item.envelope
@@ -455,31 +399,6 @@ class Kernel:
         self._is_in(item)
         return True
 
-    def _mark(self) -> None:
-        """Write down that mail is delivered which was pending when the process died; it is held until that is durable.
-
-        What has a mark already is delivered alone, and its row is committed before the next: so what kills the process
-        kills it alone, and what was only pending beside it gets through.
-        """
-        if self._alone is not None and self._alone[0].memory.life != "restarting":
-            return
-        fresh = [item for _, item in self._blocked.values() if item.suspect]
-        chosen = [item for item in fresh if not item.marks] or fresh[:1]
-        if not chosen:
-            return
-        for item in chosen:
-            item.suspect = False
-        ids = tuple(item.envelope.id for item in chosen)
-        self._alone = self._blocked[ids[0]] if chosen[0].marks else None
-        self._write_system("attempt", Record(marked=ids))
-        self._outbox.append((self.gid, ids))
-
-    def _marked(self, ids: tuple[str, ...]) -> None:
-        for id in ids:
-            cell, item = self._blocked.pop(id)
-            item.marks += 1
-            self._wake(cell)
-
     def _recover(self, *, clean: bool) -> None:
         for mail in list(self.sets.mail.values()):
             address = mail.envelope.to
@@ -506,17 +425,6 @@ class Kernel:
         self._system_seq += 1
         row = Row(self.gid, SYSTEM, self._system_seq, 0, kind, "", self.now, Raw(encode(record)))
         self.sets.take(row, record, ActorLine(SYSTEM, "running", 0, self._system_seq, Context(), self.now))
-
-
-class _Failing(msgspec.Struct):
-    """The part of an ``OutcomeBody`` that the ledger keeps."""
-
-    failure: Failure | None = None
-
-
-def _vital(cell: Cell, item: Item) -> bool:
-    """Mail that others wait for and that no user's code takes: put aside, it would leave them suspended for ever."""
-    return item.envelope.lane == "control" or (cell.mount is not None and cell.mount.actor.supervises)
 
 
 def _run_of(cell: Cell, item: Item) -> Address:

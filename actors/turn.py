@@ -21,7 +21,7 @@ from ..protocols.failures import Failure
 from ..protocols.hooks import Admission
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import StoredEvent, Timer
-from ..protocols.messages import Event, Message, Request, State
+from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
 from ..protocols.tool import P, ToolRef
 from .derived import Derived
@@ -195,7 +195,7 @@ class Turn(Generic[S]):
 
     def ask(self, to: str, request: Request[R], *, tag: Tag = None) -> Pending[R]:
         """Send a request; the answer comes to ``@us.settles(type(request))``, also when the other fails or is gone."""
-        settler = f"ask:{type(request).__wire__}"
+        settler = asked(type(request))
         return Pending(self._send(to, request, (settler, tag)))
 
     def forward(self, to: str, request: Request[Any]) -> Later[Any]:  # the answer goes past this actor

@@ -39,7 +39,7 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True):
     Attributes:
         address: the asking actor; ``OUTSIDE`` for a caller that is none.
         token: what the asker knows the request by: its item id, or the outside caller's ask id.
-        settler: which ``@us.settles`` of the asker takes the answer; empty outside.
+        settler: which ``@us.settles`` of the asker takes the answer; it names the request's class, outside too.
         tag: what the asker wants back with it, as JSON.
     """
 

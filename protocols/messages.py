@@ -72,6 +72,11 @@ class State(_Wired):
         return msgspec.structs.replace(self, **changes)
 
 
+def asked(request: type[Message]) -> str:
+    """What answers to this class of requests are known by."""
+    return f"ask:{request.__wire__}"
+
+
 def answer_type(request: type[Message]) -> Any:  # a type form such as int, list[str], a Struct or None
     """The ``R`` of a ``Request[R]``; ``None`` for a plain message."""
     for base in request.__mro__:

@@ -29,7 +29,7 @@ from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import Row
-from ..protocols.messages import Message, Request
+from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
 from .attempts import Attempts, Faults
 from .inbox import InboxItem, inbox
@@ -277,7 +277,7 @@ class Simulated:
         sent = Sent(
             Envelope(
                 f"outside:{token}", address(to), type(message).__wire__, data, context=Context(),
-                reply_to=ReplyTo(OUTSIDE, token) if asks else None, key=key, version=type(message).__version__,
+                reply_to=ReplyTo(OUTSIDE, token, asked(type(message))) if asks else None, key=key, version=type(message).__version__,
             )
         )  # fmt: skip
         self._take(sent)

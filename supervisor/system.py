@@ -30,7 +30,7 @@ from ..protocols.errors import SystemStopped, TooLarge, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
-from ..protocols.messages import Message, Request, answer_type
+from ..protocols.messages import Message, Request, answer_type, asked
 from ..protocols.model import Model
 from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
@@ -321,7 +321,7 @@ class System:
         cls = type(request)
         envelope = Envelope(
             f"outside:{token}", to, cls.__wire__, data,
-            context=context, reply_to=ReplyTo(OUTSIDE, token), key=key, version=cls.__version__,
+            context=context, reply_to=ReplyTo(OUTSIDE, token, asked(cls)), key=key, version=cls.__version__,
         )  # fmt: skip
         return envelope, Waiter(watch)
 

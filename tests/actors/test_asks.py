@@ -35,14 +35,17 @@ def test_it_fails_at_once_and_the_asker_of_the_asker_is_told(to: str, how: str, 
     assert asked(node(), to, how) == code
 
 
-def test_a_finished_actor_answers_the_outside_with_its_recorded_answer_and_the_inside_at_once() -> None:
+def test_a_finished_actor_answers_a_request_with_its_recorded_answer_to_one_of_its_class() -> None:
     board = node()
+    board.ask("a/ada", Add(1))
     close = board.ask("a/ada", Close(), key="bye")
     board.rest()
-    again, other = board.ask("a/ada", Close(), key="bye"), board.ask("a/ada", Add(1))
+    again, anew = board.ask("a/ada", Close(), key="bye"), board.ask("a/ada", Close())
+    other = board.ask("a/ada", Break("raise"))
     board.rest()
-    assert [said(sent) for sent in (close, again, other)] == ["closed"] * 3
-    assert asked(board, "a/ada") == "finished"
+    assert [said(sent) for sent in (close, again, anew)] == ["closed"] * 3
+    assert said(other) == "finished"
+    assert asked(board, "a/ada") == "got 1"  # the inside too: what it last answered to an Add
 
 
 def test_a_stopped_actor_answers_that_it_was_stopped() -> None:

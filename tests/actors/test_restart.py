@@ -6,7 +6,7 @@ import pytest
 
 import understudy as us
 from tests.actors.crew import Actor, Add, Break, Forget, Later, Note, nobody_settles, node, rows, said, state
-from understudy.actors.kernel import POISON_MARKS
+from understudy.actors.aside import POISON_MARKS
 from understudy.protocols.ids import Address
 from understudy.supervisor.journal.memory import MemoryJournal
 from understudy.testing import Faults, Simulated

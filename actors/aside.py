@@ -1,0 +1,75 @@
+"""Mail that gets no turn: nobody is there, the actor is over or cannot be read, or the mail may be what kills the process.
+
+Pure, like ``execute``: gives the row to make instead of a turn's, or nothing where a turn is due.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..protocols.codec import encode
+from ..protocols.failures import Failure
+from ..protocols.ids import OUTSIDE, item_id
+from ..protocols.journal import Record
+from .cell import Cell, context_for
+from .execute import Draft, failed, settled
+from .mailbox import Item
+from .releases import Answered
+from .turn import outcome_envelope
+
+POISON_MARKS = 3
+"""A message that was pending at so many deaths of the process is put aside: it may be what kills it."""
+
+
+def put_aside(cell: Cell, item: Item, gid: int, now: float) -> Draft | Answered | None:
+    """What becomes of mail that gets no turn: a row, or just an answer (nothing new is to be remembered); None for a turn."""
+    refused = _refusal(cell)
+    if item.settles and (refused is not None or cell.memory.life in ("finished", "stopped")):
+        record = Record(message=item.envelope, changes=tuple(settled(cell, item)))
+        # Where the code cannot read the actor, the outcome is kept for code that can.
+        return Draft("settled" if cell.broken else "parked", record, None, encode(record))
+    if refused is not None:
+        return failed(cell, item, refused, gid, now, "parked")
+    if cell.memory.life == "finished":
+        return _recorded_answer(cell, item, gid, now)
+    if item.marks >= POISON_MARKS and not _vital(cell, item):
+        why = f"the process died {item.marks} times while this message was pending"
+        return failed(cell, item, Failure("abandon", "poison", why, where=cell.address), gid, now)
+    return None
+
+
+def _refusal(cell: Cell) -> Failure | None:
+    """Why nothing can be given to this actor at all."""
+    where = cell.address
+    if cell.mount is None:
+        return Failure("change_arguments", "no_such_actor", f"nothing is mounted at {where!r}", where=where)
+    if cell.broken is not None:
+        message = f"{where} cannot be read by this code; its rows are untouched"
+        return Failure("abandon", "unreadable", message, where=where, cause=cell.broken)
+    if cell.memory.life == "stopped":
+        return Failure("abandon", "stopped", f"{where} was stopped", where=where)
+    return None
+
+
+def _recorded_answer(cell: Cell, item: Item, gid: int, now: float) -> Draft | Answered:
+    """A finished actor answers a request with what it answered last to one of its class."""
+    back = item.envelope.reply_to
+    last = cell.memory.last.get(back.settler) if back is not None else None
+    if back is None or last is None:
+        why = Failure("abandon", "finished", f"{cell.address} has finished", where=cell.address)
+        return failed(cell, item, why, gid, now, "parked")
+    answer = msgspec.structs.replace(last, to=back)
+    if back.address == OUTSIDE and not item.durable:
+        return Answered(answer)
+    if back.address == OUTSIDE:
+        record = Record(took=item.envelope.id, replies=(answer,))
+    else:
+        context = context_for(cell.address, item.envelope)
+        mail = outcome_envelope(item_id(gid, 0), back, last.value, last.failure, cell.address, context, now)
+        record = Record(took=item.envelope.id, sends=(mail,))
+    return Draft("parked", record, None, encode(record))
+
+
+def _vital(cell: Cell, item: Item) -> bool:
+    """Mail that others wait for and that no user's code takes: put aside, it would leave them suspended for ever."""
+    return item.envelope.lane == "control" or (cell.mount is not None and cell.mount.actor.supervises)

@@ -1,0 +1,55 @@
+"""Mail that was pending when the process died. It may be what killed it, so each delivery is marked in the journal first.
+
+What has a mark already is delivered alone, and its row is committed before the next: so what kills the process kills it
+alone, and what was only pending beside it gets through.
+"""
+
+from __future__ import annotations
+
+from .cell import Cell
+from .mailbox import Item
+
+
+class Suspects:
+    """Suspect mail at the head of its mailbox, held until its mark is durable."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[Cell, Item]] = {}
+        self._alone: tuple[Cell, Item] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._held
+
+    def hold(self, cell: Cell, item: Item) -> None:
+        """Keep it back until it is marked."""
+        self._held[item.envelope.id] = (cell, item)
+
+    def taken(self, item: Item) -> None:
+        """It had its turn."""
+        if self._alone is not None and self._alone[1] is item:
+            self._alone = None
+
+    def choose(self) -> tuple[str, ...]:
+        """Ids to be marked now and delivered when that is durable: all that have no mark yet, else the next one alone."""
+        if self._alone is not None and self._alone[0].memory.life != "restarting":
+            return ()
+        fresh = [item for _, item in self._held.values() if item.suspect]
+        chosen = [item for item in fresh if not item.marks] or fresh[:1]
+        for item in chosen:
+            item.suspect = False
+        ids = tuple(item.envelope.id for item in chosen)
+        if chosen:
+            self._alone = self._held[ids[0]] if chosen[0].marks else None
+        return ids
+
+    def marked(self, ids: tuple[str, ...]) -> list[Cell]:
+        """Their marks are durable: the cells that may go on."""
+        cells: list[Cell] = []
+        for id in ids:
+            cell, item = self._held.pop(id)
+            item.marks += 1
+            cells.append(cell)
+        return cells
