@@ -161,18 +161,23 @@ class Flights:
             failure = Failure("abandon", "no_answer", "nobody answered in time, which counts as no", where=effect.name)
             self.land(cell, effect, NULL, failure, kind="expired")
 
-    def resume(self, cell: Cell, effect: Effect) -> None:
-        """Go on with an open effect found in the journal, after its actor was loaded."""
+    def resume(self, cell: Cell, effect: Effect, *, died: bool) -> None:
+        """Go on with an open effect found in the journal, after its actor was loaded. ``died``: the last life did not stop in order."""
         if effect.id in self.flying or effect.id in self._landing:
             return
         if effect.answer is not None and effect.state in ("intended", "asking", "in_doubt"):
             self._answered(cell, effect)
         elif effect.state in ("intended", "started"):
             step = self._gate.interrupted(effect, self._pump.now)
+            begun = died and (
+                effect.state == "started" or effect.effect in ("read", "idempotent")
+            )  # as far as anybody knows
+            cut = msgspec.structs.replace(effect, interrupted=effect.interrupted + 1) if begun else effect
             if effect.state == "intended" and step.step == "start":
-                self.launch(cell, effect)
+                if begun:
+                    self._pump.write(cell, "attempt", Record(changes=(cut,)), effect.id)
+                self.launch(cell, cut)
                 return
-            cut = msgspec.structs.replace(effect, interrupted=effect.interrupted + 1)
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
             self._follow(cell, cut, why, step, "")
 
@@ -240,4 +245,6 @@ def accept(effect: Effect | None, answer: Answer, *, taken: bool = False) -> Eff
             hint="look at it again, then answer",
         )
     again = effect.verb != PERSON and answer.decision in ("approve", "run_again")
-    return msgspec.structs.replace(effect, answer=answer, state="intended" if again else effect.state, due=None)
+    if again:
+        return msgspec.structs.replace(effect, answer=answer, state="intended", interrupted=0, due=None)
+    return msgspec.structs.replace(effect, answer=answer, due=None)

@@ -87,6 +87,7 @@ class Kernel:
         """Cells whose mail is held until their supervisor, or a person, has decided."""
         self._retiring: deque[tuple[int, Cell]] = deque()
         self._system_seq = opened.system_seq
+        self._died = not opened.clean
         self.flights = Flights(self, gate, rng, dict(flying or {}))
         self._system({"epoch": str(opened.epoch + 1), **(note or {})})
         self._recover(clean=opened.clean)
@@ -167,7 +168,7 @@ class Kernel:
             else:
                 self.flights.answer(cell, *held)
         for effect in [e for e in self.sets.effects.values() if e.stream == address]:
-            self.flights.resume(cell, effect)
+            self.flights.resume(cell, effect, died=self._died)
         self._wake(cell)
 
     # -- running ------------------------------------------------------------------------------------------------

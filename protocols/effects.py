@@ -133,7 +133,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     Attributes:
         steps: model calls admitted.
         calls: tool calls admitted.
-        recent: digests of the last tool calls admitted, oldest first, at most 8.
+        recent: digests of the last tool calls admitted or refused as loops, oldest first, at most 8.
         admitted: how often each digest was admitted since the last grant by a person.
         succeeded: how often each digest settled with a value: the ``occurrence`` in the idempotency key.
         flying: how many of each digest are under way (not in doubt).
@@ -156,7 +156,10 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             return self
         if effect.state == "settled":  # denied
             looped = any(v.check == "limits.loop" and v.verdict == "deny" for v in effect.verdicts)
-            return msgspec.structs.replace(self, loops=self.loops + 1) if looped else self
+            if not looped:
+                return self
+            # A refused call is part of the pattern: going on with it is going on in circles.
+            return msgspec.structs.replace(self, loops=self.loops + 1, recent=(*self.recent[-7:], effect.digest))
         return msgspec.structs.replace(
             self,
             calls=self.calls + 1,

@@ -49,8 +49,16 @@ def after_silence(effect: Effect, failure: Failure, now: float, rng: Rng) -> Nex
     return after_failure(effect, failure, now, rng)
 
 
+INTERRUPTIONS = 20
+"""An effect that was under way at so many deaths of the process in a row is not run again unasked: it may be what kills it.
+Generous, because a process that is killed from outside takes innocent calls with it."""
+
+
 def after_crash(effect: Effect, now: float) -> Next:
     """The process died while the effect was open. ``intended`` means that it never began, for classes with a ``started`` row."""
+    if effect.interrupted >= INTERRUPTIONS:
+        why = f"the process died {effect.interrupted} times while it was under way, and it may be what kills it"
+        return doubt(effect, Failure("abandon", "interrupted", why, where=effect.name))
     if effect.effect == "once" and effect.state == "started":
         return doubt(
             effect, Failure("abandon", "interrupted", "the process died after this call had begun", where=effect.name)

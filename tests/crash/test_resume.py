@@ -15,6 +15,7 @@ import pytest
 
 import understudy as us
 from tests.crash.programs.deadly import deadly_journal, records
+from tests.crash.programs.exiting_tool import BOUND
 from tests.crash.programs.poison import STATUS
 from tests.crash.programs.world import World
 from understudy.protocols.effects import Attempt, Effect
@@ -219,6 +220,15 @@ class Slow:
 
         model = us.Scripted(call("ship", parcel="p1"), "shipped")
         self.agent = us.Agent("shipper", "Ship.", model=model, tools=[ship])
+
+
+def test_a_tool_that_kills_the_process_each_time_is_not_run_for_ever(tmp_path: Path) -> None:
+    journal = str(tmp_path / "journal.db")
+    for _ in range(BOUND + 1):
+        assert life("exiting_tool", journal).returncode == STATUS
+    spared = life("exiting_tool", journal)
+    assert spared.returncode == 0, spared.stderr
+    assert spared.stdout.startswith(f"in_doubt: Did fatal happen? the process died {BOUND} times")
 
 
 async def test_a_late_outcome_settles_the_doubt(tmp_path: Path) -> None:
