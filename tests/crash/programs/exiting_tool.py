@@ -26,6 +26,6 @@ def fatal() -> str:
 agent = us.Agent("agent", "Call fatal.", model=us.Rules("agent", [us.Rule(us.Use("fatal"))]), tools=[fatal])
 
 if __name__ == "__main__":
-    ledger.INTERRUPTIONS = BOUND  # type: ignore[misc]  # lives are slow, and the bound is generous
+    ledger.INTERRUPTIONS = BOUND  # lives are slow, and the bound is generous
     run = us.run(agent, "go", id="run", journal=sys.argv[1])
     print(*(f"{item.kind}: {item.text}" for item in run.waiting), sep="\n")
