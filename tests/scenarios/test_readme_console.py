@@ -1,6 +1,7 @@
 """README's first screen, word for word: its program is written to a file, its commands are run, and what it shows is what comes."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ def _first_screen() -> tuple[str, str, list[tuple[str, list[str]]]]:
 def test_the_first_screen_of_readme_happens_as_it_is_shown(tmp_path: Path) -> None:
     name, program, commands = _first_screen()
     (tmp_path / name).write_text(program)
-    here = {"python": sys.executable, "understudy": f"{sys.executable} -m understudy"}
+    python = shlex.quote(sys.executable)
+    here = {"python": python, "understudy": f"{python} -m understudy"}
 
     assert len(commands) == 5
     for command, shown in commands:
