@@ -12,7 +12,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, item_id
 from ..protocols.journal import Record
 from .cell import Cell, context_for
-from .execute import Draft, failed, settled
+from .execute import Draft, failed, settled, word_of_failure
 from .mailbox import Item
 from .releases import Answered
 from .turn import outcome_envelope
@@ -25,9 +25,13 @@ def put_aside(cell: Cell, item: Item, gid: int, now: float) -> Draft | Answered 
     """What becomes of mail that gets no turn: a row, or just an answer (nothing new is to be remembered); None for a turn."""
     refused = _refusal(cell)
     if item.settles and (refused is not None or cell.memory.life in ("finished", "stopped")):
-        record = Record(message=item.envelope, changes=tuple(settled(cell, item)))
-        # Where the code cannot read the actor, the outcome is kept for code that can.
-        return Draft("settled" if cell.broken else "parked", record, None, encode(record))
+        if cell.broken is None or refused is None:
+            record = Record(message=item.envelope, changes=tuple(settled(cell, item)))
+            return Draft("parked", record, None, encode(record))
+        # The outcome is kept for code that can read the actor, and its supervisor is told that this code cannot.
+        word = word_of_failure(cell, item.envelope, refused, item_id(gid, 0), now)
+        record = Record(message=item.envelope, changes=tuple(settled(cell, item)), sends=word)
+        return Draft("settled", record, None, encode(record))
     if refused is not None:
         return failed(cell, item, refused, gid, now, "parked")
     if cell.memory.life == "finished":

@@ -26,8 +26,10 @@ class Memory(Struct):
         counters: what the gate remembers of it.
         askers: requests left open, by the id of their mail.
         effects: effects that are not settled, by id.
+        started: whether its ``Started`` handler has run in this life of its state.
+        timers: ids of its open reminders.
         keys: for each outside caller's key that was consumed, the digest of what it said.
-        answers: for each outside ask id, what was answered.
+        answers: for each outside ask id with a key, what was answered.
         last: the last answer it gave to anybody, by what was asked.
     """
 
@@ -39,6 +41,8 @@ class Memory(Struct):
     counters: Counters = Counters()
     askers: dict[str, ReplyTo] = {}
     effects: dict[str, Effect] = {}
+    started: bool = False
+    timers: dict[str, None] = {}
     keys: dict[str, str] = {}
     answers: dict[str, Reply] = {}
     last: dict[str, Reply] = {}
@@ -73,6 +77,8 @@ class Cell:
             memory.turns += 1
         if record.incarnation_state == "fresh" and self.mount is not None:
             self.state = self.mount.actor.behaviour.state()
+            memory.started = False
+        memory.started = memory.started or record.started
         if state is not None:
             self.state = state
         elif record.events and self.mount is not None:
@@ -84,6 +90,7 @@ class Cell:
         if record.life is not None:
             memory.life = record.life
         self._fold_requests(record, row.kind)
+        self._fold_timers(record)
         self._fold_effects(record)
 
     def _apply(self, record: Record) -> None:
@@ -95,19 +102,28 @@ class Cell:
 
     def _fold_requests(self, record: Record, kind: str) -> None:
         memory, message = self.memory, record.message
+        if record.failure is not None and record.failure.code == "no_such_actor":
+            return  # nobody was here: the key is still free
         if message is not None and message.key and kind in ("turn", "failed", "accepted", "parked"):
             memory.keys[message.key] = digest(message.wire, message.body)
         memory.askers.update(record.askers)
         for id in record.answered:
             memory.askers.pop(id, None)
         for reply in record.replies:
-            memory.answers[reply.to.token] = reply
+            if reply.to.token.partition("#")[2] in memory.keys:  # others cannot ask again
+                memory.answers[reply.to.token] = reply
             memory.last[reply.to.settler] = reply
         for envelope in record.sends:
             if envelope.wire == OUTCOME and envelope.sender == self.address:  # an answer inside the node
                 body: OutcomeBody = decode(envelope.body, OutcomeBody)
                 back = ReplyTo(envelope.to, body.of, body.settler)
                 memory.last[body.settler] = Reply(back, body.value, body.failure)
+
+    def _fold_timers(self, record: Record) -> None:
+        timers = self.memory.timers
+        timers.update((timer.id, None) for timer in record.timers)
+        for id in (record.took, *record.dropped):
+            timers.pop(id, None)
 
     def _fold_effects(self, record: Record) -> None:
         memory = self.memory

@@ -74,6 +74,9 @@ class _Frame:
     def open_effects(self) -> Mapping[str, Effect]:
         return {id: e for id, e in self._cell.memory.effects.items() if id != self._settles}
 
+    def reminds(self, id: str) -> bool:
+        return id in self._cell.memory.timers
+
     def asker(self, id: str) -> ReplyTo | None:
         return self._cell.memory.askers.get(id)
 
@@ -101,6 +104,7 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
             if restart is not None or (envelope.wire == OUTCOME and not _is_later(tag)):
                 raise  # nobody is there to be refused
             turn = Turn(_Frame(cell, item, gate, gid, now, seed), cell.state, request)
+            _start(cell, turn)
             why = Failure("change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address)
             if request is not None:
                 turn.respond(request[1], NULL, why)
@@ -123,8 +127,7 @@ def _run(
         if handler is not None:
             handler.method(actor, turn, Restarted(cell.memory.incarnation + 1, restart.cause))
         return
-    if cell.memory.turns == 0 and (start := behaviour.handlers.get(Started.__wire__)) is not None:
-        start.method(actor, turn, Started())
+    _start(cell, turn)
     if envelope.wire == OUTCOME:
         _settle(actor, behaviour, turn, decode(envelope.body, OutcomeBody))
         return
@@ -137,6 +140,15 @@ def _run(
             raise LookupError(str(refusal))
         return
     _handle(actor, turn, found, envelope, request)
+
+
+def _start(cell: Cell, turn: Turn[Any]) -> None:
+    """Run the ``Started`` handler, where there is one and no turn that counts has run it yet."""
+    assert cell.mount is not None
+    handler = cell.mount.actor.behaviour.handlers.get(Started.__wire__)
+    if handler is not None and not cell.memory.started:
+        handler.method(cell.mount.actor, turn, Started())
+        turn.started = True
 
 
 def _refusal(found: Handler | None, envelope: Envelope) -> Failure | None:
@@ -202,7 +214,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
     )
     changes = settled(cell, item)
-    dropped, marks = list(turn.dropped), item.marks
+    dropped = turn.dropped
     if life in ("stopped", "finished") or restart is not None:
         failure = decode(envelope.body, Stop).failure if ending else None
         changes += _end(cell, turn, life, failure, {e.id for e in changes})
@@ -216,9 +228,10 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         changes=tuple(changes),
         timers=tuple(turn.timers),
         dropped=tuple(dropped),
+        started=turn.started,
         askers={} if life in ("stopped", "finished") else turn.askers,
         answered=tuple(turn.answered),
-        attempts=marks,
+        attempts=item.marks,
         life=life,
         context=turn.context if cell.memory.seq == 0 else None,
         incarnation_state=restart.state if restart is not None else "keep",
@@ -251,14 +264,27 @@ def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None,
     if life == "running":
         return withdrawn
     turn.effects[:] = [
-        msgspec.structs.replace(e, state="withdrawn") if e.state == "intended" else e for e in turn.effects
+        msgspec.structs.replace(e, state="withdrawn") if e.state in ("intended", "asking") else e for e in turn.effects
     ]
+    turn.timers.clear()
+    turn.dropped += [id for id in cell.memory.timers if id not in turn.dropped]
     why = failure or Failure("abandon", "stopped", f"{cell.address} ended without answering", where=cell.address)
     open_requests = {**cell.memory.askers, **turn.askers}
     for id in list(open_requests):
         if id not in turn.answered:
             turn.refuse(Later[Any](id), why)
     return withdrawn
+
+
+def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, now: float) -> tuple[Envelope, ...]:
+    """What an actor's supervisor is told; nothing where there is none."""
+    supervisor = cell.mount.supervisor if cell.mount else OUTSIDE
+    if not supervisor:
+        return ()
+    context = context_for(cell.address, envelope)
+    word = ChildFailed(cell.address, cell.memory.incarnation, failure, envelope.id, context.run)
+    data = Raw(encode(word))
+    return (Envelope(id, supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now),)
 
 
 def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed") -> Draft:
@@ -268,14 +294,8 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
     sends: list[Envelope] = []
     replies: list[Reply] = []
     supervisor = cell.mount.supervisor if cell.mount else OUTSIDE
-    if supervisor and (kind == "failed" or cell.broken):
-        word = ChildFailed(cell.address, cell.memory.incarnation, failure, envelope.id, context.run)
-        data = Raw(encode(word))
-        sends.append(
-            Envelope(
-                item_id(gid, 0), supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now
-            )
-        )
+    if kind == "failed" or cell.broken:
+        sends += word_of_failure(cell, envelope, failure, item_id(gid, 0), now)
     child = decode(envelope.body, ChildFailed).child if envelope.wire == ChildFailed.__wire__ else None
     if child is not None and supervisor:  # whoever is above decides in its place: nobody stays suspended
         sends.append(msgspec.structs.replace(envelope, id=item_id(gid, 3), to=supervisor, sender=cell.address))

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from ..protocols.approvals import ALLOWED, Answer
+from ..protocols.approvals import Answer, allowed
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs
 from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
@@ -26,6 +26,8 @@ from .cell import Cell
 from .mailbox import Item
 from .releases import Done, Refused, Release, Settlement, Start
 from .turn import effect_outcome
+
+ENDED = ("finished", "stopped")
 
 
 class Pump(Protocol):
@@ -70,6 +72,9 @@ class Flights:
     def launch(self, cell: Cell, effect: Effect) -> None:
         """Let an effect leave: at once for what may run twice, after a ``started`` row for what may not."""
         if cell.mount is None or self.hold:
+            return
+        if cell.memory.life in ENDED:
+            self.land(cell, effect, NULL, _over(cell))
             return
         verdicts = self._gate.start(effect, cell.memory.counters, self._pump.now)
         denied = next((v for v in verdicts if v.verdict == "deny"), None)
@@ -131,7 +136,7 @@ class Flights:
         """Take a person's answer. The first one wins."""
         effect = self._pump.effect(answer.item)
         try:
-            accepted = accept(effect, answer, taken=answer.item in self._landing)
+            accepted = accept(effect, answer, self._pump.now, taken=answer.item in self._landing)
         except UnderstudyError as error:
             self._pump.after(Refused(input, error))
             return
@@ -156,7 +161,7 @@ class Flights:
         ):
             return
         if effect.state == "waiting":
-            self.launch(cell, effect)
+            self._again(cell, effect)
         elif effect.state == "asking" and effect.answer is None:
             failure = Failure("abandon", "no_answer", "nobody answered in time, which counts as no", where=effect.name)
             self.land(cell, effect, NULL, failure, kind="expired")
@@ -165,7 +170,7 @@ class Flights:
         """Go on with an open effect found in the journal, after its actor was loaded. ``died``: the last life did not stop in order."""
         if effect.id in self.flying or effect.id in self._landing:
             return
-        if effect.answer is not None and effect.state in ("intended", "asking", "in_doubt"):
+        if effect.answer is not None and effect.state in ("asking", "in_doubt"):
             self._answered(cell, effect)
         elif effect.state in ("intended", "started"):
             step = self._gate.interrupted(effect, self._pump.now)
@@ -181,8 +186,16 @@ class Flights:
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
             self._follow(cell, cut, why, step, "")
 
+    def _again(self, cell: Cell, effect: Effect) -> None:
+        """The wait before the next attempt is over, unless so much time has passed that it may not be made any more."""
+        step = self._gate.interrupted(effect, self._pump.now)
+        if step.step == "start":
+            self.launch(cell, effect)
+        else:
+            self._follow(cell, effect, step.failure or effect.failure or _over(cell), step, "")
+
     def _follow(self, cell: Cell, effect: Effect, failure: Failure, step: Next, input: str) -> None:
-        if step.step == "settle":
+        if step.step == "settle" or (step.step == "start" and cell.memory.life in ENDED):
             self.land(cell, effect, NULL, step.failure or failure, input)
             return
         if step.step == "doubt":
@@ -214,7 +227,11 @@ class Flights:
             self.land(cell, effect, NULL, Failure("abandon", "person_rejected", reason, where=effect.name))
 
 
-def accept(effect: Effect | None, answer: Answer, *, taken: bool = False) -> Effect:
+def _over(cell: Cell) -> Failure:
+    return Failure("abandon", "stopped", f"{cell.address} has ended", where=cell.address)
+
+
+def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = False) -> Effect:
     """An open effect with a person's answer. Pure: the command line uses it on a journal that nobody owns.
 
     Raises:
@@ -229,11 +246,13 @@ def accept(effect: Effect | None, answer: Answer, *, taken: bool = False) -> Eff
             f"nothing with the id {answer.item!r} waits for an answer", hint="'understudy inbox' lists what does"
         )
     kind = effect.question.kind
-    if answer.decision not in ALLOWED[kind]:
-        allowed = ", ".join(ALLOWED[kind])
+    if effect.due is not None and effect.due <= now:
+        late = f"the time to answer {answer.item} is over, and silence counts as no"
+        raise UnknownItem(late, hint="the next run will say so")
+    if answer.decision not in allowed(effect.question):
         raise WrongAnswer(
             f"{answer.item} is of the kind {kind!r}: {answer.decision!r} does not answer it",
-            hint=f"it takes: {allowed}",
+            hint=f"it takes: {', '.join(allowed(effect.question))}",
         )
     if answer.decision == "reject" and not answer.reason:
         raise WrongAnswer(f"rejecting {answer.item} needs a reason", hint="the reason is told to the agent and kept")
@@ -246,5 +265,5 @@ def accept(effect: Effect | None, answer: Answer, *, taken: bool = False) -> Eff
         )
     again = effect.verb != PERSON and answer.decision in ("approve", "run_again")
     if again:
-        return msgspec.structs.replace(effect, answer=answer, state="intended", interrupted=0, due=None)
+        return msgspec.structs.replace(effect, answer=answer, state="intended", interrupted=0, cleared=now, due=None)
     return msgspec.structs.replace(effect, answer=answer, due=None)

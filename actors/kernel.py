@@ -72,8 +72,6 @@ class Kernel:
         self.gid = opened.last
         self.sets = WorkingSets(opened)
         self.loads: list[Address] = []
-        self.late = 0
-        """Outcomes that came when nothing was open for them any more."""
         self._directory, self._gate, self._seed = directory, gate, opened.seed
         self._cells: dict[Address, Cell] = {}
         self._ready: deque[Cell] = deque()
@@ -102,7 +100,6 @@ class Kernel:
         """The outcome of an attempt at an effect."""
         effect = self.effect(settlement.effect)
         if effect is None:
-            self.late += 1
             self.flights.flying.pop(settlement.effect, None)
             self.after(Done(settlement.id))
             return
@@ -157,7 +154,7 @@ class Kernel:
         for item in mail:
             if not item.durable and self._known(cell, item):
                 self._unsaved.pop(item.envelope.id, None)
-                self._mail_of[_run_of(cell, item)] -= 1
+                self._count(cell, item, -1)
             else:
                 cell.mailbox.put(item)
         for held in self._held.pop(address, ()):
@@ -167,8 +164,9 @@ class Kernel:
                 self.flights.ring(cell, self.effect(held.id))
             else:
                 self.flights.answer(cell, *held)
-        for effect in [e for e in self.sets.effects.values() if e.stream == address]:
-            self.flights.resume(cell, effect, died=self._died)
+        if cell.broken is None:
+            for id in list(self.sets.of.get(address, ())):
+                self.flights.resume(cell, self.sets.effects[id], died=self._died)
         self._wake(cell)
 
     # -- running ------------------------------------------------------------------------------------------------
@@ -262,6 +260,11 @@ class Kernel:
             find(t.envelope.to) is not None for t in self.sets.timers.values()
         )
 
+    def changed_runs(self) -> set[Address]:
+        """Runs whose mail, effects or timers changed since this was asked last."""
+        changed, self.sets.changed = self.sets.changed, set()
+        return changed
+
     def stop(self, reason: str) -> None:
         """Write the row that says that this life ended in order."""
         self._system({"stopped": reason})
@@ -281,7 +284,7 @@ class Kernel:
         if not item.durable and (item.envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
             return
         cell.mailbox.put(item)
-        self._mail_of[_run_of(cell, item)] += 1
+        self._count(cell, item, 1)
         if not item.durable:
             self._unsaved[item.envelope.id] = (cell, item, kind)
         self._wake(cell)
@@ -295,6 +298,14 @@ class Kernel:
         return self.sets.effects.get(id)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _count(self, cell: Cell, item: Item, step: int) -> None:
+        """One more or one less piece of mail of a run."""
+        run = _run_of(cell, item)
+        self._mail_of[run] += step
+        if not self._mail_of[run]:
+            del self._mail_of[run]
+        self.sets.changed.add(run)
 
     def _cell(self, address: Address) -> Cell:
         cell = self._cells.get(address)
@@ -321,7 +332,7 @@ class Kernel:
             return False
         cell.mailbox.pop()
         self._suspects.taken(item)
-        self._mail_of[_run_of(cell, item)] -= 1
+        self._count(cell, item, -1)
         self._unsaved.pop(item.envelope.id, None)
         aside = put_aside(cell, item, self.gid + 1, self.now)
         if isinstance(aside, Answered):
@@ -363,7 +374,7 @@ class Kernel:
                 self.flights.launch(cell, effect)
             elif effect.due is not None and effect.state == "asking":
                 self.alarm(effect.due, effect.id)
-        if cell.memory.life in ("finished", "stopped"):
+        if cell.memory.life in ("finished", "stopped") or cell.mount is None:
             self._retiring.append((self.gid, cell))
 
     def _suspend(self, cell: Cell) -> None:
@@ -397,6 +408,14 @@ class Kernel:
             return True
         if back is not None and back.token in cell.memory.answers:
             self.after(Answered(cell.memory.answers[back.token]))
+        elif back is not None and first is None and envelope.id not in cell.memory.askers:
+            why = Failure(
+                "abandon", "no_recorded_answer",
+                f"{envelope.key!r} was used before, and {cell.address} has recorded no answer of its own", where=cell.address,
+            )  # fmt: skip
+            for brought in item.inputs:
+                self.after(Refused(brought, AskFailed(why)))
+            return True
         self._is_in(item)
         return True
 

@@ -1,6 +1,8 @@
 """One run of an agent: the ReAct loop (think, act, observe) as an event-sourced actor.
 
     Task -> think -> [calls -> observe all of them -> think]* -> answer -> reply, finished
+              |                 |
+              +-- no model can -+-- round in circles --> a person: try again, give the answer, or stop
 
 Every step is a turn: what the model said is an event, each tool call an intent that the gate checks and performs. Bounded by
 default (``Limits``), with an honest exit: the model may say ``cannot_complete``, with partial results rather than invented ones.
@@ -13,14 +15,32 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from ..protocols.approvals import Answer, Question
 from ..protocols.codec import NULL, canonical, digest, encode
 from ..protocols.failures import Failure
 from ..protocols.lifecycle import Restarted
-from ..protocols.messages import Event, State
-from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer, Usage
-from ..protocols.tasks import Cancel, Result, RunStatus, Task
-from .actor import ANY_TOOL, THINK, Actor, applies, handles, settles
+from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer
+from ..protocols.tasks import Cancel, Result, Task
+from .actor import ANY_TOOL, PERSON, THINK, Actor, applies, handles, settles
 from .agent import EXIT, Agent
+from .conversation import (
+    AgentState,
+    Began,
+    Ended,
+    Fell,
+    Helped,
+    Observed,
+    Stuck,
+    Thought,
+    Told,
+    asked,
+    distinct,
+    in_order,
+    partial,
+    shown,
+    tool_of,
+    unfenced,
+)
 from .turn import Later, Outcome, Turn
 
 NEW_PLAN = (
@@ -45,70 +65,6 @@ class _Exit(Struct, forbid_unknown_fields=True):
     partial: Raw = Raw(b"null")
 
 
-class Began(Event, wire="agent.began"):
-    """A task was taken on; ``later`` is the request to answer."""
-
-    task: Task
-    later: str
-
-
-class Thought(Event, wire="agent.thought"):
-    """The model answered."""
-
-    reply: ModelReply
-
-
-class Observed(Event, wire="agent.observed"):
-    """A tool call came to something: ``text`` is ``{"result": …}`` or ``{"failure": …}``."""
-
-    call: str
-    tool: str
-    text: str
-
-
-class Told(Event, wire="agent.told"):
-    """The agent was told something by its runtime: a new plan is due, an answer did not fit."""
-
-    text: str
-    invalid: bool = False
-
-
-class Fell(Event, wire="agent.fell_back"):
-    """A model could not answer; the next of the chain is asked."""
-
-    to: str
-    failure: Failure
-
-
-class Ended(Event, wire="agent.ended"):
-    """The run is over."""
-
-    status: RunStatus
-
-
-class AgentState(State):
-    """What a run of an agent remembers.
-
-    Attributes:
-        task, later: what it was asked, and the request to answer.
-        transcript: the conversation after the instructions.
-        waiting: ids of the model's tool calls that have no result yet.
-        rung: which model of the chain is asked.
-        steps, usage, cost: what it took so far.
-        invalid: answers sent back because they did not fit.
-    """
-
-    task: Task = Task("")
-    later: str = ""
-    transcript: tuple[ModelMessage, ...] = ()
-    waiting: tuple[str, ...] = ()
-    rung: int = 0
-    steps: int = 0
-    usage: Usage = Usage()
-    cost: float = 0.0
-    invalid: int = 0
-
-
 class AgentActor(Actor):
     """One run of an agent."""
 
@@ -117,6 +73,7 @@ class AgentActor(Actor):
     def __init__(self, agent: Agent[Any]) -> None:
         self.agent = agent
         self._models = agent.model_names()
+        self._form = "" if agent.output is str else ", with JSON only"
         self._offers = (
             *(ToolOffer(t.spec.name, t.spec.description, t.spec.parameters) for t in agent.tools),
             _EXIT_OFFER,
@@ -136,7 +93,7 @@ class AgentActor(Actor):
         if outcome.failure is not None:
             self._without_model(turn, outcome.failure)
             return
-        reply = outcome.value
+        reply = distinct(outcome.value)
         turn.emit(Thought(reply))
         leaving = next((call for call in reply.calls if call.name == EXIT), None)
         if leaving is not None:
@@ -156,21 +113,43 @@ class AgentActor(Actor):
         if outcome.failure is None:
             self._observe(turn, call, tool, {"result": outcome.value})
         else:
-            self._observe(turn, call, tool, {"failure": _shown(outcome.failure)})
+            self._observe(turn, call, tool, {"failure": shown(outcome.failure)})
             if outcome.failure.code == "loop":
-                turn.emit(Told(NEW_PLAN))
+                self._looped(turn, outcome.failure)
         self._go_on(turn)
+
+    @settles(PERSON)
+    def helped(self, turn: Turn[AgentState], outcome: Outcome[Answer]) -> None:
+        failure = turn.state.stuck or Failure("abandon", "stuck", "the agent could not go on", where=turn.me)
+        answer = outcome.value
+        turn.emit(Helped(answer))
+        if answer.decision == "approve":
+            self._go_on(turn)
+        elif answer.decision == "reject":
+            stopped = Failure(
+                "abandon", "person_rejected", f"{answer.by}: {answer.reason}", where=turn.me, cause=failure
+            )
+            self._end(turn, Result("failed", partial(turn.state), stopped.message, failure=stopped))
+        else:
+            try:
+                value = msgspec.json.decode(answer.value, type=self.agent.output)
+            except msgspec.DecodeError as error:
+                self._ask_person(turn, f"the answer given by {answer.by} does not fit: {error}", failure)
+                return
+            self._end(turn, Result("done", Raw(encode(value))), by=answer.by)
 
     @handles(Restarted)
     def again(self, turn: Turn[AgentState], msg: Restarted) -> None:
         """Take up what the failed incarnation left: calls whose outcome is lost are told as such, never made again unasked."""
         if not turn.state.later:
             return
+        if turn.state.stuck is not None:
+            self._ask_person(turn, f"could not go on: {turn.state.stuck.message}", turn.state.stuck)
         flying = {str(e.id) for e in turn.pending() if e.state in ("started", "in_doubt")}
         known = {msgspec.json.decode(e.tag)["call"] for e in turn.pending() if e.id in flying and e.tag != NULL}
         lost = Failure("abandon", "outcome_lost", "the run was restarted before the outcome could be taken in")
         for call in [c for c in turn.state.waiting if c not in known]:
-            self._observe(turn, call, _tool_of(turn.state, call), {"failure": _shown(lost)})
+            self._observe(turn, call, tool_of(turn.state, call), {"failure": shown(lost)})
         self._go_on(turn)
 
     @handles(Cancel)
@@ -193,7 +172,7 @@ class AgentActor(Actor):
             failure = Failure(
                 "change_arguments", "bad_arguments", f"{call.name}: arguments are no JSON: {error}", where=call.name
             )
-            self._observe(turn, call.id, call.name, {"failure": _shown(failure)})
+            self._observe(turn, call.id, call.name, {"failure": shown(failure)})
             return
         turn.call_named(call.name, arguments, tag=tag)
 
@@ -201,25 +180,34 @@ class AgentActor(Actor):
         turn.emit(Observed(call, tool, encode(what).decode()))
 
     def _go_on(self, turn: Turn[AgentState]) -> None:
-        if not turn.state.waiting:
+        if not turn.state.waiting and turn.state.stuck is None:
             self._think(turn)
 
+    def _looped(self, turn: Turn[AgentState], failure: Failure) -> None:
+        if turn.state.warned or turn.state.stuck is not None:
+            return  # it has not spoken since
+        if turn.state.replans == 0:
+            turn.emit(Told(NEW_PLAN, replan=True))
+        else:
+            self._ask_person(
+                turn, f"goes round in circles, also after it was made to plan anew: {failure.message}", failure
+            )
+
+    def _ask_person(self, turn: Turn[AgentState], what: str, failure: Failure) -> None:
+        turn.emit(Stuck(failure))
+        text = f"{turn.me} {what}. Let it try again (approve), give the answer in its place, or stop it (reject)?"
+        turn.escalate(Question("escalation", text, failure=failure), topic="agent")
+
     def _answer(self, turn: Turn[AgentState], text: str) -> None:
-        if self.agent.output is str:
-            self._end(turn, Result("done", Raw(encode(text))))
-            return
         try:
-            value = msgspec.json.decode(_unfenced(text), type=self.agent.output)
+            value = self._read(text)
         except (msgspec.DecodeError, RecursionError) as error:
             if turn.state.invalid >= self.agent.limits.invalid:
                 failure = Failure("abandon", "bad_answer", f"the answer does not fit its type: {error}", where=turn.me)
                 self._end(turn, Result("failed", Raw(encode(text)), failure.message, failure=failure))
                 return
-            turn.emit(
-                Told(
-                    f"Your answer does not fit what was asked for: {error}. Answer again, with JSON only.", invalid=True
-                )
-            )
+            why = f"Your answer does not fit what was asked for: {error}. Answer again{self._form}."
+            turn.emit(Told(why, invalid=True))
             self._think(turn)
             return
         self._end(turn, Result("done", Raw(encode(value))))
@@ -237,12 +225,23 @@ class AgentActor(Actor):
             turn.emit(Fell(self._models[following], failure))
             self._think(turn)
             return
-        partial = next((m.text for m in reversed(turn.state.transcript) if m.role == "assistant" and m.text), "")
-        self._end(turn, Result("failed", Raw(encode(partial)), failure.message, failure=failure))
+        if failure.code == "step_limit":
+            self._end(turn, Result("failed", partial(turn.state), failure.message, failure=failure))
+        else:
+            self._ask_person(turn, f"has no model that answers: {failure.message}", failure)
 
-    def _end(self, turn: Turn[AgentState], result: Result) -> None:
+    def _read(self, text: str) -> object:
+        """A final answer in its type. Raises msgspec.DecodeError where it does not fit."""
+        if self.agent.output is not str:
+            value: object = msgspec.json.decode(unfenced(text), type=self.agent.output)
+            return value
+        if not text.strip():
+            raise msgspec.ValidationError("it is empty")
+        return text
+
+    def _end(self, turn: Turn[AgentState], result: Result, *, by: str = "") -> None:
         state = turn.emit(Ended(result.status))
-        full = msgspec.structs.replace(result, by=turn.me, steps=state.steps, usage=state.usage, cost=state.cost)
+        full = msgspec.structs.replace(result, by=by or turn.me, steps=state.steps, usage=state.usage, cost=state.cost)
         turn.reply(Later[Result](state.later), full)
         turn.stop()
 
@@ -250,7 +249,7 @@ class AgentActor(Actor):
 
     @applies(Began)
     def began(self, state: AgentState, event: Began) -> AgentState:
-        return state.evolve(task=event.task, later=event.later, transcript=(ModelMessage("user", _asked(event.task)),))
+        return state.evolve(task=event.task, later=event.later, transcript=(ModelMessage("user", asked(event.task)),))
 
     @applies(Thought)
     def has_thought(self, state: AgentState, event: Thought) -> AgentState:
@@ -262,6 +261,7 @@ class AgentActor(Actor):
             steps=state.steps + 1,
             usage=state.usage + reply.usage,
             cost=state.cost + (reply.cost or 0.0),
+            warned=False,
         )
 
     @applies(Observed)
@@ -276,7 +276,17 @@ class AgentActor(Actor):
         return state.evolve(
             transcript=(*state.transcript, ModelMessage("system", event.text)),
             invalid=state.invalid + int(event.invalid),
+            replans=state.replans + int(event.replan),
+            warned=state.warned or event.replan,
         )
+
+    @applies(Stuck)
+    def is_stuck(self, state: AgentState, event: Stuck) -> AgentState:
+        return state.evolve(stuck=event.failure)
+
+    @applies(Helped)
+    def was_helped(self, state: AgentState, event: Helped) -> AgentState:
+        return state.evolve(stuck=None, rung=0, replans=0)
 
     @applies(Fell)
     def fell(self, state: AgentState, event: Fell) -> AgentState:
@@ -291,49 +301,7 @@ class AgentActor(Actor):
         system = ModelMessage("system", f"{self.agent.instructions.strip()}\n\n{_RULES}")
         return ModelRequest(
             model=self._models[min(state.rung, len(self._models) - 1)],
-            messages=(system, *_in_order(state.transcript[:mark])),
+            messages=(system, *in_order(state.transcript[:mark])),
             tools=self._offers,
             output=self.agent.schema,
         )
-
-
-def _in_order(transcript: tuple[ModelMessage, ...]) -> list[ModelMessage]:
-    """Tool results directly behind the calls they answer (model servers insist); what the runtime said meanwhile after them."""
-    ordered: list[ModelMessage] = []
-    held: list[ModelMessage] = []
-    open_calls: set[str] = set()
-    for message in transcript:
-        if message.role == "assistant":
-            ordered += held
-            held = []
-            open_calls = {call.id for call in message.calls}
-        open_calls.discard(message.call_id)
-        (held if message.role == "system" and open_calls else ordered).append(message)
-        if not open_calls:
-            ordered += held
-            held = []
-    return ordered + held
-
-
-def _asked(task: Task) -> str:
-    if not task.inputs:
-        return task.objective
-    inputs = msgspec.json.format(encode(task.inputs), indent=2).decode()
-    return f"{task.objective}\n\nInputs (data):\n{inputs}"
-
-
-def _shown(failure: Failure) -> dict[str, str]:
-    shown = {"kind": failure.kind, "code": failure.code, "message": failure.message}
-    return shown | ({"hint": failure.hint} if failure.hint else {})
-
-
-def _tool_of(state: AgentState, call: str) -> str:
-    return next((c.name for m in state.transcript for c in m.calls if c.id == call), "")
-
-
-def _unfenced(text: str) -> str:
-    """An answer without the Markdown fence that models like to put around JSON."""
-    text = text.strip()
-    if text.startswith("```") and text.endswith("```") and "\n" in text:
-        return text[text.index("\n") + 1 : -3].strip()
-    return text

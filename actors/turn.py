@@ -6,6 +6,7 @@ If the handler returns, all of it becomes one row; if it raises, none of it does
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, overload
 
@@ -111,6 +112,10 @@ class Frame(Protocol):
         """Effects of this actor that are not settled."""
         ...
 
+    def reminds(self, id: str) -> bool:
+        """Whether this is an open reminder of the actor."""
+        ...
+
     def asker(self, id: str) -> ReplyTo | None:
         """Who waits for the request that was left open under this id."""
         ...
@@ -172,6 +177,7 @@ class Turn(Generic[S]):
         self.askers: dict[str, ReplyTo] = {}
         self.answered: list[str] = []
         self.finished = False
+        self.started = False
 
     # -- what happened ------------------------------------------------------------------------------------------
 
@@ -275,8 +281,10 @@ class Turn(Generic[S]):
         """Send this actor a message ``after`` seconds from now, or ``at`` a journal time. Durable. Gives an id for ``forget``.
 
         Raises:
-            ValueError: neither or both are given.
+            ValueError: neither or both are given, or no time.
         """
+        if not math.isfinite(after or at or 0.0):
+            raise ValueError(f"remind: {after if at is None else at} is no time")
         if (after is None) == (at is None):
             raise ValueError("remind takes either after= (seconds from now) or at= (seconds since the epoch)")
         due = self.now + max(0.0, after) if after is not None else cast(float, at)
@@ -286,8 +294,12 @@ class Turn(Generic[S]):
         return id
 
     def forget(self, reminder: str) -> None:
-        """Drop a reminder. One that has fired already is not called back."""
-        self.dropped.append(reminder)
+        """Drop a reminder of this actor. One that has fired already is not called back."""
+        kept = [timer for timer in self.timers if timer.id != reminder]
+        if len(kept) < len(self.timers):
+            self.timers[:] = kept
+        elif self._frame.reminds(reminder):
+            self.dropped.append(reminder)
 
     def stop(self) -> None:
         """End this actor after this turn. Its answers are kept: whoever asks again gets what it answered."""
@@ -349,6 +361,7 @@ class Turn(Generic[S]):
             tag=_tag_json(tag),
             effect=admission.effect,
             key=admission.key,
+            occurrence=admission.occurrence,
             digest=admission.digest,
             timeout=admission.timeout,
             retry=admission.retry,

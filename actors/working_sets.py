@@ -26,6 +26,9 @@ class WorkingSets:
         mail, effects, timers: what is open, by id, oldest first.
         asking: for each run, how many of its effects wait for a person.
         moving: for each run, how many of its effects and timers do not.
+        questions: for each run, ids of the effects that wait for a person.
+        of: for each actor, ids of its open effects.
+        changed: runs whose open effects or timers changed; whoever looks empties it.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -34,6 +37,9 @@ class WorkingSets:
         self.timers: dict[str, Timer] = {}
         self.asking: Counter[Address] = Counter()
         self.moving: Counter[Address] = Counter()
+        self.questions: dict[Address, dict[str, None]] = {}
+        self.of: dict[Address, dict[str, None]] = {}
+        self.changed: set[Address] = set()
         self._rows: list[Row] = []
         self._touched: dict[str, None] = {}
         self._lines: dict[Address, ActorLine] = {}
@@ -53,8 +59,6 @@ class WorkingSets:
             self._lines[line.address] = line
         if record.took:
             self._close(record.took)
-        for id in record.dropped:
-            self._close(id)
         for envelope in record.sends:
             self._open_mail(Mail(envelope, row.gid))
         if record.message is not None and row.kind in ("accepted", "settled", "expired"):
@@ -67,6 +71,8 @@ class WorkingSets:
             self._effect(effect)
         for timer in record.timers:
             self._timer(timer)
+        for id in record.dropped:
+            self._close(id)
 
     def cut(self) -> Batch | None:
         """What was taken since the last cut; None for nothing."""
@@ -107,7 +113,9 @@ class WorkingSets:
 
     def _timer(self, timer: Timer) -> None:
         self.timers[timer.id] = timer
-        self.moving[_run(timer.envelope.context.run, timer.envelope.to)] += 1
+        run = _run(timer.envelope.context.run, timer.envelope.to)
+        self.moving[run] += 1
+        self.changed.add(run)
         self._touched[timer.id] = None
 
     def _effect(self, effect: Effect) -> None:
@@ -118,8 +126,15 @@ class WorkingSets:
         if effect.state in OPEN_STATES:
             self.effects[effect.id] = effect
             (self.asking if effect.state in FOR_PEOPLE else self.moving)[run] += 1
+            self.of.setdefault(effect.stream, {})[effect.id] = None
         else:
             self.effects.pop(effect.id, None)
+            _drop(self.of, effect.stream, effect.id)
+        if effect.state in FOR_PEOPLE:
+            self.questions.setdefault(run, {})[effect.id] = None
+        else:
+            _drop(self.questions, run, effect.id)
+        self.changed.add(run)
         self._touched[effect.id] = None
 
     def _close(self, id: str) -> None:
@@ -128,7 +143,9 @@ class WorkingSets:
             return
         timer = self.timers.pop(id, None)
         if timer is not None:
-            _less(self.moving, _run(timer.envelope.context.run, timer.envelope.to))
+            run = _run(timer.envelope.context.run, timer.envelope.to)
+            _less(self.moving, run)
+            self.changed.add(run)
 
 
 def _run(run: Address, otherwise: Address) -> Address:
@@ -139,3 +156,11 @@ def _less(counter: Counter[Address], run: Address) -> None:
     counter[run] -= 1
     if counter[run] <= 0:
         del counter[run]
+
+
+def _drop(index: dict[Address, dict[str, None]], key: Address, id: str) -> None:
+    ids = index.get(key)
+    if ids is not None:
+        ids.pop(id, None)
+        if not ids:
+            del index[key]

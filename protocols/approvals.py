@@ -40,6 +40,7 @@ class Question(Struct, frozen=True, omit_defaults=True):
         deadline: journal time after which silence counts as ``reject``; None waits for ever (calls in doubt do).
         failure: what led here, with its causes.
         options: answers that make sense for an escalation, such as the workers it could go to.
+        takes: the decisions that fit, where not all do that fit its kind.
     """
 
     kind: QuestionKind
@@ -48,6 +49,12 @@ class Question(Struct, frozen=True, omit_defaults=True):
     deadline: float | None = None
     failure: Failure | None = None
     options: tuple[str, ...] = ()
+    takes: tuple[Decision, ...] = ()
+
+
+def allowed(question: Question) -> tuple[Decision, ...]:
+    """The decisions that answer a question."""
+    return question.takes or ALLOWED[question.kind]
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):

@@ -25,8 +25,9 @@ class Intensity(Struct, frozen=True):
 
 
 class Backoff(Struct, frozen=True):
-    """The wait before restart n of a child is a random part (full jitter) of ``base * 2 ** (n - 1)`` seconds, at most ``cap``.
-    After ``reset`` quiet seconds the count begins anew."""
+    """Waits between restarts of one child. After the first failure of a streak there is none; after the n-th it is a random part
+    (full jitter) of ``base * 2 ** (n - 2)`` seconds, at most ``cap``. A child that has run for more than ``reset`` seconds
+    since its last restart begins a new streak."""
 
     base: float = 0.1
     cap: float = 30.0

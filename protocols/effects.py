@@ -35,6 +35,9 @@ EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "s
 UNDER_WAY = frozenset({"intended", "asking", "waiting", "started"})
 """Neither settled nor in doubt."""
 
+HAPPENED = frozenset({"schema_drift", "result_too_large"})
+"""Failures of calls that did happen: only their results are of no use."""
+
 CALL, THINK, PERSON = "call", "think", "person"
 
 
@@ -91,10 +94,12 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         tag: what the actor wants back with it, as JSON.
         effect: the effect class declared by the tool (``read`` for models).
         key: idempotency key: digest of run, tool, canonical arguments and occurrence.
+        occurrence: which of the calls with these arguments it is, see ``Counters.taken``.
         digest: digest of name and canonical arguments: what approvals are bound to and loops are found by.
         timeout: seconds one attempt may take.
         key_ttl: seconds for which the other side knows the key.
         verdicts: every check's verdict, in order.
+        cleared: journal time at which a person said yes; 0 where nobody was asked.
         attempt: attempts begun.
         interrupted: attempts cut off by the end of the process.
         due: journal time of the next attempt (waiting) or at which silence is an answer (asking).
@@ -111,6 +116,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     tag: Raw = NULL
     effect: EffectClass = "read"
     key: str = ""
+    occurrence: int = 0
     digest: str = ""
     timeout: float = 30.0
     retry: Retry = Retry()
@@ -119,6 +125,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     at: float = 0.0
     state: EffectState = "intended"
     verdicts: tuple[Verdict, ...] = ()
+    cleared: float = 0.0
     attempt: int = 0
     interrupted: int = 0
     due: float | None = None
@@ -135,8 +142,8 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         calls: tool calls admitted.
         recent: digests of the last tool calls admitted or refused as loops, oldest first, at most 8.
         admitted: how often each digest was admitted since the last grant by a person.
-        succeeded: how often each digest settled with a value: the ``occurrence`` in the idempotency key.
-        flying: how many of each digest are under way (not in doubt).
+        taken: for each digest the occurrences that have succeeded or are under way; one that failed or is in doubt is free
+            again, so that a retry of it keeps its idempotency key.
         loops: calls refused as loops since the last grant by a person.
     """
 
@@ -144,8 +151,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     calls: int = 0
     recent: tuple[str, ...] = ()
     admitted: dict[str, int] = {}
-    succeeded: dict[str, int] = {}
-    flying: dict[str, int] = {}
+    taken: dict[str, tuple[int, ...]] = {}
     loops: int = 0
 
     def intended(self, effect: Effect) -> Counters:
@@ -161,28 +167,38 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             # A refused call is part of the pattern: going on with it is going on in circles.
             return msgspec.structs.replace(self, loops=self.loops + 1, recent=(*self.recent[-7:], effect.digest))
         return msgspec.structs.replace(
-            self,
+            self._take(effect),
             calls=self.calls + 1,
             recent=(*self.recent[-7:], effect.digest),
             admitted={**self.admitted, effect.digest: self.admitted.get(effect.digest, 0) + 1},
-            flying={**self.flying, effect.digest: self.flying.get(effect.digest, 0) + 1},
         )
 
     def granted(self) -> Counters:
         """After a person allowed what looked like a loop: counting begins anew."""
         return msgspec.structs.replace(self, recent=(), admitted={}, loops=0)
 
+    def occurrence(self, digest: str) -> int:
+        """Which occurrence of a call the next one with this digest is: the first that is free."""
+        taken = self.taken.get(digest, ())
+        return next(n for n in range(len(taken) + 1) if n not in taken)
+
     def changed(self, before: Effect, after: Effect) -> Counters:
         """After a row in which an open effect changed. One in doubt is not under way, and counts as done once it is found to be."""
         if after.verb != CALL:
             return self
-        digest, flying, done = after.digest, self.flying, self.succeeded
-        step = int(after.state in UNDER_WAY) - int(before.state in UNDER_WAY)
-        if step:
-            flying = {**flying, digest: max(0, flying.get(digest, 0) + step)}
-        if after.state == "settled" and after.failure is None:
-            done = {**done, digest: done.get(digest, 0) + 1}
-        return msgspec.structs.replace(self, flying=flying, succeeded=done)
+        done = after.failure is None or after.failure.code in HAPPENED
+        holds = after.state in UNDER_WAY or (after.state == "settled" and done)
+        return self._take(after) if holds else self._free(after)
+
+    def _take(self, effect: Effect) -> Counters:
+        taken = self.taken.get(effect.digest, ())
+        if effect.occurrence in taken:
+            return self
+        return msgspec.structs.replace(self, taken={**self.taken, effect.digest: (*taken, effect.occurrence)})
+
+    def _free(self, effect: Effect) -> Counters:
+        left = tuple(n for n in self.taken.get(effect.digest, ()) if n != effect.occurrence)
+        return msgspec.structs.replace(self, taken={**self.taken, effect.digest: left})
 
 
 class Attempt(Struct, frozen=True, omit_defaults=True):

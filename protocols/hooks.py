@@ -38,6 +38,7 @@ class Admission(Struct, frozen=True):
     key_ttl: float = 86_400.0
     failure: Failure | None = None
     question: Question | None = None
+    occurrence: int = 0
 
 
 class Next(Struct, frozen=True):
@@ -73,5 +74,5 @@ class Gate(Protocol):
         ...
 
     def interrupted(self, effect: Effect, now: float) -> Next:
-        """An effect that had begun when the process died."""
+        """An effect that may have begun is to be started again: the process died over it, or it waited for its next attempt."""
         ...

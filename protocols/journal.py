@@ -80,6 +80,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         askers: requests that this turn left open, to be answered by a later turn, by the id of their mail.
         answered: ids of such requests that this turn answered.
         context: on whose behalf, in the first row of an actor.
+        started: its ``Started`` handler ran in this turn.
         note: facts of a ``system`` row.
     """
 
@@ -101,6 +102,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     askers: dict[str, ReplyTo] = {}
     answered: tuple[str, ...] = ()
     context: Context | None = None
+    started: bool = False
     note: dict[str, str] = {}
 
 

@@ -17,7 +17,7 @@ from ..protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, Ret
 from ..protocols.failures import Failure, of_exception
 from ..protocols.model import ModelRequest
 from ..protocols.tool import Call
-from ..tools.perform import reconcile_plain, run_plain
+from ..tools.perform import reconcile_plain, run_plain, still_running
 from .tree import Tree
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Faults(Struct, frozen=True):
         fails: of each attempt: the tool fails in one of the four declared ways, and nothing happened.
         raises: of each attempt: an exception that nobody declared; whether it happened before is drawn.
         hangs: of each attempt: no answer within the timeout; whether it happened is drawn.
-        late: of each attempt: it happens, no answer comes in time, then one does.
+        late: of each attempt: no answer comes in time, then one does; whether a call happens before or only then is drawn.
         twice: of each attempt: the same answer comes twice.
     """
 
@@ -47,10 +47,17 @@ class Faults(Struct, frozen=True):
 
 
 class _Flight(Struct):
-    """An attempt under way: not begun yet while ``outcomes`` is None, over when its first outcome is in."""
+    """An attempt under way: not begun yet while ``outcomes`` is None, over when its first outcome is in.
+
+    Attributes:
+        goes_on: after its first outcome, as a thread does that was given up on: no other attempt begins before it ends.
+        last: its effect happens only when its last outcome comes.
+    """
 
     start: Start
     outcomes: list[tuple[float, Settlement]] | None = None
+    goes_on: bool = False
+    last: bool = False
 
 
 class Attempts:
@@ -68,6 +75,7 @@ class Attempts:
         self._tree, self._random, self._hits = tree, random, hits
         self._flights: dict[str, _Flight] = {}
         self._late: list[tuple[float, Settlement]] = []
+        self._left: dict[str, _Flight] = {}
 
     def begin(self, start: Start) -> None:
         """One that the kernel lets out; one that is under way already is not begun again."""
@@ -81,10 +89,15 @@ class Attempts:
         """The process is gone, and they with it."""
         self._flights.clear()
         self._late.clear()
+        self._left.clear()
 
     def flying(self) -> dict[str, int]:
         """Attempt numbers of those under way."""
         return {id: flight.start.effect.attempt for id, flight in self._flights.items()}
+
+    def left(self, effect: str) -> bool:
+        """Whether an attempt at it was given up on and goes on."""
+        return effect in self._left
 
     def waiting(self) -> list[str]:
         """Those not performed yet."""
@@ -96,7 +109,7 @@ class Attempts:
         flight = self._flights[id]
         flight.outcomes = [
             (due, Settlement(id, flight.start.effect.attempt, a.value, a.failure, a.unknown, serial))
-            for serial, (due, a) in enumerate(self._attempt(flight.start, now))
+            for serial, (due, a) in enumerate(self._attempt(flight, now))
         ]
 
     def coming(self) -> list[tuple[float, Settlement]]:
@@ -104,18 +117,33 @@ class Attempts:
         first = [flight.outcomes[0] for flight in self._flights.values() if flight.outcomes]
         return [*first, *self._late]
 
-    def take(self, settlement: Settlement) -> None:
-        """This outcome came. After its first one an attempt is over; others of it are late."""
-        flight = self._flights.get(settlement.effect)
+    def take(self, settlement: Settlement) -> Settlement:
+        """This outcome came; gives what it says. After its first one an attempt is over; others of it are late."""
+        id = settlement.effect
+        flight = self._flights.get(id)
         if flight is not None and flight.outcomes and flight.outcomes[0][1] is settlement:
             self._late += flight.outcomes[1:]
-            del self._flights[settlement.effect]
-        else:
-            self._late = [(due, late) for due, late in self._late if late is not settlement]
+            del self._flights[id]
+            if flight.goes_on:
+                self._left[id] = flight
+            return settlement
+        self._late = [(due, late) for due, late in self._late if late is not settlement]
+        left = self._left.get(id)
+        if left is None or not left.outcomes or left.outcomes[-1][1] is not settlement:
+            return settlement
+        del self._left[id]
+        if not left.last:
+            return settlement
+        came = self._call(left.start)
+        return Settlement(id, settlement.attempt, came.value, came.failure, came.unknown, settlement.serial)
 
-    def _attempt(self, start: Start, now: float) -> list[tuple[float, Attempt]]:
+    def _attempt(self, flight: _Flight, now: float) -> list[tuple[float, Attempt]]:
         """What comes of an attempt, and when."""
-        effect, faults, draw = start.effect, self.faults, self._random
+        start, faults, draw = flight.start, self.faults, self._random
+        effect = start.effect
+        if effect.id in self._left:
+            self._hits["still running", effect.effect] += 1
+            return [(now, still_running(effect))]
         soon, timeout = now + draw.random(), now + effect.timeout
         silence = Attempt(failure=Failure("retry_later", "timeout", f"{effect.name}: no answer"), unknown=True)
         fates = ("fails", "raises", "hangs", "late", "twice")
@@ -126,6 +154,11 @@ class Attempts:
         if fate == "fails":
             error = draw.choice((RetryNow, RetryLater, ChangeArguments, Abandon))("simulated")
             return [(soon, Attempt(failure=error.failure))]
+        if fate == "late":
+            flight.goes_on = effect.verb == CALL and effect.effect != "read"
+            flight.last = flight.goes_on and draw.random() < 0.5 and self._found(start) is None
+        if flight.last:
+            return [(timeout, silence), (timeout + draw.random() * 60.0, silence)]  # `take` puts in what it comes to
         never = fate in ("raises", "hangs") and draw.random() < 0.5  # it did not get there
         came = None if never else self._do(start)
         if fate == "raises":
@@ -141,11 +174,19 @@ class Attempts:
         effect = start.effect
         if effect.verb != CALL:
             return self._think(effect, start.request)
+        return self._found(start) or self._call(start)
+
+    def _found(self, start: Start) -> Attempt | None:
+        """What an earlier attempt came to, where it can be asked."""
+        effect = start.effect
         tool = self._tree.tools[effect.agent][effect.name]
         if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
-            found = reconcile_plain(tool, effect)
-            if found is not None:
-                return found
+            return reconcile_plain(tool, effect)
+        return None
+
+    def _call(self, start: Start) -> Attempt:
+        effect = start.effect
+        tool = self._tree.tools[effect.agent][effect.name]
         call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout)
         try:
             values = tool.bind(tool.signature.read(effect.args), call)

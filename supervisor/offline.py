@@ -21,7 +21,7 @@ from ..actors.flights import accept
 from ..protocols.approvals import Answer
 from ..protocols.codec import encode
 from ..protocols.envelope import Context
-from ..protocols.errors import JournalError, UnknownItem
+from ..protocols.errors import JournalError
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
 from .journal.sqlite import SqliteJournal
@@ -42,12 +42,8 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
     try:
         effect = next((e for e in opened.effects if e.id == given.item), None)
         now = max(opened.at, time.time())
-        accepted = accept(effect, given)
+        accepted = accept(effect, given, now)
         assert effect is not None
-        if effect.due is not None and effect.due <= now:
-            raise UnknownItem(
-                f"the time to answer {given.item} is over, and silence counts as no", hint="the next run will say so"
-            )
         line = next(line for line in journal.actors(effect.stream) if line.address == effect.stream)
         pen = _Pen(opened, now)
         pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})

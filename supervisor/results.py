@@ -44,6 +44,8 @@ class RunResult(Generic[T]):
             RunFailed: it ended without one; the partial results are in ``result.output``.
         """
         if self.result is None:
+            if not self._journal and self.waiting and self.waiting[0].failure is not None:
+                raise RunFailed(self.waiting[0].failure)  # in memory: nobody could ever answer
             shown = "; ".join(f"{entry.id}: {entry.text}" for entry in self.waiting)
             items = tuple(entry.id for entry in self.waiting)
             hint = (

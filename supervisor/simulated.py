@@ -247,8 +247,7 @@ class Simulated:
         self.attempts.perform(self.now)
 
     def _outcome(self) -> None:
-        settlement = self.random.choice(self._due_outcomes())
-        self.attempts.take(settlement)
+        settlement = self.attempts.take(self.random.choice(self._due_outcomes()))
         self._held[settlement.id] = settlement
         self._fresh.append(settlement.id)
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..actors.cell import read_record
-from ..actors.react import Began, Fell, Observed, Thought, Told
+from ..actors.conversation import Began, Fell, Observed, Thought, Told
 from ..protocols.codec import NULL, decode
 from ..protocols.effects import CALL, THINK, Effect
 from ..protocols.envelope import OUTCOME, OutcomeBody

@@ -99,7 +99,7 @@ class Tree:
     def _child(self, child: Child, supervisor: Address) -> None:
         self._add(child.template, child.actor, supervisor)
         tools = {t.spec.name: t for t in child.tools}
-        self.grants[child.template] = Grants(tools)
+        self.grants[child.template] = Grants(tools, limits=None)
         self.tools[child.template] = tools
 
     def _add(self, template: str, actor: Actor, supervisor: Address) -> None:

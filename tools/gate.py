@@ -6,6 +6,7 @@ Pure and synchronous: the kernel asks it inside the turn (``hooks.Gate``), repla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from ..protocols.effects import CALL, PERSON, THINK, Counters, Effect, EffectCla
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Next, Rng
 from . import ledger
-from .checks.approval import approval
+from .checks.approval import approval, approved
 from .checks.arguments import arguments
 from .checks.case import Case, Ruling, deny
 from .checks.limits import calls, loop, steps
@@ -40,10 +41,13 @@ MODEL_TIMEOUT = 120.0
 
 
 class Grants(Struct, frozen=True):
-    """What one agent may do: its tools and its limits."""
+    """What one agent may do: its tools and its limits.
+
+    Without limits, as for an actor that is no agent, its calls are not counted: they would add up for as long as it lives.
+    """
 
     tools: dict[str, Tool[..., Any]] = {}
-    limits: Limits = Limits()
+    limits: Limits | None = Limits()
 
 
 class Gate:
@@ -56,27 +60,42 @@ class Gate:
         self._skip = skip
 
     def admit(self, intent: Intent, counters: Counters, now: float) -> Admission:
-        """Run the checks in order; the first one that does not allow decides."""
+        """Run the checks in order; the first one that refuses decides. What two of them ask becomes one question."""
         case = self._case(intent, counters, now)
         checks = CALL_CHECKS if intent.verb == CALL else THINK_CHECKS if intent.verb == THINK else ()
+        free = self._of(intent.agent).limits is None
         verdicts: list[Verdict] = []
         stopped: Ruling | None = None
         for name, check in checks:
             if name in self._skip and name not in ("permission", "schema"):
                 continue
+            if free and name.startswith("limits."):
+                continue
             ruling = _guarded(name, check, case)
             verdicts.append(ruling.verdict)
             if ruling.verdict.verdict != "allow":
-                stopped = ruling
+                stopped, case.asked = ruling, ruling.question
+            if ruling.verdict.verdict == "deny":
                 break
         return self._admission(case, tuple(verdicts), stopped)
 
     def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
-        """Permission again: a grant may be gone since the intent. Approvals bind the arguments, which never change."""
+        """Permission again, a grant may be gone since the intent; and where a person said yes, whether the rule is the same.
+
+        Approvals bind the arguments too, which never change.
+        """
         if effect.verb != CALL:
             return ()
-        intent = Intent("call", effect.name, effect.args, effect.agent, effect.stream)
-        return (_guarded("permission", permission, self._case(intent, counters, now)).verdict,)
+        case = self._case(Intent("call", effect.name, effect.args, effect.agent, effect.stream), counters, now)
+        checks: list[tuple[str, Check]] = [("permission", permission)]
+        if _allowed_by_person(effect) and "approval" not in self._skip:
+            checks += [("schema", arguments), ("approval", partial(approved, effect=effect))]
+        verdicts: list[Verdict] = []
+        for name, check in checks:
+            verdicts.append(_guarded(name, check, case).verdict)
+            if verdicts[-1].verdict == "deny":
+                break
+        return tuple(verdicts)
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         """See ``ledger.after_failure``."""
@@ -91,16 +110,19 @@ class Gate:
         return ledger.after_crash(effect, now)
 
     def _case(self, intent: Intent, counters: Counters, now: float) -> Case:
-        grants = self._grants.get(intent.agent, Grants())
-        return Case(intent, grants.tools, self._names, grants.limits, counters, now)
+        grants = self._of(intent.agent)
+        return Case(intent, grants.tools, self._names, grants.limits or Limits(), counters, now)
+
+    def _of(self, agent: str) -> Grants:
+        return self._grants.get(agent, Grants())
 
     def _admission(self, case: Case, verdicts: tuple[Verdict, ...], stopped: Ruling | None) -> Admission:
         intent, tool = case.intent, case.tool
         effect: EffectClass = "read"
-        timeout, retry, key_ttl, key = MODEL_TIMEOUT, MODEL_RETRY, 86_400.0, ""
+        timeout, retry, key_ttl, key, occurrence = MODEL_TIMEOUT, MODEL_RETRY, 86_400.0, "", 0
         if intent.verb == CALL:
             case.digest = case.digest or digest(intent.name, bytes(intent.args))
-            occurrence = case.counters.succeeded.get(case.digest, 0) + case.counters.flying.get(case.digest, 0)
+            occurrence = case.counters.occurrence(case.digest)
             key = digest(intent.run, case.digest, str(occurrence))
         if tool is not None:
             spec = tool.spec
@@ -110,7 +132,14 @@ class Gate:
             "ask" if question is not None else "deny" if stopped is not None else "allow"
         )
         failure = stopped.failure if stopped else None
-        return Admission(decision, verdicts, effect, key, case.digest, timeout, retry, key_ttl, failure, question)
+        return Admission(
+            decision, verdicts, effect, key, case.digest, timeout, retry, key_ttl, failure, question, occurrence
+        )
+
+
+def _allowed_by_person(effect: Effect) -> bool:
+    question, answer = effect.question, effect.answer
+    return question is not None and question.kind == "approval" and answer is not None and answer.decision == "approve"
 
 
 def _guarded(name: str, check: Check, case: Case) -> Ruling:

@@ -5,14 +5,21 @@ Pure functions over the effect and the clock. What they rest on is the effect cl
 * ``read``, ``idempotent``: may run again (an ``idempotent`` one only while the other side still knows its key)
 * ``reconcilable``: runs again, and the performer asks ``reconcile`` first
 * ``once``: nobody runs it again by himself; a person says what happened
+
+When the attempts of what is not a ``read`` are used up, and nobody knows what the last one did, it is in doubt, not failed.
 """
 
 from __future__ import annotations
+
+import math
 
 from ..protocols.approvals import Question
 from ..protocols.effects import Effect
 from ..protocols.failures import Failure
 from ..protocols.hooks import Next, Rng
+
+LONGEST_WAIT = 30 * 86_400.0
+"""Seconds between two attempts, whatever a failure asks for."""
 
 
 def after_failure(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
@@ -38,13 +45,15 @@ def wait(effect: Effect, failure: Failure, rng: Rng) -> float:
     """
     if failure.kind == "retry_now":
         return 0.0
-    bound = min(effect.retry.cap, effect.retry.base * 2.0 ** max(0, effect.attempt - 1))
-    return max(failure.after or 0.0, rng.random() * bound)
+    bound = min(effect.retry.cap, effect.retry.base * 2.0 ** min(1_000, max(0, effect.attempt - 1)))
+    asked = failure.after or 0.0
+    return min(LONGEST_WAIT, max(asked if math.isfinite(asked) else 0.0, rng.random() * bound))
 
 
 def after_silence(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
     """An attempt ended and nobody knows whether it happened: a timeout, a cancel, an exception the tool did not declare."""
-    if effect.effect == "once":
+    used_up = effect.attempt >= effect.retry.attempts
+    if effect.effect == "once" or (used_up and effect.effect != "read"):
         return doubt(effect, failure)
     return after_failure(effect, failure, now, rng)
 
@@ -63,7 +72,7 @@ def after_crash(effect: Effect, now: float) -> Next:
         return doubt(
             effect, Failure("abandon", "interrupted", "the process died after this call had begun", where=effect.name)
         )
-    if effect.effect == "idempotent" and now - effect.at > effect.key_ttl:
+    if effect.effect == "idempotent" and now - (effect.cleared or effect.at) > effect.key_ttl:
         return doubt(
             effect,
             Failure(
@@ -78,5 +87,6 @@ def after_crash(effect: Effect, now: float) -> Next:
 
 def doubt(effect: Effect, failure: Failure) -> Next:
     """Ask a person. Doubt has no deadline: silence must not decide what happened."""
-    text = f"Did {effect.name} happen? {failure.message}. It has not been run again."
+    tried = f"It was tried {effect.attempt} times." if effect.attempt > 1 else "It has not been run again."
+    text = f"Did {effect.name} happen? {failure.message}. {tried}"
     return Next("doubt", question=Question("in_doubt", text, failure=failure), failure=failure)

@@ -3,7 +3,8 @@
     look up -> reconcile (where it may have happened already) -> run under the timeout -> check the result -> Attempt
 
 Retries are not made here: the deciding half makes them, and they stand in the journal. Plain functions run in a thread; a
-timeout does not stop a thread, so what it comes to later is handed to ``on_late`` and settles the doubt.
+timeout does not stop a thread, so what it comes to later is handed to ``on_late`` and settles the doubt. As long as it runs,
+no other attempt at the same effect begins, unless the tool only reads.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Performer:
         self._tools = tools
         self._models = models
         self._places: anyio.CapacityLimiter | None = None
+        self._left: set[str] = set()
+        """Effects whose thread was given up on and still runs."""
 
     async def perform(
         self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, on_late: OnLate
@@ -58,6 +61,8 @@ class Performer:
             on_delta: told pieces of a model's text as they arrive; provisional.
             on_late: told what a thread came to that had timed out.
         """
+        if effect.id in self._left:
+            return still_running(effect)
         if self._places is None:
             self._places = anyio.CapacityLimiter(AT_ONCE)
         try:
@@ -109,7 +114,15 @@ class Performer:
             )
         if tool.is_async:
             return await self._in_task(tool, effect, values)
-        return await in_thread(partial(run_plain, tool, effect, values), f"tool {effect.name}", on_late)
+        run, name = partial(run_plain, tool, effect, values), f"tool {effect.name}"
+        if effect.effect == "read":
+            return await in_thread(run, name, on_late)
+
+        def ended(late: Attempt) -> None:
+            self._left.discard(effect.id)
+            on_late(late)
+
+        return await in_thread(run, name, ended, lambda: self._left.add(effect.id))
 
     async def _in_task(self, tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
         try:
@@ -135,6 +148,12 @@ class Performer:
             except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
                 return _not_told(error, effect)
         return await in_thread(partial(reconcile_plain, tool, effect), f"reconcile {effect.name}", lambda _: None)
+
+
+def still_running(effect: Effect) -> Attempt:
+    """What an attempt comes to that is not made, because an earlier one was given up on and has not ended."""
+    message = f"{effect.name}: an earlier attempt at it is still running"
+    return Attempt(failure=Failure("retry_later", "still_running", message, where=effect.name), unknown=True)
 
 
 def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:

@@ -19,13 +19,19 @@ import anyio
 T = TypeVar("T")
 
 
-async def in_thread(function: Callable[[], T], name: str, on_late: Callable[[T], None]) -> T:
+def _nothing() -> None: ...
+
+
+async def in_thread(
+    function: Callable[[], T], name: str, on_late: Callable[[T], None], on_left: Callable[[], None] = _nothing
+) -> T:
     """Run a function in a thread; gives what it returns.
 
     Args:
         function: called in its thread, with the caller's context variables. Must not raise.
         name: of the thread, for whoever looks at a stuck process.
         on_late: told, in the loop, what the function returned after the caller was cancelled.
+        on_left: told that the caller was cancelled and the function still runs; ``on_late`` follows when it ends.
     """
     loop, done = asyncio.get_running_loop(), anyio.Event()
     results: list[T] = []
@@ -47,6 +53,10 @@ async def in_thread(function: Callable[[], T], name: str, on_late: Callable[[T],
     try:
         await done.wait()
     except anyio.get_cancelled_exc_class():
-        abandoned = True
+        if results:  # it ended in the same moment: nobody takes its result but ``on_late``
+            on_late(results[0])
+        else:
+            abandoned = True
+            on_left()
         raise
     return results[0]

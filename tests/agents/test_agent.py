@@ -148,12 +148,12 @@ async def test_a_wrong_call_comes_back_as_a_typed_failure_and_the_tool_does_not_
     assert (seen["kind"], seen["code"]) == ("change_arguments", code)
 
 
-async def test_an_answer_that_no_row_could_hold_ends_the_run_with_a_typed_failure() -> None:
+async def test_an_answer_that_no_row_could_hold_goes_to_a_person_with_a_typed_failure() -> None:
     clerk, _ = agent(ToolCall("", "look", '{"name":"' + "a" * 2_000_000 + '"}'))
     result = await run(clerk)
-    assert result.result is not None
-    assert result.result.failure is not None
-    assert result.result.failure.code == "result_too_large"
+    assert result.status == "waiting"
+    assert result.waiting[0].failure is not None
+    assert result.waiting[0].failure.code == "result_too_large"
     assert ran == []
 
 
@@ -166,13 +166,46 @@ async def test_the_next_model_of_the_chain_answers_when_one_cannot() -> None:
     assert rules.requests[0].model == "second"
 
 
-async def test_a_chain_that_ends_fails_with_the_last_failure() -> None:
-    models = [us.Scripted(Failure("abandon", f"no_{n}", "no"), name=n) for n in ("one", "two")]
-    clerk = us.Agent("clerk", "Answer.", model=models)
-    result = await run(clerk)
-    assert result.result is not None
-    assert result.result.failure is not None
-    assert result.result.failure.code == "no_two"
+async def test_a_chain_of_models_ends_at_a_person_who_can_let_it_try_again() -> None:
+    one = us.Scripted(Failure("abandon", "no_one", "no"), "Ada is fine.", name="one")
+    two = us.Scripted(Failure("abandon", "no_two", "no"), name="two")
+    clerk = us.Agent("clerk", "Answer.", model=[one, two])
+    async with us.System(clerk) as system:
+        stuck = await system.run(clerk, "How is Ada?", id="r", timeout=20)
+        (item,) = stuck.waiting
+        assert (item.kind, item.failure and item.failure.code) == ("escalation", "no_two")
+        with pytest.raises(us.RunFailed, match="no_two"):
+            _ = stuck.output  # in memory: it says what is wrong rather than whom to wait for
+        await system.approve(item.id, by="ada")
+        assert (await system.run(clerk, "How is Ada?", id="r", timeout=20)).output == "Ada is fine."
+
+
+async def test_a_person_can_answer_in_place_of_the_model_or_stop_the_run() -> None:
+    clerk = us.Agent("clerk", "Answer.", model=us.Scripted(Failure("abandon", "down", "no"), repeat=True), output=int)
+    async with us.System(clerk) as system:
+        (first,) = (await system.run(clerk, "How many?", id="a", timeout=20)).waiting
+        await system.answer(first.id, "answer", value="many")
+        (again,) = (await system.run(clerk, "How many?", id="a", timeout=20)).waiting
+        assert "does not fit" in again.text
+        await system.answer(again.id, "answer", value=3)
+        assert (await system.run(clerk, "How many?", id="a", timeout=20)).output == 3
+        (other,) = (await system.run(clerk, "How many?", id="b", timeout=20)).waiting
+        await system.reject(other.id, "never mind")
+        assert (await system.run(clerk, "How many?", id="b", timeout=20)).status == "failed"
+
+
+async def test_an_empty_answer_is_sent_back() -> None:
+    clerk = us.Agent("clerk", "Answer.", model=us.Scripted("", "Ada."))
+    assert (await run(clerk)).output == "Ada."
+
+
+async def test_two_calls_with_one_id_both_come_back_to_the_model() -> None:
+    clerk, model = agent(
+        [ToolCall("same", "look", '{"name":"ada"}'), ToolCall("same", "look", '{"name":"bob"}')], "Done."
+    )
+    assert (await run(clerk)).output == "Done."
+    seen = [m.text for m in model.requests[1].messages if m.role == "tool"]
+    assert len(seen) == 2
 
 
 # -- bounded by default -------------------------------------------------------------------------------------------------

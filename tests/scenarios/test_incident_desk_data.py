@@ -22,7 +22,7 @@ from examples.incident_desk.reading import place
 from examples.incident_desk.rules import confidence, front_door, specialist
 from examples.incident_desk.signs import SERVICES
 from examples.incident_desk.tools import lookup_protocol, propose_dispatch, unit_status, urgent
-from understudy.actors.react import _asked
+from understudy.actors.conversation import asked
 from understudy.protocols.ids import Address
 from understudy.protocols.model import Model, ModelMessage, ModelReply, ModelRequest
 
@@ -60,7 +60,7 @@ class EmergencyCall(Struct, frozen=True, forbid_unknown_fields=True):
     def said(self, more: str = "") -> str:
         """What an agent's model is told of it."""
         inputs = {name: Raw(msgspec.json.encode(value)) for name, value in msgspec.structs.asdict(self.inputs).items()}
-        return _asked(us.Task(self.objective + more, inputs=inputs))
+        return asked(us.Task(self.objective + more, inputs=inputs))
 
 
 class Ended(Struct, frozen=True):

@@ -22,6 +22,7 @@ class World:
         self.wires: Counter[str] = Counter()
         self.receipts: dict[str, set[str]] = {}
         self.ledger: dict[str, str] = {}
+        self.bookings: Counter[str] = Counter()
         self.raising = 0.0
 
 
@@ -46,7 +47,7 @@ def receipt(call: us.Call, payment: str) -> str:
 @us.tool(effect="reconcilable", timeout=5.0, retry=Retry(attempts=6, base=0.5))
 def book(call: us.Call, payment: str) -> str:
     """Write into somebody else's ledger, which can be asked by key."""
-    assert call.key not in world.ledger, "booked twice"
+    world.bookings[call.key] += 1
     world.ledger[call.key] = payment
     return payment
 
@@ -326,6 +327,8 @@ def truthful(node: Simulated, effect: Effect, draw: random.Random) -> None:
         payment = bytes(effect.tag).decode().strip('"')
         if world.wires[payment]:
             node.answer(effect.id, "happened", value="wired")
+        elif node.attempts.left(effect.id):
+            return  # it is still going on, as whoever looks can see
         else:
             node.answer(effect.id, draw.choice(("not_happened", "run_again")))
     elif question.kind == "in_doubt":

@@ -170,6 +170,8 @@ class Run:
             assert times == 1 or wire == "Noted", f"{wire} of {id} happened {times} times"
         for id, times in self.world.wires.items():
             assert times == 1, f"{id} was wired {times} times"
+        for key, times in self.world.bookings.items():
+            assert times == 1, f"{self.world.ledger[key]} was booked {times} times under one key"
         for id, keys in self.world.receipts.items():
             assert len(keys) == 1, f"the receipt of {id} went out under {len(keys)} keys"
         self.compare_money()

@@ -28,6 +28,7 @@ from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Next
 from understudy.protocols.journal import Opened, RowKind
 from understudy.protocols.lifecycle import ChildFailed
+from understudy.supervisor.attempts import Attempts, _Flight
 from understudy.supervisor.simulated import Simulated
 from understudy.tools import ledger
 
@@ -122,6 +123,18 @@ def _once_tried_again_after_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "after_silence", careless)
 
 
+def _tried_again_while_a_thread_still_runs(patch: pytest.MonkeyPatch) -> None:
+    def careless(self: Attempts, flight: _Flight, now: float) -> object:
+        left, self._left = self._left, {}
+        try:
+            return attempt(self, flight, now)
+        finally:
+            self._left = left
+
+    attempt = Attempts._attempt
+    patch.setattr(Attempts, "_attempt", careless)
+
+
 def _timers_forgotten(patch: pytest.MonkeyPatch) -> None:
     def forgetful(self: Kernel, *, clean: bool) -> None:
         recover(self, clean=clean)
@@ -169,6 +182,7 @@ PLANTED: dict[str, Plant] = {
     "timers forgotten at recovery": _timers_forgotten,
     "once restarted after a crash": _once_restarted_after_a_crash,
     "once tried again after silence": _once_tried_again_after_silence,
+    "tried again while a thread still runs": _tried_again_while_a_thread_still_runs,
     "consumed mail stays open": _consumed_mail_stays_open,
     "kernel kept after a failed commit": _kernel_kept_after_a_failed_commit,
     "word of a failed child is lost": _word_of_a_failed_child_is_lost,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from tests.tools.intents import call, effect, gate
 from understudy.actors.flights import accept
 from understudy.protocols.effects import Counters, Effect, Limits
 from understudy.protocols.errors import UnknownItem, WrongAnswer
-from understudy.tools.tool import Policy
+from understudy.tools.tool import Policy, Tool
 
 
 @us.tool(effect="once")
@@ -92,28 +94,28 @@ def _asking() -> Effect:
 def test_an_answer_to_other_arguments_is_refused() -> None:
     asking = _asking()
     with pytest.raises(WrongAnswer, match="another digest"):
-        accept(asking, us.Answer("1.0", "approve", digest="of what I saw"))
-    assert accept(asking, us.Answer("1.0", "approve", digest=asking.digest)).state == "intended"
+        accept(asking, us.Answer("1.0", "approve", digest="of what I saw"), 0.0)
+    assert accept(asking, us.Answer("1.0", "approve", digest=asking.digest), 0.0).state == "intended"
 
 
 def test_without_the_binding_an_answer_would_fit_anything() -> None:
     """The control: an answer that names no digest is taken for whatever is asked."""
-    assert accept(_asking(), us.Answer("1.0", "approve")).state == "intended"
+    assert accept(_asking(), us.Answer("1.0", "approve"), 0.0).state == "intended"
 
 
 def test_the_first_answer_counts() -> None:
-    answered = accept(_asking(), us.Answer("1.0", "reject", by="ada", reason="no"))
+    answered = accept(_asking(), us.Answer("1.0", "reject", by="ada", reason="no"), 0.0)
     with pytest.raises(UnknownItem, match="answered before, by ada"):
-        accept(msgspec.structs.replace(answered, state="asking"), us.Answer("1.0", "approve"))
+        accept(msgspec.structs.replace(answered, state="asking"), us.Answer("1.0", "approve"), 0.0)
 
 
 def test_no_needs_a_reason_and_answers_must_fit() -> None:
     with pytest.raises(WrongAnswer, match="needs a reason"):
-        accept(_asking(), us.Answer("1.0", "reject"))
+        accept(_asking(), us.Answer("1.0", "reject"), 0.0)
     with pytest.raises(WrongAnswer, match="it takes: approve, reject"):
-        accept(_asking(), us.Answer("1.0", "happened"))
+        accept(_asking(), us.Answer("1.0", "happened"), 0.0)
     with pytest.raises(UnknownItem):
-        accept(None, us.Answer("7.0", "approve"))
+        accept(None, us.Answer("7.0", "approve"), 0.0)
 
 
 def test_a_changed_rule_is_another_policy() -> None:
@@ -126,3 +128,70 @@ def test_a_changed_rule_is_another_policy() -> None:
     changed.__name__ = "rule"
     assert Policy(rule).name == Policy(changed).name
     assert Policy(rule).version != Policy(changed).version
+
+
+def paying(limit: float | None) -> Tool[..., Any]:
+    """A tool of one name whose rule differs, or that has none."""
+
+    @us.tool(effect="once", name="pay")
+    def tool(to: str, usd: float) -> str:
+        """Pay somebody."""
+        return f"{to} got {usd}"
+
+    if limit == 50:
+        tool.approve_if(lambda to, usd: usd > 50)
+    elif limit is not None:
+        tool.approve_if(lambda to, usd: usd > limit)
+    return tool
+
+
+def _started(tool: Tool[..., Any], policy: str, usd: float = 60.0) -> list[tuple[str, str]]:
+    """What the gate says at the start of a call that a person has allowed under this policy."""
+    intent = call("pay", {"to": "ada", "usd": usd})
+    question = us.Question("approval", "May it?", policy=policy)
+    made = effect(intent, gate(tool).admit(intent, Counters(), 0.0), question=question)
+    allowed = accept(msgspec.structs.replace(made, state="asking"), us.Answer("1.0", "approve"), 0.0)
+    return [(v.check, v.verdict) for v in gate(tool).start(allowed, Counters(), 1.0)]
+
+
+SAME = [("permission", "allow"), ("schema", "allow"), ("approval", "allow")]
+CHANGED = [("permission", "allow"), ("schema", "allow"), ("approval", "deny")]
+
+
+def _label(tool: Tool[..., Any]) -> str:
+    assert tool.policy is not None
+    return tool.policy.label
+
+
+def test_what_a_person_allowed_runs_while_the_rule_is_the_same() -> None:
+    tool = paying(50)
+    assert _started(tool, _label(tool)) == SAME
+    assert _started(tool, f"limits.loop, {_label(tool)}") == SAME
+
+
+def test_what_a_person_allowed_under_another_version_of_the_rule_does_not_run() -> None:
+    before, now = paying(50), paying(5)
+    assert _label(before) != _label(now)
+    assert _started(now, _label(before)) == CHANGED
+    assert _started(now, f"limits.loop, {_label(before)}") == CHANGED
+
+
+def test_what_a_person_allowed_under_a_rule_that_is_gone_does_not_run() -> None:
+    assert _started(paying(None), _label(paying(50))) == CHANGED
+
+
+def test_a_loop_that_a_person_let_go_on_does_not_run_under_a_rule_that_was_not_asked_about() -> None:
+    assert _started(paying(50), "limits.loop") == CHANGED
+    assert _started(paying(50), "limits.loop", usd=5.0) == SAME, "the rule does not apply"
+    assert _started(paying(None), "limits.loop") == SAME
+
+
+def test_the_refusal_names_both_versions_and_what_to_do() -> None:
+    intent, now = call("pay", {"to": "ada", "usd": 60.0}), paying(5)
+    made = effect(
+        intent, gate(paying(50)).admit(intent, Counters(), 0.0), question=us.Question("approval", "?", policy="x@1")
+    )
+    allowed = accept(made, us.Answer("1.0", "approve"), 0.0)
+    reason = gate(now).start(allowed, Counters(), 1.0)[-1].reason
+    for part in ("has changed", "x@1", _label(now), "call it again, and a person is asked anew"):
+        assert part in reason

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 import understudy as us
-from tests.tools.intents import admit, call, effect, gate, think
+from tests.tools.intents import AGENT, admit, call, effect, gate, think
 from understudy.actors.cell import Cell
 from understudy.protocols.effects import Counters, Limits
+from understudy.protocols.hooks import Admission
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Record, Row
+from understudy.supervisor.tree import Tree
+from understudy.tools.gate import Gate, Grants
+from understudy.tools.tool import Tool
 
 HARM = 1_000
 """What an unbounded model would do."""
@@ -25,6 +31,18 @@ def look(name: str) -> str:
 def listen(name: str) -> str:
     """Listen to something."""
     return name
+
+
+@us.tool(effect="once")
+def pay(usd: float) -> str:
+    """Pay somebody."""
+    return f"{usd}"
+
+
+@pay.approve_if
+def large(usd: float) -> bool:
+    """Payments above 50 USD."""
+    return usd > 50
 
 
 def test_a_model_is_asked_no_more_often_than_the_steps_allow() -> None:
@@ -69,6 +87,62 @@ def _decisions(*names: str, skip: tuple[str, ...] = (), times: int = 1) -> list[
 
 def test_the_same_call_runs_three_times_then_a_new_plan_is_due_then_a_person_decides() -> None:
     assert _decisions("look", times=6) == ["allow"] * 3 + ["deny", "ask", "ask"]
+
+
+def _sixth(tool: Tool[..., Any], args: dict[str, object]) -> Admission:
+    """What the gate says to a call that was made five times before, also after it was refused as a loop."""
+    the_gate, counters = gate(tool), Counters()
+    intent = call(tool.spec.name, args)
+    for _ in range(5):
+        _, counters = admit(the_gate, intent, counters)
+    return the_gate.admit(intent, counters, 100.0)
+
+
+def test_the_question_about_a_loop_shows_the_call_with_its_arguments() -> None:
+    question = _sixth(look, {"name": "x"}).question
+    assert question is not None
+    assert "look was asked for 4 times" in question.text
+    assert 'look({"name": "x"})' in question.text
+    assert question.policy == "limits.loop"
+
+
+def test_a_loop_that_a_person_lets_go_on_does_not_pass_the_tool_s_own_rule() -> None:
+    the_gate, counters, intent = gate(pay), Counters(), call("pay", {"usd": 60.0})
+    for number in range(5):
+        before, counters = admit(the_gate, intent, counters)
+        assert before.decision == ("deny" if number == 3 else "ask")
+    admission = the_gate.admit(intent, counters, 0.0)
+    question = admission.question
+    assert question is not None
+    assert pay.policy is not None
+    assert question.policy == f"limits.loop, {pay.policy.label}"
+    for part in ("goes round in circles", 'pay({"usd": 60.0})', "Payments above 50 USD."):
+        assert question.text.count(part) == 1
+    assert question.deadline == Limits().approval
+    assert [(v.check, v.verdict) for v in admission.verdicts[-2:]] == [("limits.loop", "ask"), ("approval", "ask")]
+
+
+def test_a_rule_that_does_not_apply_adds_nothing_to_the_question_about_a_loop() -> None:
+    admission = _sixth(pay, {"usd": 5.0})
+    assert admission.decision == "ask"
+    assert admission.question is not None
+    assert admission.question.policy == "limits.loop"
+
+
+def test_where_there_are_no_limits_nothing_is_counted_but_all_else_is_checked() -> None:
+    the_gate, counters = Gate({AGENT: Grants({"look": look, "pay": pay}, limits=None)}), Counters()
+    for _ in range(HARM):
+        admission, counters = admit(the_gate, call("look", {"name": "x"}), counters)
+        assert admission.decision == "allow"
+    assert the_gate.admit(call("look", {"nam": "x"}), counters, 0.0).decision == "deny"
+    asked = the_gate.admit(call("pay", {"usd": 60.0}), counters, 100.0)
+    assert asked.question is not None
+    assert asked.question.deadline == 100.0 + 86_400.0
+
+
+def test_an_actor_that_is_no_agent_has_no_limits() -> None:
+    tree = Tree([us.Child("desk", us.Actor, tools=[look])])
+    assert tree.grants["desk"].limits is None
 
 
 def test_two_calls_in_turns_run_twice_each_then_a_new_plan_is_due_then_a_person_decides() -> None:

@@ -70,7 +70,7 @@ def test_a_doubtful_call_that_is_found_to_have_happened_counts_as_done() -> None
     doubt = msgspec.structs.replace(made, state="in_doubt")
     counters = Counters().intended(made).changed(made, doubt)
     counters = counters.changed(doubt, msgspec.structs.replace(doubt, state="settled"))
-    assert counters.flying == {made.digest: 0}
+    assert counters.taken == {made.digest: (0,)}
     assert the_gate.admit(intent, counters, 0.0).key != first.key, (
         "otherwise the next payment would be dropped as a double"
     )

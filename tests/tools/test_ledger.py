@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import get_args
 
@@ -80,6 +81,31 @@ def test_attempts_end_and_the_last_failure_is_the_cause() -> None:
 def test_silence_puts_only_once_in_doubt(cls: EffectClass) -> None:
     said = ledger.after_silence(effect(cls), failure("retry_later"), NOW, random.Random(1))
     assert said.step == ("doubt" if cls == "once" else "start")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("kind", ["retry_now", "retry_later", "abandon"])
+def test_when_the_attempts_are_used_up_and_nobody_knows_only_a_read_has_failed(
+    cls: EffectClass, kind: FailureKind
+) -> None:
+    said = ledger.after_silence(effect(cls, attempt=4), failure(kind), NOW, random.Random(1))
+    assert said.step == ("settle" if cls == "read" else "doubt")
+    if cls != "read":
+        assert said.question is not None
+        assert "tried 4 times" in said.question.text
+
+
+@pytest.mark.parametrize("after", [math.nan, math.inf, -math.inf, -5.0])
+def test_a_time_that_is_none_is_not_waited_for(after: float) -> None:
+    for seed in range(20):
+        asked = ledger.wait(effect(), failure("retry_later", after=after), random.Random(seed))
+        assert asked == ledger.wait(effect(), failure("retry_later"), random.Random(seed))
+
+
+def test_no_wait_is_longer_than_thirty_days_however_many_attempts_there_were() -> None:
+    assert ledger.wait(effect(), failure("retry_later", after=1e300), random.Random(1)) == 30 * 86_400.0
+    endless = effect(attempt=5_000, retry=Retry(attempts=9_999, cap=1e300))
+    assert ledger.wait(endless, failure("retry_later"), random.Random(1)) == 30 * 86_400.0
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
-import json
-
-import msgspec
-
 from ...protocols.approvals import Question
-from .case import Case, Ruling, allow, ask
+from ...protocols.effects import Effect
+from ...protocols.failures import Failure
+from .case import Case, Ruling, allow, ask, deny
+from .limits import LOOP
 
 
 def approval(case: Case) -> Ruling:
-    """Ask a person where the tool's rule says so. Bound to tool, arguments (their digest) and rule version."""
+    """Ask a person where the tool's rule says so. Bound to tool, arguments (their digest) and rule version.
+
+    Where a person is to be asked already, about a loop, it becomes one question.
+    """
     assert case.tool is not None
     policy = case.tool.policy
     if policy is None:
         return allow("approval")
-    try:
-        asked = policy.rule(**case.arguments)
-        note = ""
-    except Exception as error:  # noqa: BLE001 - a broken rule must not open the gate
-        asked, note = True, f" (the rule itself failed: {type(error).__name__}: {error})"
-    if not asked:
+    asks, note = _asks(case)
+    if not asks:
         return allow("approval", f"{policy.label} does not apply")
-    shown = json.dumps(msgspec.to_builtins(case.arguments), ensure_ascii=False, sort_keys=True)
-    why = policy.text or f"The rule {policy.name} asks for an approval."
-    text = f"May {case.intent.run} call {case.intent.name}({shown})? {why}{note}"
-    deadline = None if case.limits.approval is None else case.now + case.limits.approval
-    return ask("approval", Question("approval", text, policy=policy.label, deadline=deadline))
+    why = (policy.text or f"The rule {policy.name} asks for an approval.") + note
+    label, deadline = policy.label, case.deadline()
+    if case.asked is None:
+        text = f"May {case.intent.run} call {case.shown()}? {why}"
+        return ask("approval", Question("approval", text, policy=label, deadline=deadline))
+    known = [due for due in (case.asked.deadline, deadline) if due is not None]
+    both = Question(
+        "approval",
+        f"{case.asked.text} {why}",
+        policy=f"{case.asked.policy}, {label}",
+        deadline=min(known, default=None),
+    )
+    return ask("approval", both)
+
+
+def approved(case: Case, effect: Effect) -> Ruling:
+    """What a person allowed under one version of the tool's rule is not allowed under another."""
+    assert case.tool is not None
+    assert effect.question is not None
+    under = ", ".join(label for label in effect.question.policy.split(", ") if label != LOOP)
+    policy = case.tool.policy
+    label = "" if policy is None else policy.label
+    # A question about a loop alone names no rule: there was none, or it did not apply. One that applies now is news.
+    if under == label or (not under and not _asks(case)[0]):
+        return allow("approval", f"a person said yes under {effect.question.policy}")
+    change = f"it was {under or 'none'} and is {label or 'none'}"
+    message = f"the approval rule of {effect.name} has changed since a person was asked: {change}"
+    hint = "call it again, and a person is asked anew"
+    return deny("approval", Failure("abandon", "rule_changed", f"{message}; {hint}", where=effect.name))
+
+
+def _asks(case: Case) -> tuple[bool, str]:
+    """Whether the rule asks about this call, and a note for the person where it is broken."""
+    if case.tool is None or case.tool.policy is None:
+        return False, ""
+    try:
+        return bool(case.tool.policy.rule(**case.arguments)), ""
+    except Exception as error:  # noqa: BLE001 - a broken rule must not open the gate
+        return True, f" (the rule itself failed: {type(error).__name__}: {error})"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ...protocols.approvals import Question
@@ -25,6 +27,7 @@ class Case(Struct):
         tool: the tool, once it is found.
         arguments: its arguments, once they are checked.
         digest: digest of name and canonical arguments.
+        asked: what a check before this one asks a person.
     """
 
     intent: Intent
@@ -36,6 +39,16 @@ class Case(Struct):
     tool: Tool[..., Any] | None = None
     arguments: dict[str, Any] = {}
     digest: str = ""
+    asked: Question | None = None
+
+    def shown(self) -> str:
+        """The call with its arguments, for a person."""
+        arguments = json.dumps(msgspec.to_builtins(self.arguments), ensure_ascii=False, sort_keys=True)
+        return f"{self.intent.name}({arguments})"
+
+    def deadline(self) -> float | None:
+        """When a person's silence counts as no."""
+        return None if self.limits.approval is None else self.now + self.limits.approval
 
 
 class Ruling(Struct, frozen=True):

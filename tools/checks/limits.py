@@ -7,6 +7,9 @@ from ...protocols.effects import THINK
 from ...protocols.failures import Failure
 from .case import Case, Ruling, allow, ask, deny
 
+LOOP = "limits.loop"
+"""The policy of a question about a loop; a tool's own rule is named after it where both ask."""
+
 
 def steps(case: Case) -> Ruling:
     """Deny a model call beyond the run's steps."""
@@ -36,15 +39,15 @@ def loop(case: Case) -> Ruling:
     if case.counters.loops == 0:
         hint = "this call is closed: make another plan, or say that you can't complete this"
         return deny("limits.loop", Failure("change_arguments", "loop", why, hint=hint, where=case.intent.name))
-    text = f"{case.intent.run} goes round in circles ({why}), also after it was made to plan anew. Let it make this call once more?"
-    deadline = None if case.limits.approval is None else case.now + case.limits.approval
-    return ask("limits.loop", Question("approval", text, policy="limits.loop", deadline=deadline))
+    circles = f"{case.intent.run} goes round in circles ({why}), also after it was made to plan anew."
+    text = f"{circles} Let it call {case.shown()} once more?"
+    return ask("limits.loop", Question("approval", text, policy=LOOP, deadline=case.deadline()))
 
 
 def _loop(case: Case) -> str | None:
     name, repeats = case.intent.name, case.counters.admitted.get(case.digest, 0)
     if repeats >= case.limits.repeats:
-        return f"{name} was called {repeats} times with the same arguments"
+        return f"{name} was asked for {repeats} times with the same arguments"
     length = 2 * case.limits.cycles
     past = case.counters.recent[-length:]
     if len(past) == length and past[0] != past[1] and past[0] == case.digest and past[:2] * case.limits.cycles == past:

@@ -1,0 +1,151 @@
+"""What a run of an agent remembers: its events, its state, and how its conversation reads."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from ..protocols.approvals import Answer
+from ..protocols.codec import encode
+from ..protocols.failures import Failure
+from ..protocols.messages import Event, State
+from ..protocols.model import ModelMessage, ModelReply, Usage
+from ..protocols.tasks import RunStatus, Task
+
+
+class Began(Event, wire="agent.began"):
+    """A task was taken on; ``later`` is the request to answer."""
+
+    task: Task
+    later: str
+
+
+class Thought(Event, wire="agent.thought"):
+    """The model answered."""
+
+    reply: ModelReply
+
+
+class Observed(Event, wire="agent.observed"):
+    """A tool call came to something: ``text`` is ``{"result": …}`` or ``{"failure": …}``."""
+
+    call: str
+    tool: str
+    text: str
+
+
+class Told(Event, wire="agent.told"):
+    """The agent was told something by its runtime: a new plan is due (``replan``), an answer did not fit (``invalid``)."""
+
+    text: str
+    invalid: bool = False
+    replan: bool = False
+
+
+class Stuck(Event, wire="agent.stuck"):
+    """The agent cannot go on by itself, and a person is asked."""
+
+    failure: Failure
+
+
+class Helped(Event, wire="agent.helped"):
+    """A person said how to go on."""
+
+    answer: Answer
+
+
+class Fell(Event, wire="agent.fell_back"):
+    """A model could not answer; the next of the chain is asked."""
+
+    to: str
+    failure: Failure
+
+
+class Ended(Event, wire="agent.ended"):
+    """The run is over."""
+
+    status: RunStatus
+
+
+class AgentState(State):
+    """What a run of an agent remembers.
+
+    Attributes:
+        task, later: what it was asked, and the request to answer.
+        transcript: the conversation after the instructions.
+        waiting: ids of the model's tool calls that have no result yet.
+        rung: which model of the chain is asked.
+        steps, usage, cost: what it took so far.
+        invalid: answers sent back because they did not fit.
+        replans: how often a new plan was forced; ``warned``: since the model spoke last.
+        stuck: why a person is asked; None while it goes on by itself.
+    """
+
+    task: Task = Task("")
+    later: str = ""
+    transcript: tuple[ModelMessage, ...] = ()
+    waiting: tuple[str, ...] = ()
+    rung: int = 0
+    steps: int = 0
+    usage: Usage = Usage()
+    cost: float = 0.0
+    invalid: int = 0
+    replans: int = 0
+    warned: bool = False
+    stuck: Failure | None = None
+
+
+def in_order(transcript: tuple[ModelMessage, ...]) -> list[ModelMessage]:
+    """Tool results directly behind the calls they answer (model servers insist); what the runtime said meanwhile after them."""
+    ordered: list[ModelMessage] = []
+    held: list[ModelMessage] = []
+    open_calls: set[str] = set()
+    for message in transcript:
+        if message.role == "assistant":
+            ordered += held
+            held = []
+            open_calls = {call.id for call in message.calls}
+        open_calls.discard(message.call_id)
+        (held if message.role == "system" and open_calls else ordered).append(message)
+        if not open_calls:
+            ordered += held
+            held = []
+    return ordered + held
+
+
+def partial(state: AgentState) -> Raw:
+    """The last that the model said, where there is no answer."""
+    return Raw(encode(next((m.text for m in reversed(state.transcript) if m.role == "assistant" and m.text), "")))
+
+
+def distinct(reply: ModelReply) -> ModelReply:
+    """A model may give two calls one id; their results could then not be told apart."""
+    ids: list[str] = []
+    for call in reply.calls:
+        ids.append(call.id if call.id and call.id not in ids else f"{call.id or 'call'}-{len(ids) + 1}")
+    calls = tuple(msgspec.structs.replace(call, id=id) for call, id in zip(reply.calls, ids, strict=True))
+    return reply if calls == reply.calls else msgspec.structs.replace(reply, calls=calls)
+
+
+def asked(task: Task) -> str:
+    if not task.inputs:
+        return task.objective
+    inputs = msgspec.json.format(encode(task.inputs), indent=2).decode()
+    return f"{task.objective}\n\nInputs (data):\n{inputs}"
+
+
+def shown(failure: Failure) -> dict[str, str]:
+    shown = {"kind": failure.kind, "code": failure.code, "message": failure.message}
+    return shown | ({"hint": failure.hint} if failure.hint else {})
+
+
+def tool_of(state: AgentState, call: str) -> str:
+    return next((c.name for m in state.transcript for c in m.calls if c.id == call), "")
+
+
+def unfenced(text: str) -> str:
+    """An answer without the Markdown fence that models like to put around JSON."""
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```") and "\n" in text:
+        return text[text.index("\n") + 1 : -3].strip()
+    return text
