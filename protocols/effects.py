@@ -144,6 +144,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         admitted: how often each digest was admitted since the last grant by a person.
         taken: for each digest the occurrences that have succeeded or are under way; one that failed or is in doubt is free
             again, so that a retry of it keeps its idempotency key.
+        refused: how often each digest was refused by the checks before.
         loops: calls refused as loops since the last grant by a person.
     """
 
@@ -153,6 +154,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     admitted: dict[str, int] = {}
     taken: dict[str, tuple[int, ...]] = {}
     loops: int = 0
+    refused: dict[str, int] = {}
 
     def intended(self, effect: Effect) -> Counters:
         """After a row that holds this new effect."""
@@ -163,7 +165,8 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         if effect.state == "settled":  # denied
             looped = any(v.check == "limits.loop" and v.verdict == "deny" for v in effect.verdicts)
             if not looped:
-                return self
+                refused = {**self.refused, effect.digest: self.refused.get(effect.digest, 0) + 1}
+                return msgspec.structs.replace(self, refused=refused)
             # A refused call is part of the pattern: going on with it is going on in circles.
             return msgspec.structs.replace(self, loops=self.loops + 1, recent=(*self.recent[-7:], effect.digest))
         return msgspec.structs.replace(

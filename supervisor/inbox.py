@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from ..protocols.approvals import ALLOWED, Decision, QuestionKind
+from ..protocols.approvals import Decision, QuestionKind, allowed
 from ..protocols.codec import NULL
 from ..protocols.effects import Effect
 from ..protocols.failures import Failure
@@ -59,7 +59,7 @@ def item(effect: Effect) -> InboxItem | None:
         run=effect.context.run or effect.stream,
         actor=effect.stream,
         text=question.text,
-        answers=ALLOWED[question.kind],
+        answers=allowed(question),
         tool=effect.name if is_call else "",
         arguments=effect.args if is_call else NULL,
         policy=question.policy,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -39,6 +39,8 @@ ROWS_AHEAD = 2_000
 REBUILDS = 3
 REBUILDS_WITHIN = 60.0
 """More failed commits than this in so many seconds stop the intake."""
+
+K = TypeVar("K", bound=str)
 
 BuildKernel = Callable[[Opened, dict[str, int]], Kernel]
 OnRows = Callable[[tuple[Row, ...]], None]
@@ -94,6 +96,9 @@ class Shell:
         self._held: dict[str, Envelope | Settlement | Answer] = {}
         self._fresh: list[str] = []
         self._waiters: dict[str, list[Waiter]] = {}
+        self._of_run: dict[Address, list[Waiter]] = {}
+        self._unseen: set[Address] = set()
+        """Runs that somebody new waits for, or that a new kernel stands for: how they stand is to be looked at."""
         self._inputs: dict[str, Waiter] = {}
         self._resting: list[Waiter] = []
         self._scopes: dict[str, anyio.CancelScope] = {}
@@ -119,6 +124,9 @@ class Shell:
         taken = self._take(f"in:{self._next()}", envelope)
         if waiter is not None and envelope.reply_to is not None:
             self._waiters.setdefault(envelope.reply_to.token, []).append(waiter)
+            if waiter.run:
+                self._of_run.setdefault(waiter.run, []).append(waiter)
+                self._unseen.add(waiter.run)
         return taken
 
     def answer(self, answer: Answer) -> Waiter:
@@ -127,11 +135,8 @@ class Shell:
 
     def forget(self, token: str, waiter: Waiter) -> None:
         """Somebody no longer waits."""
-        waiting = self._waiters.get(token, [])
-        if waiter in waiting:
-            waiting.remove(waiter)
-        if not waiting:
-            self._waiters.pop(token, None)
+        _drop(self._waiters, token, waiter)
+        _drop(self._of_run, waiter.run, waiter)
 
     def rest(self) -> Waiter:
         """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""
@@ -246,6 +251,7 @@ class Shell:
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
         self.kernel.flights.hold = bool(self._draining)
         self._fresh = list(self._held)
+        self._unseen.update(self._of_run)
 
     async def _find(self) -> None:
         """Rows that did get in although their append failed: their inputs are done, their answers go out."""
@@ -289,7 +295,7 @@ class Shell:
 
     def _release(self, release: Release) -> None:
         if isinstance(release, Start):
-            self._tasks.start_soon(self._perform, release)
+            self._begin(release)
         elif isinstance(release, Answered):
             for waiter in self._waiters.pop(release.reply.to.token, []):
                 waiter.reply = release.reply
@@ -308,13 +314,20 @@ class Shell:
             waiter.error = error
             waiter.wake()
 
-    async def _perform(self, start: Start) -> None:
+    def _begin(self, start: Start) -> None:
+        """Register an attempt at once, so that whoever drains waits for it, and let it begin."""
         effect = start.effect
         if effect.id in self._scopes:
             return  # begun for a kernel before this one
-        with anyio.CancelScope() as scope:
-            self._scopes[effect.id] = scope
-            self._attempts[effect.id] = effect.attempt
+        if self._draining == "hard" or (self._draining and effect.effect in ("read", "idempotent")):
+            return  # what may run twice is only intended, as far as the journal knows: it leaves in the next life
+        scope = self._scopes[effect.id] = anyio.CancelScope()
+        self._attempts[effect.id] = effect.attempt
+        self._tasks.start_soon(self._perform, start, scope)
+
+    async def _perform(self, start: Start, scope: anyio.CancelScope) -> None:
+        effect = start.effect
+        with scope:
             try:
                 attempt = await self._performer.perform(
                     effect,
@@ -339,11 +352,13 @@ class Shell:
         """Tell those whose run waits for people only. Called when everything that the kernel made is durable."""
         if self._fresh or self.kernel.sets.waiting_rows:
             return
-        for waiting in self._waiters.values():
-            for waiter in waiting:
-                if waiter.run and not waiter.woken and self.kernel.standing(waiter.run) == "asking":
-                    waiter.asking = True
-                    waiter.wake()
+        look, self._unseen = self._unseen | self.kernel.changed_runs(), set()
+        for run in look & self._of_run.keys():
+            if self.kernel.standing(run) == "asking":
+                for waiter in self._of_run[run]:
+                    if not waiter.woken:
+                        waiter.asking = True
+                        waiter.wake()
         if self._resting and not self.kernel.moves():
             resting, self._resting = self._resting, []
             for waiter in resting:
@@ -366,6 +381,14 @@ class Shell:
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def _drop(waiting: dict[K, list[Waiter]], key: K, waiter: Waiter) -> None:
+    those = waiting.get(key, [])
+    if waiter in those:
+        those.remove(waiter)
+    if not those:
+        waiting.pop(key, None)
 
 
 def system_random() -> random.Random:

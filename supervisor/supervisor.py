@@ -10,7 +10,7 @@ Each run and each fixed child has a window of its own here, so one run's crashes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,8 +27,10 @@ from ..protocols.lifecycle import ChildFailed, Restart, Stop
 from ..protocols.messages import Event, Message, State
 from ..protocols.tasks import Task
 from ..tools.tool import Tool
-from .backoff import delay
+from .backoff import Streak, delay, streak
 from .intensity import count
+
+V = TypeVar("V")
 
 Rule = Callable[[Task], str]
 """Says which worker takes a task, by name; ``person`` when none does."""
@@ -57,10 +59,11 @@ class Supervisor:
         strategy: ``one_for_one``: a failed child is restarted alone.
         intensity: restarts allowed in a window, for each run and each fixed child.
         backoff: waits between restarts.
-        on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``.
+        on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``, which teams of ``us.Child`` may.
 
     Raises:
-        DefinitionError: a bad or double name, an unknown strategy, a router to somebody else's workers, a negative number.
+        DefinitionError: a bad or double name, an unknown strategy, a router to somebody else's workers, a negative number,
+            agents that would begin ``fresh``.
     """
 
     def __init__(
@@ -87,6 +90,11 @@ class Supervisor:
             raise DefinitionError(f"supervisor {name!r}: strategy={strategy!r}", hint="this version knows one_for_one")
         if on_restart not in ("keep", "fresh"):
             raise DefinitionError(f"supervisor {name!r}: on_restart={on_restart!r}", hint="keep or fresh")
+        if on_restart == "fresh" and agents:
+            raise DefinitionError(
+                f"supervisor {name!r}: on_restart='fresh' with the agent {agents[0]!r}, which would forget whom to answer",
+                hint="agents keep their state: a failed turn left nothing in it; 'fresh' is for teams of us.Child only",
+            )
         if (
             self.intensity.max_restarts < 0
             or self.intensity.within <= 0
@@ -102,13 +110,22 @@ class Supervisor:
 
 
 class Restarting(Event, wire="supervisor.restarting"):
-    """A child will be restarted ``delay`` seconds from now. ``restarts``: its restarts in the window, this one included."""
+    """A child will be restarted.
+
+    Attributes:
+        restarts: its restarts in the window, this one included.
+        delay: seconds from now.
+        streak: its failures in a row, this one included.
+        forgotten: children that have been quiet for so long that nothing needs to be known of them.
+    """
 
     child: Address
     restarts: tuple[float, ...]
     delay: float
     failure: Failure
     item: str
+    streak: int = 1
+    forgotten: tuple[Address, ...] = ()
 
 
 class GaveUp(Event, wire="supervisor.gave_up"):
@@ -131,9 +148,10 @@ class _RestartNow(Message, wire="supervisor.restart_now"):
 
 
 class SupervisorState(State):
-    """Restarts in the window, by child; and which children wait for a person."""
+    """Restarts in the window and failures in a row, by child; and which children wait for a person."""
 
     restarts: dict[Address, tuple[float, ...]] = msgspec.field(default_factory=dict[Address, tuple[float, ...]])
+    streaks: dict[Address, Streak] = msgspec.field(default_factory=dict[Address, Streak])
     given_up: dict[Address, Failure] = msgspec.field(default_factory=dict[Address, Failure])
 
 
@@ -159,8 +177,10 @@ class SupervisorActor(Actor):
             spent = f"{msg.child} failed more than {self.intensity.max_restarts} times in {self.intensity.within:g} s"
             self._give_up(turn, msg, f"{spent}, last: {msg.failure.message}")
             return
-        wait = delay(self.backoff, len(restarts), turn.random)
-        turn.emit(Restarting(msg.child, restarts, wait, msg.failure, msg.item))
+        failures = streak(turn.state.streaks.get(msg.child), turn.now, self.backoff)
+        wait = delay(self.backoff, failures, turn.random)
+        forgotten = self._quiet(turn.state, turn.now, msg.child)
+        turn.emit(Restarting(msg.child, restarts, wait, msg.failure, msg.item, failures, forgotten))
         if wait > 0:
             turn.remind(_RestartNow(msg.child, msg.failure), after=wait)
         else:
@@ -193,11 +213,21 @@ class SupervisorActor(Actor):
         turn.emit(GaveUp(msg.child, failure))
         what = f"{why}. The message it failed on ({msg.item}) is parked."
         text = f"{what} Start it again (approve) or stop it (reject)?"
-        turn.escalate(Question("escalation", text, failure=failure), topic="child", tag=msg.child)
+        question = Question("escalation", text, failure=failure, takes=("approve", "reject"))
+        turn.escalate(question, topic="child", tag=msg.child)
+
+    def _quiet(self, state: SupervisorState, now: float, but: Address) -> tuple[Address, ...]:
+        """Children whose last failure is of no account any more."""
+        old = now - max(self.intensity.within, self.backoff.reset)
+        return tuple(child for child, last in state.streaks.items() if last.until < old and child != but)
 
     @applies(Restarting)
     def restarting(self, state: SupervisorState, event: Restarting) -> SupervisorState:
-        return state.evolve(restarts={**state.restarts, event.child: event.restarts})
+        last = Streak(event.streak, event.restarts[-1] + event.delay)
+        return state.evolve(
+            restarts=_without({**state.restarts, event.child: event.restarts}, event.forgotten),
+            streaks=_without({**state.streaks, event.child: last}, event.forgotten),
+        )
 
     @applies(GaveUp)
     def gave_up(self, state: SupervisorState, event: GaveUp) -> SupervisorState:
@@ -206,6 +236,11 @@ class SupervisorActor(Actor):
     @applies(Resolved)
     def resolved(self, state: SupervisorState, event: Resolved) -> SupervisorState:
         return state.evolve(
-            given_up={c: f for c, f in state.given_up.items() if c != event.child},
-            restarts={c: r for c, r in state.restarts.items() if c != event.child},
+            given_up=_without(state.given_up, (event.child,)),
+            restarts=_without(state.restarts, (event.child,)),
+            streaks=_without(state.streaks, (event.child,)),
         )
+
+
+def _without(known: dict[Address, V], children: Sequence[Address]) -> dict[Address, V]:
+    return {child: value for child, value in known.items() if child not in children}

@@ -26,7 +26,7 @@ from ..actors.kernel import Kernel
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import SystemStopped, TooLarge, UnderstudyError
+from ..protocols.errors import AskFailed, SystemStopped, TooLarge, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
@@ -160,7 +160,8 @@ class System:
             timeout: seconds to wait for it; the run itself goes on.
 
         Raises:
-            AskFailed: the id was used for another task (``other_payload``), the run was stopped, or the time is over (``timeout``).
+            AskFailed: nothing is mounted there (``no_such_actor``), the id was used for another task (``other_payload``), the run
+                was stopped, or the time is over (``timeout``).
         """
         name = id if id is not None else uuid.uuid4().hex
         run, envelope, waiter = self._task(who.name, task if isinstance(task, Task) else Task(task), name)
@@ -168,7 +169,8 @@ class System:
         journal = str(self.path) if self.path is not None else ""
         form = who.output if isinstance(who, Agent) else object
         if waiter.asking:
-            waiting = tuple(entry for entry in self.inbox() if entry.run == run)
+            sets = self._shell.kernel.sets
+            waiting = inbox(tuple(sets.effects[id] for id in sets.questions.get(run, ())))
             return RunResult(name, form, None, waiting, journal)
         return RunResult(name, form, self._value(waiter, Result), (), journal)
 
@@ -181,12 +183,9 @@ class System:
             id: names the run, as in ``run``.
 
         Raises:
-            LookupError: nobody of that name is here.
-            AskFailed: the id was used for another task.
+            AskFailed: nobody of that name is here (``no_such_actor``), or the id was used for another task.
         """
         run, envelope, _ = self._task(to, task, id if id is not None else uuid.uuid4().hex)
-        if self.tree.directory.find(run) is None:
-            raise LookupError(f"no agent and no supervisor {to!r} runs here")
         await self._shell.deliver(envelope, None).wait()
         return run
 
@@ -219,17 +218,22 @@ class System:
         Raises:
             AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, timeout …
         """
-        envelope, waiter = self._request(address(to), request, key=key, context=Context())
+        envelope, waiter = self._request(self._owned(to), request, key=key, context=Context())
         await self._wait(envelope, waiter, timeout)
         answer: R = self._value(waiter, answer_type(type(request)))
         return answer
 
     async def tell(self, to: str, message: Message, *, key: str = "") -> None:
-        """Tell an actor something. Returns when the message is durable."""
+        """Tell an actor something. Returns when the message is durable.
+
+        Raises:
+            AskFailed: nothing is mounted there (``no_such_actor``).
+        """
+        owned = self._owned(to)
         data = _admissible(message)
         token = f"{to}#{key or uuid.uuid4().hex}"
         cls = type(message)
-        envelope = Envelope(f"outside:{token}", address(to), cls.__wire__, data, key=key, version=cls.__version__)
+        envelope = Envelope(f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__)
         await self._shell.deliver(envelope, None).wait()
 
     # -- people -------------------------------------------------------------------------------------------------
@@ -309,9 +313,18 @@ class System:
         return Kernel(self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying)
 
     def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
-        run = address(f"{to}/{segment(name)}")
+        run = self._owned(f"{to}/{segment(name)}", f"no agent and no supervisor {to!r} runs here")
         context = Context(user=task.user, tenant=task.tenant, session=task.session, tags=task.tags)
         return run, *self._request(run, task, key=name, context=context, watch=run)
+
+    def _owned(self, to: str, otherwise: str = "") -> Address:
+        """An address that a definition owns. Anything else fails at the door, before it is written: a typo burns no id."""
+        directory, found = self.tree.directory, address(to)
+        if directory.find(found) is None:
+            there = ", ".join(mount.template for mount in directory.mounts() if mount.supervisor)
+            what = otherwise or f"nothing is mounted at {to!r}"
+            raise AskFailed(Failure("change_arguments", "no_such_actor", what, hint=f"mounted: {there}", where=found))
+        return found
 
     def _request(
         self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE

@@ -90,6 +90,11 @@ class Tree:
                 raise DefinitionError(
                     f"agent {agent.name!r}: {tool!r} is no tool", hint="decorate the function with @us.tool(effect=…)"
                 )
+            if tool.spec.effect == "reconcilable" and tool.reconciler is None:
+                how = f"declare it with @{tool.spec.name}.reconcile"
+                raise DefinitionError(
+                    f"tool {tool.spec.name!r} is reconcilable but has no reconcile function", hint=how
+                )
             tools[tool.spec.name] = tool
         self._add(template, AgentActor(agent), supervisor)
         self.grants[template] = Grants(tools, agent.limits)

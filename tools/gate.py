@@ -19,7 +19,7 @@ from . import ledger
 from .checks.approval import approval, approved
 from .checks.arguments import arguments
 from .checks.case import Case, Ruling, deny
-from .checks.limits import calls, loop, steps
+from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
 from .tool import Tool
 
@@ -77,6 +77,11 @@ class Gate:
                 stopped, case.asked = ruling, ruling.question
             if ruling.verdict.verdict == "deny":
                 break
+        if stopped is not None and stopped.verdict.check in ("permission", "schema") and not free:
+            again = refused_again(case, digest(intent.name, bytes(intent.args)))
+            if again is not None:
+                stopped = again
+                verdicts.append(again.verdict)
         return self._admission(case, tuple(verdicts), stopped)
 
     def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:

@@ -25,6 +25,7 @@ from ..protocols.failures import Failure, of_exception
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.model import Model, ModelRequest
 from ..protocols.tool import Call
+from .tasks import in_task
 from .threads import in_thread
 from .tool import NotDone, Tool
 
@@ -94,7 +95,9 @@ class Performer:
             return Attempt(failure=Failure("abandon", "result_too_large", message, where=effect.name))
         except Failed as error:
             return Attempt(failure=_at(error.failure, effect.name))
-        except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
             return Attempt(failure=_of(error, effect))
 
     async def _call(self, effect: Effect, on_late: OnLate) -> Attempt:
@@ -112,25 +115,19 @@ class Performer:
             return Attempt(
                 failure=Failure("change_arguments", "bad_arguments", f"{effect.name}: {error}", where=effect.name)
             )
-        if tool.is_async:
-            return await self._in_task(tool, effect, values)
-        run, name = partial(run_plain, tool, effect, values), f"tool {effect.name}"
-        if effect.effect == "read":
-            return await in_thread(run, name, on_late)
 
         def ended(late: Attempt) -> None:
             self._left.discard(effect.id)
             on_late(late)
 
-        return await in_thread(run, name, ended, lambda: self._left.add(effect.id))
+        def left() -> None:
+            if effect.effect != "read":  # a read may run beside itself: trying again is the cure for one that hangs
+                self._left.add(effect.id)
 
-    async def _in_task(self, tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
-        try:
-            return _result(tool, effect, await tool.function(**values))
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
-            return _crash(error, effect)
+        name = f"tool {effect.name}"
+        if tool.is_async:
+            return await in_task(_run_async(tool, effect, values), name, ended, left)
+        return await in_thread(partial(run_plain, tool, effect, values), name, ended, left)
 
     async def _reconcile(self, tool: Tool[..., Any], effect: Effect) -> Attempt | None:
         """What an earlier attempt came to, by its key; None where it did not happen."""
@@ -154,6 +151,18 @@ def still_running(effect: Effect) -> Attempt:
     """What an attempt comes to that is not made, because an earlier one was given up on and has not ended."""
     message = f"{effect.name}: an earlier attempt at it is still running"
     return Attempt(failure=Failure("retry_later", "still_running", message, where=effect.name), unknown=True)
+
+
+async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
+    try:
+        return _result(tool, effect, await tool.function(**values))
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return _crash(error, effect)  # something that it waited for was cancelled
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        return _crash(error, effect)
 
 
 def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,7 +27,7 @@ async def in_thread(
     """Run a function in a thread; gives what it returns.
 
     Args:
-        function: called in its thread, with the caller's context variables. Must not raise.
+        function: called in its thread. Must not raise.
         name: of the thread, for whoever looks at a stuck process.
         on_late: told, in the loop, what the function returned after the caller was cancelled.
         on_left: told that the caller was cancelled and the function still runs; ``on_late`` follows when it ends.
@@ -49,7 +48,8 @@ async def in_thread(
         with contextlib.suppress(RuntimeError):  # the loop has ended: the next life finds the effect open
             loop.call_soon_threadsafe(deliver, result)
 
-    threading.Thread(target=contextvars.copy_context().run, args=(body,), name=name, daemon=True).start()
+    # In a context of its own: a function that runs a loop of its own must not find the caller's.
+    threading.Thread(target=body, name=name, daemon=True).start()
     try:
         await done.wait()
     except anyio.get_cancelled_exc_class():

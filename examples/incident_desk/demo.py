@@ -62,26 +62,39 @@ class Demo:
         return [msgspec.json.decode(line, type=Sighting) for line in lines]
 
     def leaving(self) -> int:
-        """How many `once` calls the journal says are under way."""
-        try:
-            with read_only(self.journal) as reader:
-                return sum(e.effect == "once" and e.state == "started" for e in reader.effects())
-        except JournalError:
-            return 0
+        """How many `once` calls the journal would say are under way, should the process die now.
+
+        Read from a copy of the file and its log, as the next life will find them. What the frozen process shares with other
+        readers may be behind: it says that rows are in the log only after they have come to the disk.
+        """
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            copy = Path(folder) / self.journal.name
+            for end in ("", "-wal"):
+                if (file := self.journal.with_name(self.journal.name + end)).exists():
+                    shutil.copyfile(file, copy.with_name(copy.name + end))
+            try:
+                with read_only(copy) as reader:
+                    return sum(e.effect == "once" and e.state == "started" for e in reader.effects())
+            except JournalError:
+                return 0  # there is none yet
 
     def kill(self, process: subprocess.Popen[bytes], there: Callable[[], bool], leaving: int) -> bool:
         """SIGKILL when it is there and just so many dispatches are under way. The process is frozen while we look, so
         that the report can say how many doubts there must be. False: it ended before."""
         until = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < until:
-            if there():
-                process.send_signal(signal.SIGSTOP)
+            if there() and _freeze(process):
                 if self.leaving() == leaving:
                     process.kill()
                     process.wait()
                     return True
+                before = self.seen()
                 process.send_signal(signal.SIGCONT)
-            time.sleep(0.005)
+                soon = time.monotonic() + 0.5  # what it did in the meantime, the witness may have no line for
+                while self.seen() == before and process.poll() is None and time.monotonic() < soon:
+                    time.sleep(0.002)
+            else:
+                time.sleep(0.005)
         return False
 
     def run(self) -> int:
@@ -171,6 +184,16 @@ class Demo:
 
     def _ended(self) -> int:
         return sum(s.phase != "begin" for s in self.seen())
+
+
+def _freeze(process: subprocess.Popen[bytes]) -> bool:
+    """Stop a process, all of its threads, and wait until they stand still. False: it ended meanwhile."""
+    process.send_signal(signal.SIGSTOP)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        return True
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return False
 
 
 def say(text: str, end: str = "\n") -> None:

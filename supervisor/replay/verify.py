@@ -1,8 +1,9 @@
 """Fold a run and decide it again, turn by turn, from the file alone: no model, no tool, no network is asked.
 
-For each row that a turn made: the same mail, the same state, the same clock and randomness go through the very function
-that the kernel runs (``actors.execute``), and what comes out must be the recorded row to the byte. The first row that
-does not is named, with what was recorded and what the code says now.
+For each row that a turn made: the same mail, the same state, the same clock and randomness go through the very functions
+that the kernel runs (``actors.aside``, ``actors.execute``), and what comes out must be the recorded row to the byte. The
+first row that does not is named, with what was recorded and what the code says now. The definitions are those of the life
+in which the row was written (``lives``).
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw, Struct
 
+from ...actors.aside import put_aside
 from ...actors.cell import Cell, read_record
-from ...actors.execute import execute
+from ...actors.execute import Draft, execute
 from ...actors.mailbox import Item
 from ...protocols.codec import decode
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
-from ...protocols.ids import SYSTEM, Address
+from ...protocols.failures import of_exception
+from ...protocols.ids import Address
 from ...protocols.journal import Record, Row
-from ...tools.gate import Gate
 from ..journal.reader import JournalReader, read_only
-from ..target import load
-from ..tree import Tree
+from .lives import Definitions, Lives
 
 
 class Difference(Struct, frozen=True):
@@ -65,7 +66,7 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
     Args:
         path: the journal; it is only read, also while another process owns it.
         run: its address, such as ``desk/call-17``.
-        target: ``module:name`` of the definitions; what the journal names, by default.
+        target: ``module:name`` of the definitions; what the journal names for each life, by default.
 
     Raises:
         TargetError: no target is recorded, or it cannot be imported; keeps the cause.
@@ -79,27 +80,48 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
     finally:
         journal.close()
     records = {row.gid: read_record(row) for row in rows}
-    notes = [records[row.gid].note for row in rows if row.stream == SYSTEM and records[row.gid].note]
-    known = {key: value for note in notes for key, value in note.items()}
-    tree = Tree((load(target or known.get("target", "")),), model=known.get("model") or None)
     mail = _mail(records)
     of_run = [row for row in rows if row.stream == run or row.stream.startswith(run + "/")]
     if not of_run:
         raise LookupError(f"the journal holds no run {run!r}")
-    gate, cells, turns = Gate(tree.grants), dict[Address, Cell](), 0
-    for row in of_run:
-        cell = cells.get(row.stream) or cells.setdefault(row.stream, Cell(row.stream, tree.directory.find(row.stream)))
-        record = records[row.gid]
+    lives = Lives(rows, records, target)
+    cells, turns = dict[Address, tuple[Cell, Definitions]](), 0
+    for at, row in enumerate(of_run):
+        definitions, record = lives.of(row), records[row.gid]
+        cell, read_with = cells.get(row.stream, (None, None))
+        if cell is None or read_with is not definitions:  # another life: as then, all is read again
+            cell = _loaded(row.stream, definitions, of_run[:at], records)
+            cells[row.stream] = cell, definitions
         if row.kind in ("turn", "failed"):
             turns += 1
-            found = _again(cell, row, record, mail, gate, seed)
+            found = _again(cell, row, record, mail, definitions, seed)
             if found is not None:
                 return ReplayReport(run, len(cells), turns, found)
-        cell.fold(row, record)
+        _fold(cell, row, record)
     return ReplayReport(run, len(cells), turns)
 
 
-def _again(cell: Cell, row: Row, record: Record, mail: dict[str, Envelope], gate: Gate, seed: str) -> Difference | None:
+def _loaded(stream: Address, definitions: Definitions, before: list[Row], records: dict[int, Record]) -> Cell:
+    """An actor as a life finds it."""
+    cell = Cell(stream, definitions.tree.directory.find(stream))
+    for row in before:
+        if row.stream == stream:
+            _fold(cell, row, records[row.gid])
+    return cell
+
+
+def _fold(cell: Cell, row: Row, record: Record) -> None:
+    if cell.broken is not None:
+        return
+    try:
+        cell.fold(row, record)
+    except Exception as error:  # noqa: BLE001 - the actor's own code: what comes next differs, and says why
+        cell.broken = of_exception(error, where=cell.address, code="unreadable")
+
+
+def _again(
+    cell: Cell, row: Row, record: Record, mail: dict[str, Envelope], definitions: Definitions, seed: str
+) -> Difference | None:
     durable = record.message is None
     envelope = mail.get(record.took) if durable else record.message
     if cell.mount is None or envelope is None:
@@ -110,7 +132,9 @@ def _again(cell: Cell, row: Row, record: Record, mail: dict[str, Envelope], gate
         of = decode(envelope.body, OutcomeBody).of
         settles = of if of in cell.memory.effects else ""
     item = Item(envelope, durable=durable, marks=record.attempts, settles=settles)
-    draft = execute(cell, item, gate, row.gid, row.at, seed)
+    draft = put_aside(cell, item, row.gid, row.at) or execute(cell, item, definitions.gate, row.gid, row.at, seed)
+    if not isinstance(draft, Draft):  # an answer that stands there already
+        return Difference(row.gid, row.stream, row.seq, "kind", row.kind, "no row")
     if draft.payload == bytes(row.payload) and draft.kind == row.kind:
         return None
     before, after = _fields(bytes(row.payload)), _fields(draft.payload)

@@ -143,7 +143,6 @@ BAD = [
     b'{"do": "rows"}',
     b'{"do": "rows", "actor": "x", "after": "y"}',
     b'{"do": "submit", "to": "no body", "task": {"objective": "x"}}',
-    b'{"do": "submit", "to": "clerk/1/2", "task": {"objective": "x"}}',
     b'{"do": "answer", "answer": {"item": "1.0", "decision": "answer", "value": ' + b"[" * 200_000,
     b'{"do": "inbox"' + b" " * 500_000,
 ]

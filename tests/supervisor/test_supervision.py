@@ -11,10 +11,12 @@ import pytest
 import understudy as us
 from tests.actors.crew import Actor, Add, Break, nobody_settles, node, rows, said, state
 from understudy.protocols.children import Backoff, Intensity
+from understudy.protocols.errors import WrongAnswer
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import StoredEvent
-from understudy.supervisor.backoff import delay
+from understudy.supervisor.backoff import Streak, delay, streak
 from understudy.supervisor.intensity import count
+from understudy.supervisor.supervisor import SupervisorState
 from understudy.testing import Simulated
 
 LONG = Intensity(within=1_000_000.0)
@@ -38,6 +40,67 @@ def test_the_first_restart_does_not_wait_and_later_ones_wait_longer_up_to_the_ca
         waits = [delay(backoff, restart, random.Random(seed)) for seed in range(200)]
         assert bound * 0.9 < max(waits) <= bound
         assert min(waits) < bound * 0.1
+
+
+def test_a_streak_of_any_length_has_a_delay() -> None:
+    assert 0.0 <= delay(Backoff(base=0.1, cap=30.0), 5_000, random.Random(1)) <= 30.0
+
+
+def test_a_streak_grows_until_a_child_has_been_quiet_for_reset_seconds_and_its_wait_is_no_quiet_time() -> None:
+    backoff = Backoff(reset=60.0)
+    assert streak(None, 0.0, backoff) == 1
+    restarted_at_900 = Streak(4, until=900.0)
+    assert [streak(restarted_at_900, now, backoff) for now in (900.0, 960.0, 960.1)] == [5, 5, 1]
+
+
+def _restarting(board: Simulated) -> list[dict[str, Any]]:
+    events = [event for _, record in rows(board, "crew") for event in map(_json, record.events)]
+    return [event for event in events if "delay" in event]
+
+
+def test_failures_further_apart_than_the_window_of_the_intensity_still_wait_longer_up_to_the_cap() -> None:
+    board = node(backoff=Backoff(base=100.0, cap=1_000.0), intensity=Intensity(3, within=0.001))
+    for _ in range(40):
+        board.ask("a/ada", Break("raise"))
+    board.rest()
+    assert not board.inbox(), "its waits do not burn the intensity"
+    events = _restarting(board)
+    assert [event.get("streak", 1) for event in events] == list(range(1, 41))
+    delays = [event["delay"] for event in events]
+    assert 900.0 < max(delays) <= 1_000.0
+
+
+def test_after_reset_quiet_seconds_a_child_is_restarted_at_once_again() -> None:
+    board = node(backoff=Backoff(reset=60.0), intensity=Intensity(99, within=1_000_000.0))
+    for quiet in (0.0, 0.0, 100.0):
+        board.now += quiet
+        board.ask("a/ada", Break("raise"))
+        board.rest()
+    first, second, third = _restarting(board)
+    assert second["streak"] == 2
+    assert second["delay"] > 0.0
+    assert (first["delay"], third["delay"]) == (0.0, 0.0)
+    assert len(third["restarts"]) == 3, "the intensity has a window of its own"
+
+
+def test_a_supervisor_forgets_children_that_have_been_quiet_for_long() -> None:
+    board = node(backoff=Backoff(reset=60.0))
+    for n in range(20):
+        board.ask(f"a/c{n}", Break("raise"))
+    board.rest()
+    board.now += 1_000.0
+    board.ask("a/last", Break("raise"))
+    board.rest()
+    known = board.actor("crew").state
+    assert isinstance(known, SupervisorState)
+    assert (set(known.restarts), set(known.streaks)) == ({"a/last"}, {"a/last"})
+
+
+def test_agents_cannot_begin_fresh_because_they_would_forget_whom_to_answer() -> None:
+    clerk = us.Agent("clerk", "Helps.", model=us.Scripted("done"))
+    with pytest.raises(us.DefinitionError, match=r"clerk.*forget whom to answer"):
+        us.Supervisor("crew", [clerk, us.Child("a/{name}", Actor)], on_restart="fresh")
+    assert us.Supervisor("crew", [us.Child("a/{name}", Actor)], on_restart="fresh").on_restart == "fresh"
 
 
 def test_one_for_one_only_the_failed_child_is_restarted() -> None:
@@ -107,6 +170,19 @@ def test_a_person_may_start_it_again_and_counting_begins_anew(crash: bool) -> No
         board.ask("a/ada", Break("raise"))
     board.rest()
     assert not board.inbox(), "three restarts are allowed again"
+
+
+def test_a_child_that_was_given_up_is_started_again_or_stopped_and_nothing_else_answers_that() -> None:
+    board = _given_up()
+    (item,) = board.inbox()
+    assert item.answers == ("approve", "reject")
+    sent = board.answer(item.id, "answer", value="use 42 instead")
+    board.rest()
+    assert isinstance(sent.error, WrongAnswer)
+    assert board.inbox() == (item,)
+    board.answer(item.id, "approve")
+    board.rest()
+    assert board.actor("a/ada").memory.life == "running"
 
 
 @pytest.mark.parametrize("crash", [False, True])

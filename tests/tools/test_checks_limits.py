@@ -196,3 +196,23 @@ def test_a_person_who_lets_it_go_on_gives_it_a_new_start() -> None:
 
 def test_a_person_who_says_no_gives_it_none() -> None:
     assert _after_a_person_said("reject") == "ask"
+
+
+def test_a_once_call_that_was_done_is_not_done_again_unasked() -> None:
+    the_gate, counters, intent = gate(pay), Counters(), call("pay", {"usd": 5.0})
+    first, counters = admit(the_gate, intent, counters)
+    second = the_gate.admit(intent, counters, 0.0)
+    assert (first.decision, second.decision) == ("allow", "ask")
+    assert second.question is not None
+    assert "once more" in second.question.text
+
+
+def test_a_call_that_is_refused_again_and_again_is_a_loop_too() -> None:
+    assert _decisions("unknown", times=5) == ["deny"] * 5
+    the_gate, counters = gate(look), Counters()
+    codes: list[str] = []
+    for _ in range(5):
+        admission, counters = admit(the_gate, call("look", {"nam": "x"}), counters)
+        assert admission.failure is not None
+        codes.append(admission.failure.code)
+    assert codes == ["bad_arguments"] * 3 + ["loop"] * 2

@@ -32,16 +32,37 @@ def calls(case: Case) -> Ruling:
 
 
 def loop(case: Case) -> Ruling:
-    """The same call too often, or two calls in turns: deny it once (make a new plan), then ask a person."""
+    """The same call too often, or two calls in turns: deny it once (make a new plan), then ask a person.
+
+    A ``once`` call that has been done, or is under way, with the same arguments is asked about the second time it is wanted.
+    """
     why = _loop(case)
     if why is None:
-        return allow("limits.loop")
+        return _once_more(case) or allow("limits.loop")
     if case.counters.loops == 0:
         hint = "this call is closed: make another plan, or say that you can't complete this"
         return deny("limits.loop", Failure("change_arguments", "loop", why, hint=hint, where=case.intent.name))
     circles = f"{case.intent.run} goes round in circles ({why}), also after it was made to plan anew."
     text = f"{circles} Let it call {case.shown()} once more?"
     return ask("limits.loop", Question("approval", text, policy=LOOP, deadline=case.deadline()))
+
+
+def _once_more(case: Case) -> Ruling | None:
+    """A ``once`` call that has been done, or is under way, with these very arguments."""
+    if case.tool is None or case.tool.spec.effect != "once" or not case.counters.taken.get(case.digest):
+        return None
+    text = f"{case.intent.run} wants {case.shown()} once more, which it has had done before in this run. Do it again?"
+    return ask("limits.loop", Question("approval", text, policy=LOOP, deadline=case.deadline()))
+
+
+def refused_again(case: Case, digest: str) -> Ruling | None:
+    """A call that the checks before refused, and that is made again and again: a loop, too. The agent asks a person in the end."""
+    times = case.counters.refused.get(digest, 0)
+    if times < case.limits.repeats:
+        return None
+    why = f"{case.intent.name} was refused {times} times with the same arguments"
+    hint = "it will always be refused: make another plan, or say that you can't complete this"
+    return deny("limits.loop", Failure("change_arguments", "loop", why, hint=hint, where=case.intent.name))
 
 
 def _loop(case: Case) -> str | None:

@@ -1,0 +1,172 @@
+"""The shell around the kernel: draining, waiting for runs, and what is turned away at the door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+import understudy as us
+from tests.actors.crew import Actor, Add
+from understudy.protocols.ids import Address
+from understudy.protocols.journal import Batch
+from understudy.tools.models.scripted import call
+
+ran: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    ran.clear()
+
+
+@us.tool(effect="once")
+async def send(to: str) -> str:
+    """Send a letter."""
+    ran.append(f"begun {to}")
+    await anyio.lowlevel.checkpoint()
+    ran.append(f"sent {to}")
+    return "sent"
+
+
+@us.tool(effect="once", approve=True)
+def pay(to: str) -> str:
+    """Pay somebody."""
+    return f"paid {to}"
+
+
+def sender() -> us.Agent[str]:
+    return us.Agent("clerk", "Sends.", model=us.Scripted(call("send", to="ada"), "It is sent."), tools=[send])
+
+
+def payer(runs: int = 1) -> us.Agent[str]:
+    return us.Agent("clerk", "Pays.", model=us.Scripted(*[call("pay", to="ada")] * runs), tools=[pay])
+
+
+async def test_a_drain_lets_a_call_end_whose_start_was_not_durable_yet_when_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with us.System(sender(), journal=tmp_path / "a.db", drain=60.0) as system:
+        append, reached, draining = system._shell.journal.append, anyio.Event(), anyio.Event()
+
+        async def held(batch: Batch) -> None:
+            if any(row.kind == "started" for row in batch.rows):
+                reached.set()
+                await draining.wait()
+            await append(batch)
+
+        monkeypatch.setattr(system._shell.journal, "append", held)
+        await system.submit("clerk", us.Task("write"), id="a")
+        await reached.wait()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(system.drain, 60.0)
+            while not system._shell._draining:
+                await anyio.lowlevel.checkpoint()
+            draining.set()
+    assert ran == ["begun ada", "sent ada"]
+    clerk = us.Agent("clerk", "Sends.", model=us.Scripted("It is sent."), tools=[send])
+    async with us.System(clerk, journal=tmp_path / "a.db") as system:
+        result = await system.run(clerk, us.Task("write"), id="a", timeout=20)
+    assert (result.status, result.waiting) == ("done", ())
+    assert ran == ["begun ada", "sent ada"], "and it is not in doubt"
+
+
+async def test_a_drain_lets_nothing_new_begin_that_may_as_well_begin_in_the_next_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = us.Scripted("Hello.")
+    clerk = us.Agent("clerk", "Greets.", model=model)
+    async with us.System(clerk, journal=tmp_path / "a.db", drain=60.0) as system:
+        append, reached, draining = system._shell.journal.append, anyio.Event(), anyio.Event()
+
+        async def held(batch: Batch) -> None:
+            if any(row.stream == "clerk/a" for row in batch.rows):
+                reached.set()
+                await draining.wait()
+            await append(batch)
+
+        monkeypatch.setattr(system._shell.journal, "append", held)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: system.submit("clerk", us.Task("greet"), id="a"))
+            await reached.wait()
+            tasks.start_soon(system.drain, 60.0)
+            while not system._shell._draining:
+                await anyio.lowlevel.checkpoint()
+            draining.set()
+    assert not model.requests
+    async with us.System(clerk, journal=tmp_path / "a.db") as system:
+        assert (await system.run(clerk, us.Task("greet"), id="a", timeout=20)).output == "Hello."
+
+
+async def test_an_address_that_no_definition_owns_is_refused_at_the_door_and_burns_no_id(tmp_path: Path) -> None:
+    clerk, stranger = payer(), us.Agent("stranger", "Helps.", model=us.Scripted("Hello."))
+    async with us.System(clerk, us.Child("a/{name}", Actor), journal=tmp_path / "a.db") as system:
+        tries = (
+            lambda: system.tell("b/ada", Add(1), key="k"),
+            lambda: system.ask("b/ada", Add(1), key="k", timeout=20),
+            lambda: system.run(stranger, "help", id="1", timeout=20),
+            lambda: system.submit("stranger", us.Task("help"), id="1"),
+        )
+        for attempt in tries:
+            with pytest.raises(us.AskFailed) as caught:
+                await attempt()
+            failure = caught.value.failure
+            assert (failure.kind, failure.code) == ("change_arguments", "no_such_actor")
+            assert failure.hint == "mounted: clerk/{run}, a/{name}"
+        assert [line.address for line in await system.actors() if line.address != "system"] == []
+    async with us.System(stranger, us.Child("b/{name}", Actor), journal=tmp_path / "a.db") as system:
+        assert (await system.run(stranger, "another task", id="1", timeout=20)).output == "Hello."
+        assert await system.ask("b/ada", Add(2), key="k", timeout=20) == 2
+
+
+async def test_whoever_waits_for_a_run_that_waits_for_people_already_is_told_at_once() -> None:
+    clerk = payer()
+    async with us.System(clerk) as system:
+        first = await system.run(clerk, "pay", id="a", timeout=20)
+        again = await system.run(clerk, "pay", id="a", timeout=20)
+    assert [item.text for item in first.waiting] == [item.text for item in again.waiting] != []
+
+
+async def test_a_run_that_waits_shows_its_own_questions_only() -> None:
+    clerk = payer(runs=2)
+    async with us.System(clerk) as system:
+        await system.run(clerk, "pay", id="a", timeout=20)
+        other = await system.run(clerk, "pay", id="b", timeout=20)
+        assert [item.run for item in other.waiting] == ["clerk/b"]
+        assert {item.run for item in system.inbox()} == {"clerk/a", "clerk/b"}
+
+
+async def test_only_runs_that_changed_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    going, release = anyio.Event(), anyio.Event()
+
+    @us.tool(effect="read")
+    async def linger() -> str:
+        """Take long."""
+        going.set()
+        await release.wait()
+        return "rested"
+
+    slow = us.Agent("slow", "Waits.", model=us.Scripted(call("linger"), "Rested."), tools=[linger])
+    quick = us.Agent("quick", "Greets.", model=us.Scripted(*["Hello."] * 5))
+    async with us.System(slow, quick) as system, anyio.create_task_group() as tasks:
+
+        async def wait() -> None:
+            assert (await system.run(slow, "rest", id="a", timeout=20)).output == "Rested."
+
+        tasks.start_soon(wait)
+        await going.wait()
+        await system.run(quick, "greet", id="0", timeout=20)
+        looked, standing = list[str](), system._shell.kernel.standing
+
+        def watched(run: Address) -> object:
+            looked.append(run)
+            return standing(run)
+
+        monkeypatch.setattr(system._shell.kernel, "standing", watched)
+        for n in range(1, 5):
+            await system.run(quick, "greet", id=str(n), timeout=20)
+        assert "quick/1" in looked
+        assert "slow/a" not in looked
+        release.set()
