@@ -59,6 +59,15 @@ def fits(template: str, addr: str) -> bool:
     return len(mine) == len(theirs) and all(bool(_HOLE.match(m)) or m == t for m, t in zip(mine, theirs, strict=True))
 
 
+def key(text: str) -> str:
+    """Check a caller's id or key. Raises ValueError for one that is no text (a lone surrogate)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{text!r} cannot be an id: {error.reason}") from error
+    return text
+
+
 def segment(text: str) -> str:
     """A caller's id as one segment of an address. What may not stand there becomes ``-``, with a digest so that two ids stay two."""
     if _SEGMENT.match(text):

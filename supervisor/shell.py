@@ -284,6 +284,8 @@ class Shell:
 
     def _feed(self) -> None:
         fresh, self._fresh = self._fresh, []
+        # What happens now happens now: an outcome that came after a long wait for the journal must not be dated before it.
+        self.kernel.tick(self.clock.now())
         for id in fresh:
             thing = self._held.get(id)
             if isinstance(thing, Envelope):

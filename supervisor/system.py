@@ -23,6 +23,7 @@ from msgspec import Raw
 
 from ..actors.agent import Agent
 from ..actors.kernel import Kernel
+from ..protocols import ids
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
@@ -162,9 +163,14 @@ class System:
         Raises:
             AskFailed: nothing is mounted there (``no_such_actor``), the id was used for another task (``other_payload``), the run
                 was stopped, or the time is over (``timeout``).
+            MissingKey, MissingExtra: a new run would find no model that it can ask.
+            ValueError: the id is no text.
         """
         name = id if id is not None else uuid.uuid4().hex
         run, envelope, waiter = self._task(who.name, task if isinstance(task, Task) else Task(task), name)
+        unready = self.tree.unready(who.name)
+        if unready is not None and not await self.actors(run):
+            raise unready  # before anything is written: the run can begin when the cause is mended
         await self._wait(envelope, waiter, timeout)
         journal = str(self.path) if self.path is not None else ""
         form = who.output if isinstance(who, Agent) else object
@@ -231,7 +237,7 @@ class System:
         """
         owned = self._owned(to)
         data = _admissible(message)
-        token = f"{to}#{key or uuid.uuid4().hex}"
+        token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
         cls = type(message)
         envelope = Envelope(f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__)
         await self._shell.deliver(envelope, None).wait()
@@ -313,7 +319,7 @@ class System:
         return Kernel(self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying)
 
     def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
-        run = self._owned(f"{to}/{segment(name)}", f"no agent and no supervisor {to!r} runs here")
+        run = self._owned(f"{to}/{segment(ids.key(name))}", f"no agent and no supervisor {to!r} runs here")
         context = Context(user=task.user, tenant=task.tenant, session=task.session, tags=task.tags)
         return run, *self._request(run, task, key=name, context=context, watch=run)
 
@@ -330,7 +336,7 @@ class System:
         self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE
     ) -> tuple[Envelope, Waiter]:
         data = _admissible(request)
-        token = f"{to}#{key or uuid.uuid4().hex}"
+        token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
         cls = type(request)
         envelope = Envelope(
             f"outside:{token}", to, cls.__wire__, data,

@@ -20,7 +20,7 @@ from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..actors.router import Router
 from ..protocols.children import Backoff, Intensity
-from ..protocols.errors import DefinitionError
+from ..protocols.errors import DefinitionError, UnderstudyError
 from ..protocols.ids import Address
 from ..protocols.model import Model
 from ..tools.gate import Grants
@@ -58,6 +58,23 @@ class Tree:
         self._add(str(ROOT), SupervisorActor(Intensity(), Backoff(), "keep"), Address(""))
         for definition in definitions:
             self._mount(definition)
+
+    def unready(self, name: str) -> UnderstudyError | None:
+        """Why an agent of this definition has no model that could be asked: a missing key or library. None where each has one."""
+        for template, models in self.models.items():
+            if template.partition("/")[0] != name:
+                continue
+            why: list[UnderstudyError] = []
+            for model in models.values():
+                ready = getattr(model, "ready", None)  # adapters that need nothing have no such method
+                try:
+                    if ready is not None:
+                        ready()
+                except UnderstudyError as error:
+                    why.append(error)
+            if why and len(why) == len(models):
+                return why[0]
+        return None
 
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):

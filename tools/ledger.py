@@ -26,6 +26,9 @@ def after_failure(effect: Effect, failure: Failure, now: float, rng: Rng) -> Nex
     """An attempt failed, and it is known that nothing happened."""
     if failure.kind in ("change_arguments", "abandon"):
         return Next("settle", failure=failure)
+    if failure.after is not None and math.isfinite(failure.after) and failure.after > PATIENCE:
+        asked = f"{effect.name} asks to wait for {failure.after:,.0f} s, more than {PATIENCE:,.0f}: {failure.message}"
+        return Next("settle", failure=Failure("abandon", "too_long_to_wait", asked, where=effect.name, cause=failure))
     if effect.attempt >= effect.retry.attempts:
         gave_up = Failure(
             "abandon",
@@ -36,6 +39,10 @@ def after_failure(effect: Effect, failure: Failure, now: float, rng: Rng) -> Nex
         )
         return Next("settle", failure=gave_up)
     return Next("start", due=now + wait(effect, failure, rng))
+
+
+PATIENCE = 86_400.0
+"""Seconds that the other side may ask to be left alone; who asks for more gets no further attempt, and somebody is told."""
 
 
 def wait(effect: Effect, failure: Failure, rng: Rng) -> float:
