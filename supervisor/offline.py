@@ -6,24 +6,29 @@ The rows are the ones that an owner would have written (``actors.flights.answer`
     accepted  the answer, and the effect as it stands with it
     system    stopped                    only if the last owner had stopped in order
 
-A journal whose owner died stays unclean, so that its next owner still marks what was pending then.
+A journal whose owner died stays unclean, so that its next owner still marks what was pending then. A call that may not run
+twice and had begun is in doubt from the moment of that death, not only when somebody runs the team again (``as_left``).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
 
+import msgspec
 from msgspec import Raw
 
 from ..actors.flights import accept
 from ..protocols.approvals import Answer
 from ..protocols.codec import encode
+from ..protocols.effects import Effect
 from ..protocols.envelope import Context
 from ..protocols.errors import JournalError
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
+from ..tools.ledger import after_crash
 from .journal.sqlite import SqliteJournal
 
 
@@ -40,7 +45,7 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
     journal = SqliteJournal(path)
     opened = journal.open()
     try:
-        effect = next((e for e in opened.effects if e.id == given.item), None)
+        effect = next((as_left(e) for e in opened.effects if e.id == given.item), None)
         now = max(opened.at, time.time())
         accepted = accept(effect, given, now)
         assert effect is not None
@@ -58,6 +63,48 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
         journal.append(Batch(tuple(pen.rows), effects=(accepted,), actors=lines))
     finally:
         journal.close()
+
+
+def as_left(effect: Effect) -> Effect:
+    """An open effect as the next life will see it, now that nobody owns the journal: what had begun and may not run twice is
+    in doubt. Anything else is given back as it is."""
+    if effect.effect != "once" or effect.state != "started":
+        return effect
+    step = after_crash(effect, effect.at)
+    return msgspec.structs.replace(
+        effect, state="in_doubt", interrupted=effect.interrupted + 1, question=step.question, failure=step.failure,
+        answer=None, due=None,
+    )  # fmt: skip
+
+
+def owned(path: str | os.PathLike[str]) -> bool:
+    """Whether a process owns the journal, be it one that takes no commands.
+
+    The lock is tried only where its file names a process that lives: whoever tries it holds it for a moment, and could be
+    in the way of the next owner.
+    """
+    db = Path(os.path.realpath(path))
+    try:
+        with db.with_name(db.name + "-lock").open("rb") as file:
+            words = file.read(200).split()
+            if not words or not words[0].isdigit() or not _lives(int(words[0])):
+                return False
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 class _Pen:

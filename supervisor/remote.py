@@ -30,6 +30,9 @@ class Unanswered(UnderstudyError):
 class Remote:
     """A connection to the owner of a journal."""
 
+    left = False
+    """Somebody owns the journal."""
+
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._answers = link.makefile("rb")

@@ -20,6 +20,7 @@ from ..protocols.model import Usage
 from ..protocols.tasks import Result, Task
 from .dispatch import Asked, Received, Returned, Routed
 from .inbox import InboxItem, item
+from .offline import as_left
 from .supervisor import GaveUp, Resolved, Restarting
 
 Tone = Literal["plain", "good", "bad", "person", "quiet"]
@@ -77,13 +78,14 @@ class Story(Struct, frozen=True, omit_defaults=True):
     lines: tuple[Line, ...] = ()
 
 
-def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = ()) -> Story:
+def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = (), *, left: bool = False) -> Story:
     """Fold a run.
 
     Args:
         run: its address.
         rows: all rows of its actors, in any order.
         around: rows of its supervisors and of the journal itself; of these what concerns the run is told.
+        left: nobody owns the journal; calls that its owner had begun when it died are in doubt.
     """
     teller = _Teller(run)
     mine = sorted(rows, key=lambda row: row.gid)
@@ -93,6 +95,8 @@ def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = ()) -> Story
     others = [row for row in around if (row.gid < last if row.stream == SYSTEM else row.gid > first)]
     for row in sorted({row.gid: row for row in (*mine, *others)}.values(), key=lambda row: row.gid):
         teller.take(row)
+    if left:
+        teller.leave()
     return teller.story()
 
 
@@ -127,6 +131,7 @@ class _Teller:
             put = "its message is put aside" if row.kind == "failed" else "put aside without a turn"
             self._say(f"failed: {_failure(record.failure)}; {put}", "bad")
         if record.answer is not None:
+            self._doubted(effect.id for effect in record.changes)
             answer = record.answer
             why = f": {answer.reason}" if answer.reason else ""
             value = f" {_short(answer.value)}" if answer.value != NULL else ""
@@ -145,6 +150,10 @@ class _Teller:
                 self.failure = reply.failure
                 self.result = decode(reply.value, Result) if reply.failure is None else None
 
+    def leave(self) -> None:
+        """The owner has died, and nobody has taken the journal over."""
+        self._doubted(tuple(self.effects))
+
     def story(self) -> Story:
         """What was told."""
         waiting = tuple(entry for effect in self.effects.values() if (entry := item(effect)) is not None)
@@ -157,6 +166,16 @@ class _Teller:
             str(self.run), status, self.task, result, self.began, self.at - self.began, waiting, self.thinks, self.calls,
             self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines),
         )  # fmt: skip
+
+    def _doubted(self, ids: Iterable[str]) -> None:
+        """Tell of the doubt about calls that were under way when the owner died, where no row tells it."""
+        row = self.row
+        for before in [self.effects[id] for id in ids if id in self.effects]:
+            doubted = as_left(before)
+            if doubted is not before and row is not None:
+                self.row = msgspec.structs.replace(row, stream=before.stream)
+                self._changed(doubted, Record())
+        self.row = row
 
     # -- what happened ------------------------------------------------------------------------------------------
 

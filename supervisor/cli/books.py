@@ -13,6 +13,7 @@ from ...protocols.envelope import Reply
 from ...protocols.model import Usage
 from ...protocols.tasks import Result
 from ...tools.models.prices import estimate
+from .. import offline
 from ..inbox import InboxItem, inbox
 from ..journal.reader import JournalReader, read_only
 
@@ -85,6 +86,7 @@ class Books:
     """The journal's file, to count in. Close it, or use it as a context."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._reader: JournalReader = read_only(path)
 
     def runs(self) -> list[str]:
@@ -100,6 +102,8 @@ class Books:
         }
         asked: dict[str, list[InboxItem]] = {}
         open_effects = self._reader.effects()
+        if not offline.owned(self._path):
+            open_effects = tuple(map(offline.as_left, open_effects))
         for entry in inbox(open_effects):
             asked.setdefault(entry.run, []).append(entry)
         moving = {

@@ -47,6 +47,11 @@ def run(arguments: list[str] | None) -> int:
     except BrokenPipeError:  # `understudy show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = exits.DONE
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries it again at its end
+        code = _say(f"the output cannot be written: {error.strerror}", "", exits.FAILED, as_json=False)
     except Exception as error:
         found = _leaf(error)
         if not isinstance(found, UnderstudyError):

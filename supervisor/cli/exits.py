@@ -10,13 +10,14 @@ DONE: Final = 0
 """All is done."""
 
 FAILED: Final = 1
-"""Some run ended without what was asked of it: it failed, or said that it can't complete it; or a replay differs."""
+"""Some run ended without what was asked of it: it failed, or said that it can't complete it; a replay differs; or the output
+cannot be written."""
 
 REFUSED: Final = 2
 """Bad usage, or bad input: something of it was refused, and the message says what. What was good did run."""
 
 WAITING: Final = 3
-"""Nothing failed; some runs wait for people."""
+"""Nothing failed; some runs wait for people, or for the target that made them."""
 
 JOURNAL: Final = 4
 """The journal is held by another process, newer, damaged, read-only or full."""

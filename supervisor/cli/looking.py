@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ...protocols.errors import UnderstudyError
-from ...protocols.ids import SYSTEM, Address
+from ...protocols.errors import TargetError, UnderstudyError
+from ...protocols.ids import SYSTEM, Address, segment
 from ..story import Story, tell
 from ..tree import ROOT
 from . import exits, options, source
@@ -16,7 +16,7 @@ from .work import command
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=options.TEXT)
 @options.journal
 @options.as_json
 def show(run: str, journal: Path, as_json: bool) -> int:
@@ -50,8 +50,10 @@ def runs(journal: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("run")
-@click.option("--target", default="", help="module:name of the team; what the journal names by default.")
+@click.argument("run", type=options.TEXT)
+@click.option(
+    "--target", default="", type=options.TEXT, help="module:name of the team; what the journal names by default."
+)
 @options.journal
 @options.as_json
 def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
@@ -60,6 +62,10 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
 
     with source.looking(journal) as found:
         address = _find(found, run, journal)
+        named = target or source.target_of(found)[0]
+    if not named:
+        words = ["understudy", "replay", address, "--journal", str(journal), "--target"]
+        raise TargetError(f"{journal} does not name what made {address}", hint=f"say it: {command(words)} module:name")
     report = again(journal, address, target)
     other = report.difference
     if as_json:
@@ -85,15 +91,16 @@ def _story(found: source.Source, name: str, journal: Path) -> Story:
     rows = [row for line in found.actors(run) for row in found.stream(line.address)]
     parents = {run.split("/")[0], str(ROOT)} - {run}
     around = [row for stream in sorted(parents) for row in found.stream(Address(stream))]
-    return tell(run, rows, (*found.stream(SYSTEM), *around))
+    return tell(run, rows, (*found.stream(SYSTEM), *around), left=found.left)
 
 
 def _find(found: source.Source, name: str, journal: Path) -> Address:
-    exact = found.actors(name)
-    if any(line.address == name for line in exact):
-        return Address(name)
+    head, _, rest = name.partition("/")
+    for way in (name, f"{head}/{segment(rest)}"):  # an id that is no segment of an address was renamed
+        if any(line.address == way for line in found.actors(way)):
+            return Address(way)
     known = {line.context.run for line in found.actors() if line.context.run}
-    ends = sorted(run for run in known if run.endswith("/" + name))
+    ends = sorted(run for run in known if run.endswith(("/" + name, "/" + segment(name))))
     if len(ends) == 1:
         return ends[0]
     if ends:

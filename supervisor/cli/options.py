@@ -3,19 +3,59 @@
 from __future__ import annotations
 
 import getpass
+import math
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from ..run import DEFAULT_JOURNAL
 
+
+class _Text(click.types.StringParamType):
+    """A text: something that can be written as UTF-8."""
+
+    name = "text"
+
+    def __init__(self, what: str = "") -> None:
+        self._what = what
+        """How it is called, where it must not be empty."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is none."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text.encode(errors='backslashreplace').decode()} is no text: it must be UTF-8", param, ctx)
+        if self._what and not text.strip():
+            self.fail(f"{self._what} is empty", param, ctx)
+        return text
+
+
+class _Seconds(click.FloatRange):
+    """A time to wait: a number, and no more than a year."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=366 * 86_400)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is no number."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
+TEXT, NAME, SECONDS = _Text(), _Text("the id"), _Seconds()
+
 journal = click.option(
     "--journal", "-j", default=DEFAULT_JOURNAL, show_default=True, metavar="FILE", help="The journal.",
     type=click.Path(path_type=Path, dir_okay=False),
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-by = click.option("--by", default="", metavar="NAME", help="Who answers; your login name by default.")
+by = click.option("--by", default="", type=TEXT, metavar="NAME", help="Who answers; your login name by default.")
 model = click.option(
     "--model",
     default="",
@@ -24,7 +64,7 @@ model = click.option(
 )
 drain = click.option(
     "--drain", default=10.0, show_default=True, metavar="SECONDS", help="For calls under way to end, when it is stopped.",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
 )  # fmt: skip
 
 

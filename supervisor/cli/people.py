@@ -13,7 +13,7 @@ from ...protocols.codec import NULL
 from ...protocols.errors import UnknownItem, WrongAnswer
 from ..inbox import InboxItem
 from . import exits, options, source
-from .work import command
+from .work import command, going_on
 
 
 @click.command()
@@ -33,8 +33,8 @@ def inbox(journal: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", default="", help="Why; kept in the journal.")
+@click.argument("ids", nargs=-1, type=options.TEXT, required=True, metavar="ID...")
+@click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
 @options.by
 @options.journal
 @options.as_json
@@ -44,8 +44,8 @@ def approve(ids: tuple[str, ...], reason: str, by: str, journal: Path, as_json: 
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", required=True, help="Why; the agent is told.")
+@click.argument("ids", nargs=-1, type=options.TEXT, required=True, metavar="ID...")
+@click.option("--reason", required=True, type=options.TEXT, help="Why; the agent is told.")
 @options.by
 @options.journal
 @options.as_json
@@ -55,9 +55,9 @@ def reject(ids: tuple[str, ...], reason: str, by: str, journal: Path, as_json: b
 
 
 @click.command()
-@click.argument("id")
-@click.argument("value")
-@click.option("--reason", default="", help="Why; kept in the journal.")
+@click.argument("id", type=options.TEXT)
+@click.argument("value", type=options.TEXT)
+@click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
 @options.by
 @options.journal
 @options.as_json
@@ -67,19 +67,23 @@ def answer(id: str, value: str, reason: str, by: str, journal: Path, as_json: bo
 
 
 @click.command()
-@click.argument("id")
-@click.option("--happened", "decision", flag_value="happened", help="It did happen.")
-@click.option("--not-happened", "decision", flag_value="not_happened", help="It did not; leave it.")
-@click.option("--run-again", "decision", flag_value="run_again", help="It did not; run it again.")
-@click.option("--result", default="", metavar="JSON", help="With --happened: what the call gave.")
-@click.option("--reason", default="", help="Why; kept in the journal.")
+@click.argument("id", type=options.TEXT)
+@click.option("--happened", is_flag=True, help="It did happen.")
+@click.option("--not-happened", is_flag=True, help="It did not; leave it.")
+@click.option("--run-again", is_flag=True, help="It did not; run it again.")
+@click.option("--result", default="", type=options.TEXT, metavar="JSON", help="With --happened: what the call gave.")
+@click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
 @options.by
 @options.journal
 @options.as_json
-def settle(id: str, decision: Decision | None, result: str, reason: str, by: str, journal: Path, as_json: bool) -> int:
+def settle(
+    id: str, happened: bool, not_happened: bool, run_again: bool, result: str, reason: str, by: str, journal: Path,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Say what became of a call in doubt: one that had begun when its process died."""
-    if decision is None:
-        raise click.UsageError("say --happened, --not-happened or --run-again")
+    if happened + not_happened + run_again != 1:
+        raise click.UsageError("say --happened, --not-happened or --run-again, and only one of them")
+    decision: Decision = "happened" if happened else "not_happened" if not_happened else "run_again"
     if result and decision != "happened":
         raise click.UsageError("--result goes with --happened")
     return _answer((id,), decision, reason, by, journal, as_json, _value(result) if result else NULL)
@@ -90,7 +94,7 @@ def _answer(
 ) -> int:
     with source.looking(journal) as found:
         known = {entry.id: entry for entry in found.inbox()}
-        target, model = source.target_of(found)
+        made = {id: source.target_of(found, entry.run) for id, entry in known.items() if id in ids}
     for id in ids:
         _fits(known.get(id), id, decision, journal)
     who = options.person(by)
@@ -102,9 +106,9 @@ def _answer(
         return exits.DONE
     for id in ids:
         click.echo(f"{id}: {decision.replace('_', ' ')}, by {who}  ({known[id].run})")
-    if not taken and target:
-        words = ["understudy", "run", target, "--journal", str(journal), *(["--model", model] if model else [])]
-        click.echo(f"No process runs this journal now. To go on:\n  {command(words)}")
+    again = sorted({going_on(*named, journal) for named in made.values() if named[0]})
+    if not taken and again:
+        click.echo("No process runs this journal now. To go on:" + "".join(f"\n  {line}" for line in again))
     elif not taken:
         click.echo("No process runs this journal now. Run its program again to go on.")
     return exits.DONE

@@ -15,6 +15,7 @@ import anyio
 import click
 import msgspec
 
+from ...protocols.ids import segment
 from ...protocols.tasks import Task
 from ..system import System
 from ..target import load
@@ -25,8 +26,8 @@ from .work import serve as keep_serving
 
 
 @click.command(epilog=exits.HELP)
-@click.argument("target")
-@click.argument("task", required=False)
+@click.argument("target", type=options.TEXT)
+@click.argument("task", required=False, type=options.TEXT)
 @click.option(
     "--input",
     "-i",
@@ -35,7 +36,9 @@ from .work import serve as keep_serving
     metavar="FILE",
     help="Tasks, one JSON object a line; - reads them from standard input.",
 )
-@click.option("--id", default="", help="Name of the run of TASK. The same again goes on, or gives the recorded answer.")
+@click.option(
+    "--id", type=options.NAME, help="Name of the run of TASK. The same again goes on, or gives the recorded answer."
+)
 @options.journal
 @options.model
 @click.option(
@@ -44,7 +47,7 @@ from .work import serve as keep_serving
 @options.drain
 @options.as_json
 def run(
-    target: str, task: str | None, lines: BinaryIO | None, id: str, journal: Path, model: str, at_once: int, drain: float,
+    target: str, task: str | None, lines: BinaryIO | None, id: str | None, journal: Path, model: str, at_once: int, drain: float,
     as_json: bool,
 ) -> int:  # fmt: skip
     """Run TARGET (module:name) on a TASK, or on the tasks in a file, to their end or to where only people can help.
@@ -57,7 +60,7 @@ def run(
     """
     if task is not None and lines is not None:
         raise click.UsageError("give a TASK or --input, not both")
-    if id and task is None:
+    if id is not None and task is None:
         raise click.UsageError("--id names the run of a TASK; lines of input have ids of their own")
     if task is not None and not task.strip():
         raise click.UsageError("the TASK is empty")
@@ -91,13 +94,14 @@ def run(
         paint.summary(console, outcome.lines, outcome.totals, bad, command([str(journal)]))
     if outcome.interrupted:
         click.echo(f"\nInterrupted; nothing is lost. To go on:\n  {again}", err=True)
-    elif single is not None and not id:
-        click.echo(f"(run {single.run}; understudy show {single.id} --journal {journal})", err=True)
+    elif single is not None and (id is None or segment(id) != id):
+        look = command(["understudy", "show", single.run, "--journal", str(journal)])
+        click.echo(f"(run {single.run}; {look})", err=True)
     return code
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=options.TEXT)
 @options.journal
 @options.model
 @options.drain
@@ -116,12 +120,12 @@ def serve(target: str, journal: Path, model: str, drain: float) -> int:
 
 
 @click.command()
-@click.argument("to")
-@click.argument("task")
-@click.option("--id", default="", help="Names the run. The same id and task again is the same run.")
+@click.argument("to", type=options.TEXT)
+@click.argument("task", type=options.TEXT)
+@click.option("--id", type=options.NAME, help="Names the run. The same id and task again is the same run.")
 @options.journal
 @options.as_json
-def submit(to: str, task: str, id: str, journal: Path, as_json: bool) -> int:
+def submit(to: str, task: str, id: str | None, journal: Path, as_json: bool) -> int:
     """Hand a TASK to the agent or team TO of the process that owns the journal; returns when it is durable."""
     with source.owner(journal) as owner:
         run = owner.submit(to, Task(task), id or uuid.uuid4().hex[:12])
@@ -138,7 +142,7 @@ def submit(to: str, task: str, id: str, journal: Path, as_json: bool) -> int:
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    type=click.FloatRange(min=0),
+    type=options.SECONDS,
     help="For it to have drained.",
 )
 @options.journal
@@ -166,7 +170,7 @@ def _code(outcome: Outcome, bad: list[BadLine]) -> int:
         exits.INTERRUPTED if outcome.interrupted else exits.DONE,
         exits.REFUSED if bad or "refused" in stands else exits.DONE,
         exits.FAILED if stands & {"failed", "cannot"} else exits.DONE,
-        exits.WAITING if stands & {"waiting", "unfinished"} else exits.DONE,
+        exits.WAITING if outcome.strays or stands & {"waiting", "unfinished"} else exits.DONE,
     )
 
 
@@ -190,6 +194,7 @@ def _emit(outcome: Outcome, bad: list[BadLine], journal: Path, code: int, again:
             "runs": outcome.lines,
             "bad_lines": bad,
             "totals": outcome.totals,
+            "strays": outcome.strays,
             "interrupted": outcome.interrupted,
             "continue": again,
             "exit": code,

@@ -29,6 +29,11 @@ LOOKING = 5.0
 class Source(Protocol):
     """What can be asked of a journal, owned or not."""
 
+    @property
+    def left(self) -> bool:
+        """Whether nobody owns it: what was under way then is as the next owner will see it."""
+        ...
+
     def inbox(self) -> tuple[InboxItem, ...]:
         """What waits for people."""
         ...
@@ -45,12 +50,14 @@ class Source(Protocol):
 class FileSource:
     """A journal read from its file."""
 
-    def __init__(self, reader: JournalReader) -> None:
+    def __init__(self, reader: JournalReader, *, left: bool) -> None:
         self._reader = reader
+        self.left = left
 
     def inbox(self) -> tuple[InboxItem, ...]:
         """What waits for people."""
-        return inbox(self._reader.effects())
+        effects = self._reader.effects()
+        return inbox(tuple(map(offline.as_left, effects)) if self.left else effects)
 
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at or below an address."""
@@ -80,7 +87,7 @@ def looking(path: Path) -> Generator[Source]:
                 yield remote
                 return
     with read_only(path) as reader:
-        yield FileSource(reader)
+        yield FileSource(reader, left=not offline.owned(path))
 
 
 def give(path: Path, answer: Answer) -> bool:
@@ -133,11 +140,14 @@ def must_exist(path: Path) -> None:
         raise UnderstudyError(f"there is no journal {path}", hint="name it with --journal; a run makes one")
 
 
-def target_of(source: Source) -> tuple[str, str]:
-    """Target and model with which the journal was last run; empty where it does not say."""
-    target = model = ""
-    for row in source.stream(SYSTEM):
-        note = record_of(row).note
-        if "epoch" in note and note.get("target"):
-            target, model = note["target"], note.get("model", "")
-    return target, model
+def target_of(source: Source, run: str = "") -> tuple[str, str]:
+    """Target and model with which a run, or without one the journal, was last worked on; empty where the journal does not say."""
+    begun = [(row.gid, note) for row in source.stream(SYSTEM) if "epoch" in (note := record_of(row).note)]
+    last = max((gid for gid, _ in begun), default=0)
+    if run:  # a person's answer to it may have been written in a life of its own
+        answered = {gid for gid, note in begun if note.get("for") == "one answer"}
+        rows = (row.gid for line in source.actors(run) for row in source.stream(line.address))
+        lives = (max((gid for gid, _ in begun if gid < row), default=0) for row in rows)
+        last = max((gid for gid in lives if gid not in answered), default=0)
+    named = [note for gid, note in begun if gid <= last and note.get("target")]
+    return (named[-1]["target"], named[-1].get("model", "")) if named else ("", "")

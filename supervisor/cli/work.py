@@ -22,6 +22,7 @@ from ...protocols.errors import AskFailed, JournalError, SystemStopped, TooLarge
 from ...protocols.ids import segment
 from ..system import System
 from ..target import Team
+from . import source
 from .books import Books, RunLine, Totals
 from .lines import Entry
 
@@ -54,12 +55,14 @@ class Job(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What came of it. ``by_id``: where each task and everything else that went on stands."""
+    """What came of it. ``lines``: where each task and everything else that went on stands; ``strays``:
+    unfinished runs of other targets."""
 
     lines: tuple[RunLine, ...]
     totals: Totals
     warnings: tuple[str, ...]
     interrupted: bool
+    strays: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -102,12 +105,13 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
     )  # fmt: skip
     check_models(system)
     before: set[str] = set()
+    strays: set[str] = set()
     warnings: tuple[str, ...] = ()
     async with anyio.create_task_group() as tasks:
         await tasks.start(_listen, system, stop, say)
         async with system:
             warnings = system.opened.warnings
-            before = left_open(system)
+            before, strays = left_open(system)
             async with anyio.create_task_group() as inside:
                 inside.start_soon(_until, stop, inside.cancel_scope)
                 await _bring(system, job, refused, progress)
@@ -122,7 +126,7 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
     lines = tuple(
         RunLine(line.id, line.run, "refused", reason=refused[line.id]) if line.id in refused else line for line in found
     )
-    return Outcome(lines, totals, warnings, stop.is_set())
+    return Outcome(lines, totals, warnings + _stray(job, strays), stop.is_set(), tuple(sorted(strays)))
 
 
 async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[str, ...]:
@@ -137,6 +141,8 @@ async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[st
         await tasks.start(_listen, system, stop, say)
         async with system:
             began(system)
+            for warning in _stray(job, left_open(system)[1]):
+                say(warning)
             async with anyio.create_task_group() as inside:
                 inside.start_soon(_until, stop, inside.cancel_scope)
                 await system.ended()
@@ -144,13 +150,31 @@ async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[st
     return system.opened.warnings
 
 
-def left_open(system: System) -> set[str]:
-    """Runs that the journal holds open and that this team goes on with."""
+def left_open(system: System) -> tuple[set[str], set[str]]:
+    """Runs that the journal holds open: those that this team goes on with, and those that no definition of it owns."""
     opened, find = system.opened, system.tree.directory.find
     owners = [(e.context, e.stream) for e in opened.effects]
     owners += [(m.envelope.context, m.envelope.to) for m in opened.mail]
     owners += [(t.envelope.context, t.envelope.to) for t in opened.timers]
-    return {str(context.run or actor) for context, actor in owners if find(actor) is not None}
+    ours = {str(context.run or actor) for context, actor in owners if find(actor) is not None}
+    return ours, {str(context.run or actor) for context, actor in owners if find(actor) is None} - ours
+
+
+def _stray(job: Job, runs: set[str]) -> tuple[str, ...]:
+    if not runs:
+        return ()
+    with source.looking(job.journal) as found:
+        made = {source.target_of(found, run) for run in runs}
+    names = ", ".join(sorted(runs)[:5]) + (", …" if len(runs) > 5 else "")
+    how = (
+        "; ".join(sorted(going_on(*named, job.journal) for named in made if named[0]))
+        or "run the program that made them"
+    )
+    one = len(runs) == 1
+    what = "1 unfinished run is" if one else f"{len(runs)} unfinished runs are"
+    return (
+        f"{what} not of {job.target}, and nothing goes on with {'it' if one else 'them'} here: {names}. To go on: {how}",
+    )
 
 
 async def _bring(system: System, job: Job, refused: dict[str, str], progress: Progress) -> None:
@@ -202,6 +226,12 @@ def _asked(stop: anyio.Event, say: Say) -> None:
 async def _until(stop: anyio.Event, scope: CancelScope) -> None:
     await stop.wait()
     scope.cancel()
+
+
+def going_on(target: str, model: str, journal: Path) -> str:
+    """The command that goes on with what a journal holds."""
+    words = ["understudy", "run", target, "--journal", str(journal)]
+    return command(words + (["--model", model] if model else []))
 
 
 def command(words: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.cli import Desk, environment
+from tests.supervisor.cli import Desk, command, environment
 from tests.supervisor.journal.process import AS_NOBODY, public_folder
 
 GOOD = {"id": "good", "objective": "hello"}
@@ -65,12 +65,16 @@ def test_a_duplicate_id_names_both_lines_and_the_first_runs(desk: Desk) -> None:
         (["run", "team:clerk", "--input", "nowhere.jsonl"], "nowhere.jsonl"),
         (["run", "team:clerk", " "], "the TASK is empty"),
         (["run", "team:clerk", "--id", "x", "--input", "team.py"], "ids of their own"),
+        (["run", "team:clerk", "hello", "--id", ""], "the id is empty"),
+        (["run", "team:clerk", "hello", "--id", "\udcff"], r"\udcff is no text"),
+        (["run", "team:clerk", "hello", "--drain", "nan"], "'nan' is no number of seconds"),
         (["run", "team:clerk"], "there is no journal understudy.db"),
         (["run", "team:clerk", "hello", "--at-once", "0"], "--at-once"),
         (["inbox"], "there is no journal understudy.db"),
         (["show", "x"], "there is no journal understudy.db"),
         (["reject", "1.0"], "--reason"),
         (["settle", "1.0"], "--happened, --not-happened or --run-again"),
+        (["settle", "1.0", "--happened", "--not-happened"], "only one of them"),
         (["stop"], "there is no journal understudy.db"),
         (["dance"], "No such command 'dance'"),
     ],
@@ -210,3 +214,16 @@ def test_errors_are_json_where_json_was_asked_for(desk: Desk) -> None:
     said = desk.json("show", "x", code=2)
     assert said["exit"] == 2
     assert "there is no journal" in said["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [["runs"], ["runs", "--json"], ["run", "team:clerk", "hello", "--id", "a"]])
+def test_output_that_cannot_be_written_is_said_so(desk: Desk, words: list[str]) -> None:
+    assert desk.run("run", "team:clerk", "hello", "--id", "a").returncode == 0
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command(words), cwd=desk.folder, env=environment(None), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"understudy: the output cannot be written: No space left on device\n",
+    )

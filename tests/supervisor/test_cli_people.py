@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
-from tests.supervisor.cli import Desk, ended
+from tests.supervisor.cli import Desk, ended, environment
 from understudy.supervisor.journal.reader import read_only
 
 LOOK = {"id": "look", "objective": "look"}
@@ -231,3 +233,50 @@ def test_show_tells_the_story_of_a_run(desk: Desk, doubtful: str) -> None:
         assert words in told
     lines = desk.json("show", "send")["lines"]
     assert lines == sorted(lines, key=lambda line: line["gid"])
+
+
+def test_a_run_that_another_target_left_is_named_and_waits_for_that_one(desk: Desk, asked: str) -> None:
+    (desk.folder / "other.py").write_text((desk.folder / "team.py").read_text().replace('"clerk"', '"porter"'))
+    done = desk.run("run", "other:clerk", "hello", "--id", "x")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (3, "Hello.")
+    for words in (
+        "1 unfinished run is not of other:clerk",
+        "clerk/pay",
+        "understudy run team:clerk --journal understudy.db",
+    ):
+        assert words in done.stderr
+    assert desk.json("run", "other:clerk", code=3)["strays"] == ["clerk/pay"]
+    answered = desk.run("approve", asked)
+    assert "understudy run team:clerk --journal understudy.db" in answered.stdout
+    assert desk.run("run", "other:clerk").returncode == 3
+    assert desk.json("run", "team:clerk")["runs"][0]["status"] == "done"
+    assert desk.run("run", "other:clerk").returncode == 0
+
+
+def test_an_answer_names_the_target_that_made_its_run_after_another_answer_too(desk: Desk) -> None:
+    entries = desk.lines(PAY, PAY | {"id": "two"})
+    said = desk.json("run", "team:clerk", "--input", entries, code=3)
+    (desk.folder / "other.py").write_text((desk.folder / "team.py").read_text().replace('"clerk"', '"porter"'))
+    assert desk.run("run", "other:clerk", "hello").returncode == 3
+    for line in said["runs"]:
+        assert "understudy run team:clerk --" in desk.run("approve", line["waiting"][0]["id"]).stdout
+
+
+def test_a_run_is_found_by_the_id_it_was_given_whatever_stands_in_it(desk: Desk) -> None:
+    for id in ("a/b", "a b", "a\nb"):
+        said = desk.run("run", "team:clerk", "hello", "--id", id)
+        assert said.returncode == 0
+        address = desk.json("show", id)["run"]
+        assert f"(run {address};" in said.stderr
+        assert desk.json("show", f"clerk/{id}")["run"] == address
+        assert desk.json("replay", id)["run"] == address
+
+
+def test_a_replay_of_what_a_program_made_says_how_the_target_is_named(desk: Desk) -> None:
+    program = "import understudy as us; from team import clerk; us.run(clerk, 'hello', id='x')"
+    subprocess.run([sys.executable, "-c", program], cwd=desk.folder, env=environment(None), check=True)
+    done = desk.run("replay", "x")
+    assert done.returncode == 2
+    assert "understudy.db does not name what made clerk/x" in done.stderr
+    assert "--target module:name" in done.stderr
+    assert desk.run("replay", "x", "--target", "team:clerk").returncode == 0
