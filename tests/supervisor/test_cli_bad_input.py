@@ -169,13 +169,15 @@ def test_a_file_that_is_no_journal_is_refused(desk: Desk) -> None:
 # Everything is imported first: whoever the program becomes may not be able to read the folder that the library is in.
 LIMITED = """
 import contextlib, importlib, io, os, pkgutil, sys
-import understudy
-for found in pkgutil.walk_packages(understudy.__path__, "understudy."):
-    if not found.name.endswith("__main__"):
-        importlib.import_module(found.name)
+import anyio, understudy
+for package in (understudy, anyio):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not found.name.endswith(("__main__", "_trio", "pytest_plugin")):
+            importlib.import_module(found.name)
 from understudy.supervisor.cli import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
     main(["run", "no:target", "hello"])
+anyio.run(anyio.sleep, 0)
 sys.path.insert(0, os.getcwd())
 import team
 """
