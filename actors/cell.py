@@ -137,7 +137,7 @@ class Cell:
                 continue
             if effect.answer is not None and before.answer is None and _granted(effect):
                 memory.counters = memory.counters.granted()
-            memory.counters = memory.counters.changed(before, effect)
+            memory.counters = memory.counters.changed(effect)
             if effect.state in OPEN_STATES:
                 memory.effects[effect.id] = effect
             else:

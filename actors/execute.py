@@ -84,7 +84,7 @@ class _Frame:
 def settled_counters(cell: Cell, item: Item) -> Counters:
     """The gate's memory as a turn sees it: with the effect counted that this very mail settles."""
     counters, after = cell.memory.counters, settled(cell, item)
-    return counters.changed(cell.memory.effects[item.settles], after[0]) if after else counters
+    return counters.changed(after[0]) if after else counters
 
 
 def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> Draft:

@@ -10,7 +10,7 @@ Who calls whom. The shell calls, in any order:
 
 Turns run ahead of commits inside the node (the journal's order is the order in which they ran, so every committed prefix
 is a consistent world). What leaves the node is held back until its row is durable. When a commit fails the kernel is thrown
-away and a new one is built from the journal.
+away and a new one is built from the journal; the inputs that the old one had not made durable come first, in their order.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         taken = self.taken.get(digest, ())
         return next(n for n in range(len(taken) + 1) if n not in taken)
 
-    def changed(self, before: Effect, after: Effect) -> Counters:
+    def changed(self, after: Effect) -> Counters:
         """After a row in which an open effect changed. One in doubt is not under way, and counts as done once it is found to be."""
         if after.verb != CALL:
             return self

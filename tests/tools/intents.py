@@ -55,5 +55,5 @@ def admit(
     made = effect(intent, admission)
     counters = counters.intended(made)
     if settles and admission.decision == "allow" and intent.verb == "call":
-        counters = counters.changed(made, msgspec.structs.replace(made, state="settled"))
+        counters = counters.changed(msgspec.structs.replace(made, state="settled"))
     return admission, counters

@@ -59,7 +59,7 @@ def test_a_call_that_failed_or_is_in_doubt_keeps_its_key(failure: str) -> None:
     first = the_gate.admit(intent, Counters(), 0.0)
     made = effect(intent, first)
     lost = msgspec.structs.replace(made, state=failure, failure=us.Failure("abandon", "refused", "no"))
-    counters = Counters().intended(made).changed(made, lost)
+    counters = Counters().intended(made).changed(lost)
     assert the_gate.admit(intent, counters, 0.0).key == first.key
 
 
@@ -68,8 +68,8 @@ def test_a_doubtful_call_that_is_found_to_have_happened_counts_as_done() -> None
     first = the_gate.admit(intent, Counters(), 0.0)
     made = effect(intent, first)
     doubt = msgspec.structs.replace(made, state="in_doubt")
-    counters = Counters().intended(made).changed(made, doubt)
-    counters = counters.changed(doubt, msgspec.structs.replace(doubt, state="settled"))
+    counters = Counters().intended(made).changed(doubt)
+    counters = counters.changed(msgspec.structs.replace(doubt, state="settled"))
     assert counters.taken == {made.digest: (0,)}
     assert the_gate.admit(intent, counters, 0.0).key != first.key, (
         "otherwise the next payment would be dropped as a double"
