@@ -78,7 +78,8 @@ class Cell:
         if record.incarnation_state == "fresh" and self.mount is not None:
             self.state = self.mount.actor.behaviour.state()
             memory.started = False
-        memory.started = memory.started or record.started
+        if record.started:
+            memory.started = True
         if state is not None:
             self.state = state
         elif record.events and self.mount is not None:
@@ -89,9 +90,12 @@ class Cell:
             memory.context = record.context
         if record.life is not None:
             memory.life = record.life
-        self._fold_requests(record, row.kind)
-        self._fold_timers(record)
-        self._fold_effects(record)
+        if record.message is not None or record.replies or record.askers or record.answered or record.sends:
+            self._fold_requests(record, row.kind)
+        if memory.timers or record.timers:
+            self._fold_timers(record)
+        if record.effects or record.changes:
+            self._fold_effects(record)
 
     def _apply(self, record: Record) -> None:
         assert self.mount is not None
@@ -106,7 +110,8 @@ class Cell:
             return  # nobody was here: the key is still free
         if message is not None and message.key and kind in ("turn", "failed", "accepted", "parked"):
             memory.keys[message.key] = digest(message.wire, message.body)
-        memory.askers.update(record.askers)
+        if record.askers:
+            memory.askers.update(record.askers)
         for id in record.answered:
             memory.askers.pop(id, None)
         for reply in record.replies:

@@ -51,7 +51,7 @@ class _Frame:
         self.context: Context = context_for(cell.address, item.envelope)
         self.agent = cell.mount.agent
         self._cell, self._gate = cell, gate
-        self._counters: Counters = settled_counters(cell, item)
+        self._counters: Counters = settled_counters(cell, item) if item.settles else cell.memory.counters
         self._settles = item.settles
 
     def admit(self, intent: Intent) -> Admission:
@@ -213,9 +213,8 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     life: Life | None = (
         "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
     )
-    changes = settled(cell, item)
-    dropped = turn.dropped
-    if life in ("stopped", "finished") or restart is not None:
+    changes = settled(cell, item) if item.settles else []
+    if life is not None:
         failure = decode(envelope.body, Stop).failure if ending else None
         changes += _end(cell, turn, life, failure, {e.id for e in changes})
     record = Record(
@@ -224,18 +223,33 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         events=tuple(turn.events),
         sends=tuple(turn.sends),
         replies=tuple(turn.replies),
-        effects=tuple(turn.effects),
-        changes=tuple(changes),
-        timers=tuple(turn.timers),
-        dropped=tuple(dropped),
-        started=turn.started,
-        askers={} if life in ("stopped", "finished") else turn.askers,
-        answered=tuple(turn.answered),
-        attempts=item.marks,
-        life=life,
-        context=turn.context if cell.memory.seq == 0 else None,
-        incarnation_state=restart.state if restart is not None else "keep",
     )
+    if (
+        life is not None
+        or changes
+        or turn.effects
+        or turn.timers
+        or turn.dropped
+        or turn.askers
+        or turn.answered
+        or turn.started
+        or item.marks
+        or cell.memory.seq == 0
+    ):  # few turns do more than the five fields above, and a record with all its fields costs four times as much
+        record = msgspec.structs.replace(
+            record,
+            effects=tuple(turn.effects),
+            changes=tuple(changes),
+            timers=tuple(turn.timers),
+            dropped=tuple(turn.dropped),
+            started=turn.started,
+            askers={} if life in ("stopped", "finished") else turn.askers,
+            answered=tuple(turn.answered),
+            attempts=item.marks,
+            life=life,
+            context=turn.context if cell.memory.seq == 0 else None,
+            incarnation_state=restart.state if restart is not None else "keep",
+        )
     payload = encode(record)
     if len(payload) > MAX_ROW:
         raise TooLarge(

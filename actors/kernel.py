@@ -16,7 +16,7 @@ away and a new one is built from the journal; the inputs that the old one had no
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from typing import Literal
 
 from msgspec import Raw
@@ -80,7 +80,8 @@ class Kernel:
         self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
         self._outbox: deque[tuple[int, Release | tuple[str, ...]]] = deque()
         self._alarms: list[tuple[float, str]] = []
-        self._mail_of: Counter[Address] = Counter()
+        self._mail_of: dict[Address, int] = {}
+        """How much mail each run has; changed by ``_more`` and ``_less``."""
         self._suspended: dict[Address, Cell] = {}
         """Cells whose mail is held until their supervisor, or a person, has decided."""
         self._retiring: deque[tuple[int, Cell]] = deque()
@@ -154,7 +155,7 @@ class Kernel:
         for item in mail:
             if not item.durable and self._known(cell, item):
                 self._unsaved.pop(item.envelope.id, None)
-                self._count(cell, item, -1)
+                self._less(cell, item)
             else:
                 cell.mailbox.put(item)
         for held in self._held.pop(address, ()):
@@ -237,11 +238,11 @@ class Kernel:
     def standing(self, run: Address) -> Literal["moving", "asking", "idle"]:
         """Whether a run goes on by itself, waits for people only, or has nothing open."""
         held = sum(
-            item.envelope.lane == "work" and _run_of(cell, item) == run
+            item.envelope.lane == "work" and (item.envelope.context.run or cell.address) == run
             for cell in self._suspended.values()
             for item in cell.mailbox.items()
         )
-        if self._mail_of[run] > held or self.sets.moving[run]:
+        if self._mail_of.get(run, 0) > held or self.sets.moving[run]:
             return "moving"
         return "asking" if self.sets.asking[run] else "idle"
 
@@ -284,7 +285,7 @@ class Kernel:
         if not item.durable and (item.envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
             return
         cell.mailbox.put(item)
-        self._count(cell, item, 1)
+        self._more(cell, item)
         if not item.durable:
             self._unsaved[item.envelope.id] = (cell, item, kind)
         self._wake(cell)
@@ -299,11 +300,16 @@ class Kernel:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _count(self, cell: Cell, item: Item, step: int) -> None:
-        """One more or one less piece of mail of a run."""
-        run = _run_of(cell, item)
-        self._mail_of[run] += step
-        if not self._mail_of[run]:
+    def _more(self, cell: Cell, item: Item) -> None:
+        run = item.envelope.context.run or cell.address
+        self._mail_of[run] = self._mail_of.get(run, 0) + 1
+
+    def _less(self, cell: Cell, item: Item) -> None:
+        run = item.envelope.context.run or cell.address
+        left = self._mail_of[run] - 1
+        if left:
+            self._mail_of[run] = left
+        else:
             del self._mail_of[run]
         self.sets.changed.add(run)
 
@@ -332,15 +338,17 @@ class Kernel:
             return False
         cell.mailbox.pop()
         self._suspects.taken(item)
-        self._count(cell, item, -1)
-        self._unsaved.pop(item.envelope.id, None)
+        self._less(cell, item)
+        if not item.durable:
+            self._unsaved.pop(item.envelope.id, None)
         aside = put_aside(cell, item, self.gid + 1, self.now)
         if isinstance(aside, Answered):
             self.after(aside)
         else:
             draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
             self._row(cell, draft, item.envelope.id)
-        self._is_in(item)
+        if item.inputs:
+            self._is_in(item)
         return True
 
     def _is_in(self, item: Item) -> None:
@@ -358,7 +366,7 @@ class Kernel:
         )
         cell.fold(row, record, draft.state)
         self._suspend(cell)
-        self.sets.take(row, record, cell.line())
+        self.sets.take(row, record, cell)
         for envelope in record.sends:
             self.put(self._cell(envelope.to), Item(envelope, durable=True), "turn")
         for reply in record.replies:
@@ -445,7 +453,3 @@ class Kernel:
         self._system_seq += 1
         row = Row(self.gid, SYSTEM, self._system_seq, 0, kind, "", self.now, Raw(encode(record)))
         self.sets.take(row, record, ActorLine(SYSTEM, "running", 0, self._system_seq, Context(), self.now))
-
-
-def _run_of(cell: Cell, item: Item) -> Address:
-    return context_for(cell.address, item.envelope).run

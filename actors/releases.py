@@ -24,13 +24,13 @@ class Withdraw(Struct, frozen=True):
     effect: str
 
 
-class Answered(Struct, frozen=True):
+class Answered(Struct, frozen=True, gc=False):
     """An answer to an outside caller."""
 
     reply: Reply
 
 
-class Done(Struct, frozen=True):
+class Done(Struct, frozen=True, gc=False):
     """An input is durable: the shell may forget it, and whoever brought it may be told."""
 
     input: str

@@ -166,8 +166,7 @@ class Turn(Generic[S]):
         self.me = frame.me
         self.sender = frame.sender
         self.context = frame.context
-        self.random = Derived(digest(frame.seed, frame.me, str(frame.turns)))
-        """Random numbers derived from the journal's seed, this address and the turn's number: the same in replay."""
+        self._random: Derived | None = None
         self.events: list[StoredEvent] = []
         self.sends: list[Envelope] = []
         self.replies: list[Reply] = []
@@ -178,6 +177,13 @@ class Turn(Generic[S]):
         self.answered: list[str] = []
         self.finished = False
         self.started = False
+
+    @property
+    def random(self) -> Derived:
+        """Random numbers derived from the journal's seed, this address and the turn's number: the same in replay."""
+        if self._random is None:  # few turns draw, and the digest costs 1.7 us
+            self._random = Derived(digest(self._frame.seed, self.me, str(self._frame.turns)))
+        return self._random
 
     # -- what happened ------------------------------------------------------------------------------------------
 

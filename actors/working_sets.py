@@ -13,7 +13,7 @@ import msgspec
 from ..protocols.effects import Effect
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
-from .cell import OPEN_STATES
+from .cell import OPEN_STATES, Cell
 
 FOR_PEOPLE = frozenset({"asking", "in_doubt"})
 """States in which an effect waits for a person."""
@@ -42,21 +42,26 @@ class WorkingSets:
         self.changed: set[Address] = set()
         self._rows: list[Row] = []
         self._touched: dict[str, None] = {}
-        self._lines: dict[Address, ActorLine] = {}
+        self._cells: dict[Address, Cell] = {}
+        self._system: ActorLine | None = None
         for effect in opened.effects:
             self._effect(effect)
         for timer in opened.timers:
             self._timer(timer)
         self._touched.clear()
+        self._touched_mail: dict[str, None] = {}
         self._stored_mail = set(self.mail)
         self._stored_effects = set(self.effects)
         self._stored_timers = set(self.timers)
 
-    def take(self, row: Row, record: Record, line: ActorLine | None) -> None:
-        """Fold a row in. ``line``: where its actor stands after it."""
+    def take(self, row: Row, record: Record, stands: Cell | ActorLine | None) -> None:
+        """Fold a row in. ``stands``: its actor (where it stands is looked at when the batch is cut), or the line of the
+        journal's own stream; None for neither."""
         self._rows.append(row)
-        if line is not None:
-            self._lines[line.address] = line
+        if isinstance(stands, Cell):
+            self._cells[row.stream] = stands
+        elif stands is not None:
+            self._system = stands
         if record.took:
             self._close(record.took)
         for envelope in record.sends:
@@ -78,19 +83,19 @@ class WorkingSets:
         """What was taken since the last cut; None for nothing."""
         if not self._rows:
             return None
-        touched = self._touched
-        mail = tuple(self.mail[id] for id in touched if id in self.mail)
+        touched, touched_mail = self._touched, self._touched_mail
+        mail = tuple(self.mail[id] for id in touched_mail if id in self.mail)
         effects = tuple(self.effects[id] for id in touched if id in self.effects)
         timers = tuple(self.timers[id] for id in touched if id in self.timers)
         batch = Batch(
             rows=tuple(self._rows),
             mail=mail,
-            mail_closed=tuple(id for id in touched if id in self._stored_mail and id not in self.mail),
+            mail_closed=tuple(id for id in touched_mail if id in self._stored_mail and id not in self.mail),
             effects=effects,
             effects_closed=tuple(id for id in touched if id in self._stored_effects and id not in self.effects),
             timers=timers,
             timers_closed=tuple(id for id in touched if id in self._stored_timers and id not in self.timers),
-            actors=tuple(self._lines.values()),
+            actors=(*(cell.line() for cell in self._cells.values()), *((self._system,) if self._system else ())),
         )
         for stored, opened, closed in (
             (self._stored_mail, (m.envelope.id for m in mail), batch.mail_closed),
@@ -99,7 +104,7 @@ class WorkingSets:
         ):
             stored.update(opened)
             stored.difference_update(closed)
-        self._rows, self._touched, self._lines = [], {}, {}
+        self._rows, self._touched, self._touched_mail, self._cells, self._system = [], {}, {}, {}, None
         return batch
 
     @property
@@ -109,7 +114,7 @@ class WorkingSets:
 
     def _open_mail(self, mail: Mail) -> None:
         self.mail[mail.envelope.id] = mail
-        self._touched[mail.envelope.id] = None
+        self._touched_mail[mail.envelope.id] = None
 
     def _timer(self, timer: Timer) -> None:
         self.timers[timer.id] = timer
@@ -138,11 +143,15 @@ class WorkingSets:
         self._touched[effect.id] = None
 
     def _close(self, id: str) -> None:
-        self._touched[id] = None
         if self.mail.pop(id, None) is not None:
+            if id in self._stored_mail:
+                self._touched_mail[id] = None
+            else:  # opened since the last cut: it leaves no trace, as most mail between actors
+                del self._touched_mail[id]
             return
         timer = self.timers.pop(id, None)
         if timer is not None:
+            self._touched[id] = None
             run = _run(timer.envelope.context.run, timer.envelope.to)
             _less(self.moving, run)
             self.changed.add(run)

@@ -9,6 +9,7 @@ three of these and every other difference are refused here, the int is handed on
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,25 +21,22 @@ T = TypeVar("T")
 NULL = msgspec.Raw(b"null")
 """JSON null: how a stored ``Raw`` says that there is nothing (msgspec decodes no unions with ``Raw``)."""
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="deterministic")
-_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_decoders: dict[Any, Callable[[bytes | msgspec.Raw], Any]] = {}
 
 
 def encode(value: object) -> bytes:
     """JSON bytes. Raises NotStorable for what JSON or UTF-8 cannot hold (a lone surrogate, an unknown type)."""
     try:
-        return _encoder.encode(value)
+        return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise NotStorable(f"{type(value).__name__} cannot be stored: {error}") from error
 
 
 def decode(data: bytes | msgspec.Raw, form: Any) -> Any:  # form is a type form, the result one of its values
     """A value of type ``form`` from JSON. Raises msgspec.ValidationError where it does not fit."""
-    decoder = _decoders.get(form)
-    if decoder is None:
-        decoder = _decoders[form] = msgspec.json.Decoder(form)
-    return decoder.decode(data)
+    return (_decoders.get(form) or _decoder(form))(data)
 
 
 def roundtrip(value: T, form: Any) -> tuple[msgspec.Raw, T]:  # form is a type form
@@ -49,7 +47,7 @@ def roundtrip(value: T, form: Any) -> tuple[msgspec.Raw, T]:  # form is a type f
     """
     data = encode(value)
     try:
-        back = decode(data, form)
+        back = (_decoders.get(form) or _decoder(form))(data)
     except msgspec.ValidationError as error:
         raise NotStorable(
             f"{type(value).__name__} does not come back from its JSON: {error}",
@@ -61,6 +59,11 @@ def roundtrip(value: T, form: Any) -> tuple[msgspec.Raw, T]:  # form is a type f
             hint="use types that JSON keeps: no NaN, no tuple or int key under Any",
         )
     return msgspec.Raw(data), back
+
+
+def _decoder(form: Any) -> Callable[[bytes | msgspec.Raw], Any]:  # form is a type form
+    decoder = _decoders[form] = msgspec.json.Decoder(form).decode
+    return decoder
 
 
 def canonical(value: object) -> bytes:

@@ -17,7 +17,7 @@ OUTCOME = "us.outcome"
 """Wire name of an outcome: of an effect, or of an ask inside the node."""
 
 
-class Context(Struct, frozen=True, omit_defaults=True):
+class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     """On whose behalf. Inherited by everything that a message causes.
 
     Attributes:
@@ -33,7 +33,7 @@ class Context(Struct, frozen=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
 
 
-class ReplyTo(Struct, frozen=True, omit_defaults=True):
+class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):
     """Where an answer goes.
 
     Attributes:
@@ -49,7 +49,7 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True):
     tag: Raw = NULL
 
 
-class Envelope(Struct, frozen=True, omit_defaults=True):
+class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
     """A message on its way. Written once, in the row that made it durable; never changed.
 
     Attributes:
@@ -78,7 +78,7 @@ class Envelope(Struct, frozen=True, omit_defaults=True):
     at: float = 0.0
 
 
-class OutcomeBody(Struct, frozen=True, omit_defaults=True):
+class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of an ``OUTCOME`` envelope: what came of an effect or an ask.
 
     ``value`` (JSON) counts where there is no ``failure``.
@@ -91,7 +91,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
 
 
-class Reply(Struct, frozen=True, omit_defaults=True):
+class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     """An answer that leaves the node, released when its row is committed. ``value`` counts where there is no ``failure``."""
 
     to: ReplyTo

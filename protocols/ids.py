@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NewType
+from functools import lru_cache
+from typing import NewType, cast
 
 Address = NewType("Address", str)
 ItemId = NewType("ItemId", str)
@@ -28,7 +29,7 @@ _HOLE = re.compile(r"\{[a-z_]+\}\Z")
 
 def item_id(gid: int, ordinal: int) -> ItemId:
     """The id of the ordinal-th item made by row ``gid``."""
-    return ItemId(f"{gid}.{ordinal}")
+    return cast("ItemId", f"{gid}.{ordinal}")  # calling a NewType is a Python call, and every message has an id
 
 
 def address(text: str) -> Address:
@@ -37,12 +38,7 @@ def address(text: str) -> Address:
     Raises:
         ValueError: a segment is empty, longer than 200 characters, or holds white space or one of ``/{}``.
     """
-    for segment in text.split("/"):
-        if not _SEGMENT.match(segment):
-            raise ValueError(
-                f"{text!r} is not an address: segment {segment!r} must be 1 to 200 characters without white space, '/', '{{' or '}}'"
-            )
-    return Address(text)
+    return _checked(text)
 
 
 def check_template(text: str) -> str:
@@ -51,6 +47,16 @@ def check_template(text: str) -> str:
         if not _HOLE.match(segment):
             address(segment)
     return text
+
+
+@lru_cache(maxsize=16_384)  # every message names one, mostly one of a few: 0.1 us instead of 0.9
+def _checked(text: str) -> Address:
+    for segment in text.split("/"):
+        if not _SEGMENT.match(segment):
+            raise ValueError(
+                f"{text!r} is not an address: segment {segment!r} must be 1 to 200 characters without white space, '/', '{{' or '}}'"
+            )
+    return Address(text)
 
 
 def fits(template: str, addr: str) -> bool:

@@ -13,7 +13,7 @@ moved as long as it keeps its wire name.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -67,9 +67,14 @@ class Event(_Wired):
 class State(_Wired):
     """What an actor remembers. Every field needs a default: an actor starts from ``State()``."""
 
-    def evolve(self, **changes: Any) -> Self:  # values of any field of the subclass
-        """A copy with some fields changed."""
-        return msgspec.structs.replace(self, **changes)
+    if TYPE_CHECKING:
+
+        def evolve(self, **changes: Any) -> Self:  # values of any field of the subclass
+            """A copy with some fields changed."""
+            ...
+
+    else:
+        evolve = msgspec.Struct.__replace__  # in C: every event is applied with it, and it takes a fifth of the time
 
 
 def asked(request: type[Message]) -> str:
