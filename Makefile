@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 MODEL ?=
+NAMES ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
@@ -41,10 +42,8 @@ check: $(VENV)/test.stamp ## Style, types and floors, and a proof that the check
 	@echo "--- planted errors"
 	@$(BIN)/python tests/typing/check_planted.py
 
-bench: $(VENV)/test.stamp ## Run each benchmark in benchmarks/
-	@failed=; for file in benchmarks/[!_]*.py; do \
-	  echo "--- $$file"; $(BIN)/python "$$file" || failed="$$failed $$file"; \
-	done; [ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
+bench: $(VENV)/test.stamp ## Measure: each target with its ratio, must and aim (NAMES="recovery verify" for some of them)
+	@$(BIN)/python benchmarks $(NAMES)
 
 docs: $(VENV)/test.stamp ## Run each snippet of README and docs/, and follow their links
 	@$(BIN)/pytest tests/test_docs.py
