@@ -14,6 +14,7 @@ from ..protocols.tasks import Task
 from .results import RunResult
 from .supervisor import Supervisor
 from .system import Runnable, System
+from .worker import Worker
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ DEFAULT_JOURNAL = "understudy.db"
 
 @overload
 def run(
-    who: Agent[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+    who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
 ) -> RunResult[T]: ...
 @overload
 def run(
@@ -35,7 +36,7 @@ def run(
     """Run a task and give what came of it. Synchronous: it brings its own event loop.
 
     Args:
-        who: an agent or supervisor.
+        who: an agent, worker or supervisor.
         task: what to do.
         id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
         journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.

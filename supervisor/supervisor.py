@@ -29,6 +29,7 @@ from ..protocols.tasks import Task
 from ..tools.tool import Tool
 from .backoff import Streak, delay, streak
 from .intensity import count
+from .worker import Worker
 
 V = TypeVar("V")
 
@@ -53,7 +54,7 @@ class Supervisor:
 
     Args:
         name: its address, one segment.
-        workers: agents (each run is an actor of its own) and ``us.Child`` specs of plain actors.
+        workers: agents and ``us.Worker``s (each run is an actor of its own), and ``us.Child`` specs of plain actors.
         route: a ``us.Router``, or a function from a task to a worker's name. By default the worker whose name and
             instructions share most words with the task; where that is not clear, a person.
         strategy: ``one_for_one``: a failed child is restarted alone.
@@ -67,7 +68,8 @@ class Supervisor:
     """
 
     def __init__(
-        self, name: str, workers: Sequence[Agent[Any] | Child], *, route: Router | Rule | None = None, strategy: Strategy = "one_for_one",
+        self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child], *, route: Router | Rule | None = None,
+        strategy: Strategy = "one_for_one",
         intensity: Intensity | None = None, backoff: Backoff | None = None, on_restart: RestartPolicy = "keep",
     ) -> None:  # fmt: skip
         try:
@@ -75,7 +77,7 @@ class Supervisor:
         except ValueError as error:
             raise DefinitionError(f"supervisor: {error}") from error
         self.name = name
-        self.workers = tuple(w for w in workers if isinstance(w, Agent))
+        self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))
         self.children = tuple(w for w in workers if isinstance(w, Child))
         self.route = route
         self.intensity = intensity or Intensity()
@@ -92,8 +94,8 @@ class Supervisor:
             raise DefinitionError(f"supervisor {name!r}: on_restart={on_restart!r}", hint="keep or fresh")
         if on_restart == "fresh" and agents:
             raise DefinitionError(
-                f"supervisor {name!r}: on_restart='fresh' with the agent {agents[0]!r}, which would forget whom to answer",
-                hint="agents keep their state: a failed turn left nothing in it; 'fresh' is for teams of us.Child only",
+                f"supervisor {name!r}: on_restart='fresh' with {agents[0]!r}, which would forget whom to answer",
+                hint="agents and workers keep their state: a failed turn left nothing in it; 'fresh' is for teams of us.Child only",
             )
         if (
             self.intensity.max_restarts < 0

@@ -45,6 +45,7 @@ from .shell import Shell, Waiter, system_random, unanswered
 from .supervisor import Supervisor
 from .tree import Definition, Tree
 from .watchers import Delta, Watchers
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .control import Control, Facts
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-Runnable = Agent[Any] | Supervisor
+Runnable = Agent[Any] | Worker[Any] | Supervisor
 
 
 class System:
@@ -143,7 +144,7 @@ class System:
 
     @overload
     async def run(
-        self, who: Agent[T], task: str | Task, *, id: str | None = None, timeout: float | None = None
+        self, who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, timeout: float | None = None
     ) -> RunResult[T]: ...
     @overload
     async def run(
@@ -155,7 +156,7 @@ class System:
         """Run a task to its end, or to where only people can help.
 
         Args:
-            who: an agent or supervisor of this system.
+            who: an agent, worker or supervisor of this system.
             task: what to do.
             id: names the run. The same id and task again: it goes on, or the recorded answer is given.
             timeout: seconds to wait for it; the run itself goes on.
@@ -173,7 +174,7 @@ class System:
             raise unready  # before anything is written: the run can begin when the cause is mended
         await self._wait(envelope, waiter, timeout)
         journal = str(self.path) if self.path is not None else ""
-        form = who.output if isinstance(who, Agent) else object
+        form = object if isinstance(who, Supervisor) else who.output
         if waiter.asking:
             sets = self._shell.kernel.sets
             waiting = inbox(tuple(sets.effects[id] for id in sets.questions.get(run, ())))

@@ -12,16 +12,17 @@ from typing import Any
 from ..actors.agent import Agent
 from ..protocols.errors import TargetError
 from .supervisor import Supervisor
+from .worker import Worker
 
-Team = Agent[Any] | Supervisor
+Team = Agent[Any] | Worker[Any] | Supervisor
 
 
 def load(target: str) -> Team:
     """Import ``module:name``, with the working directory importable.
 
     Raises:
-        TargetError: it is not written like that, cannot be imported (the cause and its line are named), or is no agent
-            and no supervisor.
+        TargetError: it is not written like that, cannot be imported (the cause and its line are named), or is no agent,
+            worker or supervisor.
     """
     module_name, _, name = target.partition(":")
     if not module_name or not name:
@@ -39,7 +40,7 @@ def load(target: str) -> Team:
         team: Team = found
         return team
     raise TargetError(
-        f"{target} is a {type(found).__name__}, and only a us.Agent or a us.Supervisor can run",
+        f"{target} is a {type(found).__name__}, and only a us.Agent, a us.Worker or a us.Supervisor can run",
         hint=_offers(sys.modules[module_name], module_name),
     )
 
@@ -84,4 +85,4 @@ def _offers(holder: object, name: str) -> str:
 
 
 def _runs(thing: object) -> bool:
-    return isinstance(thing, Agent | Supervisor)
+    return isinstance(thing, Agent | Worker | Supervisor)

@@ -1,7 +1,7 @@
 """From definitions to a running tree: which actor owns which address, what the gate grants, which tools and models there are.
 
 root                     the supervisor of everything; what it gives up on goes to a person
-  <agent>/{run}          an agent mounted by itself: one actor a run
+  <agent>/{run}          an agent or worker mounted by itself: one actor a run
   <team>                 a supervisor
     <team>/{run}         one task of the team
       <team>/{run}/<worker>[/{try}]
@@ -19,6 +19,7 @@ from ..actors.agent import Agent
 from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..actors.router import Router
+from ..actors.worker import WorkerActor
 from ..protocols.children import Backoff, Intensity
 from ..protocols.errors import DefinitionError, UnderstudyError
 from ..protocols.ids import Address
@@ -28,9 +29,10 @@ from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
 from .dispatch import TeamActor
 from .supervisor import Child, Supervisor, SupervisorActor
+from .worker import Worker
 
 ROOT = Address("root")
-Definition = Agent[Any] | Supervisor | Child
+Definition = Agent[Any] | Worker[Any] | Supervisor | Child
 """What can be mounted."""
 
 
@@ -79,12 +81,14 @@ class Tree:
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):
             self._team(definition)
-        elif isinstance(definition, Agent):
-            self._agent(definition, f"{definition.name}/{{run}}", ROOT)
+        elif isinstance(definition, (Agent, Worker)):
+            self._member(definition, f"{definition.name}/{{run}}", ROOT)
         elif isinstance(definition, Child):
             self._child(definition, ROOT)
         else:
-            raise DefinitionError(f"{definition!r} cannot be mounted", hint="a us.Agent, us.Supervisor or us.Child can")
+            raise DefinitionError(
+                f"{definition!r} cannot be mounted", hint="a us.Agent, us.Worker, us.Supervisor or us.Child can"
+            )
 
     def _team(self, team: Supervisor) -> None:
         name = Address(team.name)
@@ -92,10 +96,16 @@ class Tree:
         self._add(f"{team.name}/{{run}}", TeamActor(team), name)
         routers = [team.route] if isinstance(team.route, Router) else []
         for worker in (*team.workers, *routers):
-            self._agent(worker, f"{team.name}/{{run}}/{worker.name}", name)
-            self._agent(worker, f"{team.name}/{{run}}/{worker.name}/{{try}}", name)
+            self._member(worker, f"{team.name}/{{run}}/{worker.name}", name)
+            self._member(worker, f"{team.name}/{{run}}/{worker.name}/{{try}}", name)
         for child in team.children:
             self._child(child, name)
+
+    def _member(self, member: Agent[Any] | Worker[Any], template: str, supervisor: Address) -> None:
+        if isinstance(member, Agent):
+            self._agent(member, template, supervisor)
+        else:
+            self._worker(member, template, supervisor)
 
     def _agent(self, agent: Agent[Any], template: str, supervisor: Address) -> None:
         if self.override is not None:
@@ -107,16 +117,17 @@ class Tree:
                 raise DefinitionError(
                     f"agent {agent.name!r}: {tool!r} is no tool", hint="decorate the function with @us.tool(effect=…)"
                 )
-            if tool.spec.effect == "reconcilable" and tool.reconciler is None:
-                how = f"declare it with @{tool.spec.name}.reconcile"
-                raise DefinitionError(
-                    f"tool {tool.spec.name!r} is reconcilable but has no reconcile function", hint=how
-                )
-            tools[tool.spec.name] = tool
+            tools[tool.spec.name] = _complete(tool)
         self._add(template, AgentActor(agent), supervisor)
         self.grants[template] = Grants(tools, agent.limits)
         self.tools[template] = tools
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}
+
+    def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
+        tools = {worker.work.spec.name: _complete(worker.work)}
+        self._add(template, WorkerActor(worker.work, whole=worker.whole), supervisor)
+        self.grants[template] = Grants(tools, limits=None)
+        self.tools[template] = tools
 
     def _child(self, child: Child, supervisor: Address) -> None:
         self._add(child.template, child.actor, supervisor)
@@ -126,3 +137,10 @@ class Tree:
 
     def _add(self, template: str, actor: Actor, supervisor: Address) -> None:
         self.directory.add(Mount(template, actor, supervisor, template))
+
+
+def _complete(tool: Tool[..., Any]) -> Tool[..., Any]:
+    if tool.spec.effect == "reconcilable" and tool.reconciler is None:
+        how = f"declare it with @{tool.spec.name}.reconcile"
+        raise DefinitionError(f"tool {tool.spec.name!r} is reconcilable but has no reconcile function", hint=how)
+    return tool

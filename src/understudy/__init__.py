@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .supervisor.supervisor import Supervisor as Supervisor
     from .supervisor.system import System as System
     from .supervisor.watchers import Delta as Delta
+    from .supervisor.worker import Worker as Worker
     from .tools.models.openai import OpenAI as OpenAI
     from .tools.models.rules import Cannot as Cannot
     from .tools.models.rules import Facts as Facts
@@ -144,6 +145,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Usage": "protocols.model",
         "Use": "tools.models.rules",
         "WaitingForPerson": "protocols.errors",
+        "Worker": "supervisor.worker",
     }
     __all__ = list(_HOME)
 

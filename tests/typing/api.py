@@ -120,6 +120,24 @@ typed = us.Agent("typed", "…", model=["openai:gpt-5-mini", us.Scripted("…")]
 assert_type(plain, us.Agent[str])
 assert_type(typed, us.Agent[Trip])
 assert_type(us.run(plain, "…").output, str)
+
+
+async def fetch(task: us.Task) -> Trip:
+    return Trip(umbrella=True)
+
+
+def count(call: us.Call, objective: str) -> int:
+    return len(objective)
+
+
+def add(one: int, other: int) -> int:
+    return one + other
+
+
+assert_type(us.Worker("fetcher", fetch), us.Worker[Trip])
+assert_type(us.Worker("counter", count, effect="read"), us.Worker[int])
+assert_type(us.run(us.Worker("fetcher", fetch), "…").output, Trip)
+us.Worker("adder", add)  # type: ignore[arg-type]
 assert_type(us.run(typed, "…", id="x").output, Trip)
 
 
