@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 MODEL ?=
 NAMES ?=
+FULL ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
@@ -16,7 +17,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test check bench growth docs clean
 
 help: ## Say what can be made (this)
 	@echo "make TARGET, where TARGET is one of"
@@ -44,6 +45,9 @@ check: $(VENV)/test.stamp ## Style, types and floors, and a proof that the check
 
 bench: $(VENV)/test.stamp ## Measure: each target with its ratio, must and aim (NAMES="recovery verify" for some of them)
 	@$(BIN)/python benchmarks $(NAMES)
+
+growth: $(VENV)/test.stamp ## Measure how cost grows with actors, rows and runs (FULL=--full for 1,000,000 actors and 5,000,000 rows)
+	@for file in benchmarks/growth_*.py; do echo; $(BIN)/python "$$file" $(FULL) || exit 1; done
 
 docs: $(VENV)/test.stamp ## Run each snippet of README and docs/, and follow their links
 	@$(BIN)/pytest tests/test_docs.py

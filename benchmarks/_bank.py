@@ -54,10 +54,11 @@ class Account(us.Actor):
 
 
 class Fill(us.Message):
-    """Give each account so many deposits, one round of all accounts a turn."""
+    """Give each account so many deposits, one round of all accounts after the other, from account ``at`` on."""
 
     accounts: int
     deposits: int
+    at: int = 0
 
 
 class Patron(us.Actor):
@@ -65,10 +66,13 @@ class Patron(us.Actor):
 
     @us.handles(Fill)
     def fill(self, turn: us.Turn[us.State], msg: Fill) -> None:
-        """One deposit for each account, then again."""
-        for account in range(msg.accounts):
+        """A deposit for each of a thousand accounts, then for the next thousand."""
+        end = min(msg.at + 1_000, msg.accounts)
+        for account in range(msg.at, end):
             turn.tell(f"accounts/{account}", Deposit(1))
-        if msg.deposits > 1:
+        if end < msg.accounts:
+            turn.tell("patron", Fill(msg.accounts, msg.deposits, end))
+        elif msg.deposits > 1:
             turn.tell("patron", Fill(msg.accounts, msg.deposits - 1))
 
 

@@ -84,14 +84,18 @@ class Delayed:
         return getattr(self._connection, name)
 
 
+def driver() -> Any:
+    """The module through which the product speaks to SQLite."""
+    try:
+        return import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return import_module("sqlite3.dbapi2")
+
+
 @contextmanager
 def flushes() -> Generator[Flushes]:
     """Put the counter, and with it the delay, in the way of every flush of this process; out of it at the end."""
-    found = Flushes()
-    try:
-        dbapi: Any = import_module("pysqlite3.dbapi2")
-    except ImportError:
-        dbapi = import_module("sqlite3.dbapi2")
+    found, dbapi = Flushes(), driver()
     connect = dbapi.connect
 
     def delayed(*args: Any, **kwargs: Any) -> Delayed:

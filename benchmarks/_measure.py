@@ -123,7 +123,7 @@ class Race(msgspec.Struct, frozen=True):
         low, high = spread(ratios)
         return Line(
             row, what, against, count / median(self.ours), count / median(self.peer), unit, median(ratios), low, high,
-            len(ratios), must, aim, variant, judged=not options.quick, note=note,
+            len(ratios), must, aim, variant, judged=not options.quick and not note, note=note,
         )  # fmt: skip
 
 
@@ -155,10 +155,10 @@ def table(lines: Iterable[Line]) -> str:
         (
             str(line.row or ""),
             line.what + (f" ({line.variant})" if line.variant else ""),
-            _figure(line.ours) + line.unit,
-            "" if line.peer is None else _figure(line.peer) + line.unit,
-            _figure(line.ratio) if line.peer is not None else "",
-            f"{_figure(line.low)} to {_figure(line.high)}",
+            figure(line.ours) + line.unit,
+            "" if line.peer is None else figure(line.peer) + line.unit,
+            figure(line.ratio) if line.peer is not None else "",
+            f"{figure(line.low)} to {figure(line.high)}",
             _target(line.must, line),
             _target(line.aim, line),
             line.verdict,
@@ -177,26 +177,30 @@ def table(lines: Iterable[Line]) -> str:
 
 
 def _target(value: float | None, line: Line) -> str:
-    return "" if value is None else ("<= " if line.less else "") + _figure(value)
+    return "" if value is None else ("<= " if line.less else "") + figure(value)
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """A number as people read it: three figures or so."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
+def arguments(description: str, *, judged: bool = True) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object for each line instead of a table")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if a must is missed by more than the noise")
+    if judged:
+        parser.add_argument(
+            "--strict", action="store_true", help="exit with 1 if a must is missed by more than the noise"
+        )
     parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it runs; nothing is judged")
     parser.add_argument(
         "--full", action="store_true", help="the whole size of the target, where the default is smaller"
     )
     parser.add_argument(
-        "--rounds", type=_positive, metavar="N", help="counted rounds (9; a target asks for at least 7)"
+        "--rounds", type=_positive, metavar="N", help="counted rounds (9, growth 3; a target asks for at least 7)"
     )
     parser.add_argument("--folder", help="where journals are written: a folder on the disk that is meant")
     return parser
