@@ -47,6 +47,8 @@ def _refusal(cell: Cell) -> Failure | None:
     where = cell.address
     if cell.mount is None:
         return Failure("change_arguments", "no_such_actor", f"nothing is mounted at {where!r}", where=where)
+    if cell.broken is not None and cell.broken.code == "erased":
+        return cell.broken
     if cell.broken is not None:
         message = f"{where} cannot be read by this code; its rows are untouched"
         return Failure("abandon", "unreadable", message, where=where, cause=cell.broken)

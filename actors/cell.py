@@ -62,6 +62,7 @@ class Cell:
         self.loaded = False
         self.queued = False
         self.at = 0.0
+        """Journal time of its last row, or of its load: when it was used last."""
         self.gid = 0
         self.broken: Failure | None = None
         """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""

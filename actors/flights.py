@@ -150,6 +150,11 @@ class Flights:
             self.flying.pop(effect.id, None)
         return self.flying.get(effect.id) == effect.attempt
 
+    def over(self, id: str) -> None:
+        """It is settled or withdrawn: nothing of it is remembered here."""
+        self.flying.pop(id, None)
+        self._landing.discard(id)
+
     def ring(self, cell: Cell, effect: Effect | None) -> None:
         """The time of a waiting effect has come, or the time to answer is over."""
         if (

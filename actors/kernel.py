@@ -3,10 +3,11 @@
 Who calls whom. The shell calls, in any order:
 
 * inputs: ``deliver`` (a message from outside), ``settle`` (the outcome of an attempt), ``answer`` (a person's), ``tick``
-  (time has passed), ``loaded`` (the rows of an actor that was asked for in ``loads``);
+  (time has passed), ``loaded`` or ``unloaded`` (what became of a load that was asked for in ``loads``);
 * ``step(now)``: run turns; true while there is more to do;
 * ``cut()``: the rows made since the last cut and the change of the working sets, for one append to the journal;
-* ``committed(gid)``: everything up to this row is durable; gives what may be done in the world because of it.
+* ``committed(gid)``: everything up to this row is durable; gives what may be done in the world because of it;
+* ``rest(now)``: let who is idle leave memory, at ``residents.due()`` at the latest.
 
 Turns run ahead of commits inside the node (the journal's order is the order in which they ran, so every committed prefix
 is a consistent world). What leaves the node is held back until its row is durable. When a commit fails the kernel is thrown
@@ -26,17 +27,18 @@ from ..protocols.codec import digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import AskFailed
-from ..protocols.failures import Failure, of_exception
+from ..protocols.failures import Failure
 from ..protocols.hooks import Gate, Rng
 from ..protocols.ids import SYSTEM, Address
-from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
+from ..protocols.journal import ActorLine, Batch, Found, Opened, Record, Row, RowKind, Want
 from .aside import put_aside
-from .cell import Cell, context_for, read_record
+from .cell import Cell, context_for
 from .execute import Draft, execute, settled
 from .flights import Flights
 from .mailbox import Item
 from .registry import Directory
 from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
+from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .suspects import Suspects
 from .working_sets import FOR_PEOPLE, WorkingSets
 
@@ -55,6 +57,8 @@ class Kernel:
         now: journal time at the start.
         note: facts for the row that says the journal was taken over.
         flying: attempts that the shell is still performing for a kernel before this one, by effect.
+        idle: seconds without a row after which an actor leaves memory.
+        in_memory: actors in memory above which idle ones leave at once.
     """
 
     def __init__(
@@ -67,13 +71,16 @@ class Kernel:
         now: float,
         note: dict[str, str] | None = None,
         flying: dict[str, int] | None = None,
+        idle: float = IDLE,
+        in_memory: int = IN_MEMORY,
     ) -> None:
         self.now = max(now, opened.at)
         self.gid = opened.last
         self.sets = WorkingSets(opened)
-        self.loads: list[Address] = []
+        self.loads: list[Want] = []
+        self.residents = Residents(idle, in_memory)
         self._directory, self._gate, self._seed = directory, gate, opened.seed
-        self._cells: dict[Address, Cell] = {}
+        self._cells = self.residents.cells
         self._ready: deque[Cell] = deque()
         self._suspects = Suspects()
         self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
@@ -85,6 +92,7 @@ class Kernel:
         self._suspended: dict[Address, Cell] = {}
         """Cells whose mail is held until their supervisor, or a person, has decided."""
         self._retiring: deque[tuple[int, Cell]] = deque()
+        self._durable = opened.last
         self._system_seq = opened.system_seq
         self._died = not opened.clean
         self.flights = Flights(self, gate, rng, dict(flying or {}))
@@ -140,16 +148,16 @@ class Kernel:
             else:
                 self._held.setdefault(cell.address, []).append(effect)
 
-    def loaded(self, address: Address, rows: tuple[Row, ...]) -> None:
-        """The rows of an actor that ``loads`` asked for; none for one that never was."""
-        cell = self._cells[address]
-        try:
-            for row in rows:
-                cell.fold(row, read_record(row))
-        except Exception as error:  # noqa: BLE001 - the actor's own code or an event that this code cannot read
-            cell.broken = of_exception(error, where=address, code="unreadable")
-            cell.memory.seq = rows[-1].seq
+    def loaded(self, found: Found) -> None:
+        """What the journal holds of an actor that ``loads`` asked for; nothing of one that never was."""
+        cell = self._cells[found.address]
+        take_in(cell, found)
+        if found.more and cell.broken is None:
+            self.loads.append(Want(cell.address, cell.memory.seq))
+            return
+        address = cell.address
         cell.loaded = True
+        self.residents.came(cell, self.now)
         self._suspend(cell)
         mail = cell.mailbox.clear()
         for item in mail:
@@ -169,6 +177,22 @@ class Kernel:
             for id in list(self.sets.of.get(address, ())):
                 self.flights.resume(cell, self.sets.effects[id], died=self._died)
         self._wake(cell)
+
+    def unloaded(self, address: Address, failure: Failure) -> None:
+        """The journal could not be read. Who waits outside is told; for what is durable it will be tried again."""
+        cell = self._cells[address]
+        for item in cell.mailbox.clear():
+            if item.durable or item.settles:
+                cell.mailbox.put(item)
+                continue
+            self._unsaved.pop(item.envelope.id, None)
+            self._less(cell, item)
+            for brought in item.inputs:
+                self.after(Refused(brought, AskFailed(failure)))
+        if cell.mailbox or address in self._held or address in self.sets.of:
+            self.loads.append(Want(address, cell.memory.seq))
+        else:
+            self.residents.gone(cell)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -205,6 +229,7 @@ class Kernel:
     def committed(self, gid: int) -> list[Release]:
         """Everything up to row ``gid`` is durable. Gives what may happen now, in order."""
         out: list[Release] = []
+        self._durable = gid
         while self._outbox and self._outbox[0][0] <= gid:
             release = self._outbox.popleft()[1]
             if isinstance(release, tuple):
@@ -217,8 +242,15 @@ class Kernel:
         while self._retiring and self._retiring[0][0] <= gid:
             _, cell = self._retiring.popleft()
             if not cell.mailbox and not cell.memory.effects and cell.gid <= gid:
-                self._cells.pop(cell.address, None)
+                self.residents.gone(cell)
+        if self.residents.crowded:
+            self.rest(self.now)
         return out
+
+    def rest(self, now: float) -> None:
+        """Let who is idle leave memory, and more of them where there are too many."""
+        for cell in self.residents.leave(now, self._durable):
+            self._suspended.pop(cell.address, None)
 
     def due(self) -> float | None:
         """Journal time of the next alarm."""
@@ -254,7 +286,7 @@ class Kernel:
     def moves(self) -> bool:
         """Whether anything goes on by itself, now or when its time comes. Asked between steps, when no turn can be run:
         mail that is still open then waits for a supervisor or a person."""
-        if self._ready or self._suspects or self.loads:
+        if self._ready or self._suspects or self.residents.loading:
             return True
         find = self._directory.find
         return any(e.state not in FOR_PEOPLE and find(e.stream) is not None for e in self.sets.effects.values()) or any(
@@ -292,6 +324,9 @@ class Kernel:
 
     def alarm(self, due: float, id: str) -> None:
         """Ring for a timer or an effect at a journal time."""
+        if len(self._alarms) > 2 * (len(self.sets.timers) + len(self.sets.effects)) + 1_000:
+            # Those of dropped timers and settled effects; sorted is a heap, too.
+            self._alarms = sorted({a for a in self._alarms if a[1] in self.sets.timers or a[1] in self.sets.effects})
         heapq.heappush(self._alarms, (due, id))
 
     def effect(self, id: str) -> Effect | None:
@@ -317,7 +352,8 @@ class Kernel:
         cell = self._cells.get(address)
         if cell is None:
             cell = self._cells[address] = Cell(address, self._directory.find(address))
-            self.loads.append(address)
+            self.residents.loading.add(address)
+            self.loads.append(Want(address))
         return cell
 
     def _wake(self, cell: Cell) -> None:
@@ -375,8 +411,10 @@ class Kernel:
             self.alarm(timer.at, timer.id)
         for effect in record.changes:
             if effect.state == "withdrawn":
-                self.flights.flying.pop(effect.id, None)
+                self.flights.over(effect.id)
                 self.after(Withdraw(effect.id))
+            elif effect.state == "settled":
+                self.flights.over(effect.id)
         for effect in record.effects:
             if effect.state == "intended":
                 self.flights.launch(cell, effect)

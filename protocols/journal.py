@@ -202,6 +202,44 @@ class Opened(Struct, frozen=True):
     system_seq: int = 0
 
 
+class Want(Struct, frozen=True):
+    """An actor that is to come into memory.
+
+    Attributes:
+        address: who.
+        after: seq of the last of its rows that is known already.
+    """
+
+    address: Address
+    after: int = 0
+
+
+class Found(Struct, frozen=True):
+    """What a journal holds of an actor that is to come into memory; see ``JournalCore.find``.
+
+    Attributes:
+        address: who.
+        rows: its rows after the wanted one, in order, at most ``FOUND_ROWS``.
+        more: there are further rows: ask again, after the last of these.
+        line: where it stands; None where it has no rows.
+        last: gid of its last row.
+        erased: its rows go on, but the next one's payload was erased by retention.
+        damaged: its rows go on, but the next one cannot be read, and why.
+    """
+
+    address: Address
+    rows: tuple[Row, ...] = ()
+    more: bool = False
+    line: ActorLine | None = None
+    last: int = 0
+    erased: bool = False
+    damaged: str = ""
+
+
+FOUND_ROWS = 1_000
+"""Rows of one actor that are read and folded at a time, so that a long history does not hold up everybody else."""
+
+
 class JournalCore(Protocol):
     """The synchronous core: what the simulator runs directly and the shell runs in one hop to the writer's thread.
 
@@ -236,6 +274,15 @@ class JournalCore(Protocol):
 
     def stream(self, address: Address, after: int = 0) -> tuple[Row, ...]:
         """The rows of one actor with seq > after, in order; empty for an address that has none."""
+        ...
+
+    def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+        """What is needed to bring these actors into memory, in the order in which they are wanted. Damage to one of them is
+        told in its ``Found``, so that the others come in.
+
+        Raises:
+            JournalError: the medium cannot be read at all.
+        """
         ...
 
     def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:

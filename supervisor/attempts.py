@@ -29,6 +29,7 @@ class Faults(Struct, frozen=True):
     Attributes:
         crash: of each step: kernel and attempts under way are gone.
         commit_fails, commit_unknown: of each commit: nothing is written; or all of it is, and an error says otherwise.
+        load_fails: of each load of an actor: the journal cannot be read for now.
         fails: of each attempt: the tool fails in one of the four declared ways, and nothing happened.
         raises: of each attempt: an exception that nobody declared; whether it happened before is drawn.
         hangs: of each attempt: no answer within the timeout; whether it happened is drawn.
@@ -39,6 +40,7 @@ class Faults(Struct, frozen=True):
     crash: float = 0.0
     commit_fails: float = 0.0
     commit_unknown: float = 0.0
+    load_fails: float = 0.0
     fails: float = 0.0
     raises: float = 0.0
     hangs: float = 0.0

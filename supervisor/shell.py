@@ -31,6 +31,7 @@ from ..protocols.journal import Opened, Row
 from ..tools.perform import Performer
 from .clock import Clock
 from .journal.writer import AsyncJournal
+from .loading import Loading, Unloaded
 from .log import log
 
 ROWS_AHEAD = 2_000
@@ -95,6 +96,8 @@ class Shell:
         self._on_rows, self._on_delta = on_rows, on_delta
         self._held: dict[str, Envelope | Settlement | Answer] = {}
         self._fresh: list[str] = []
+        self._door: list[str] = []
+        """Messages for actors that are not in memory, while there are too many."""
         self._waiters: dict[str, list[Waiter]] = {}
         self._of_run: dict[Address, list[Waiter]] = {}
         self._unseen: set[Address] = set()
@@ -108,6 +111,7 @@ class Shell:
         self._rebuilt: list[float] = []
         self._draining: Literal["", "soft", "hard"] = ""
         self._drained = anyio.Event()
+        self._loading = Loading(journal, self._nudge)
         self._count = 0
 
     # -- outside ------------------------------------------------------------------------------------------------
@@ -174,6 +178,8 @@ class Shell:
     async def pump(self, tasks: TaskGroup) -> None:
         """Run until drained. A fault of the kernel, or a journal that fails again and again, ends it loudly: nobody is left hanging."""
         self._tasks = tasks
+        if not self.journal.inline:
+            tasks.start_soon(self._loading.run)
         try:
             while not self._drained.is_set():
                 await self._once()
@@ -192,25 +198,45 @@ class Shell:
         self._wake = anyio.Event()
         self._feed()
         more = self.kernel.step(self.clock.now())
-        while self.kernel.loads:
-            loads, self.kernel.loads = self.kernel.loads, []
-            for address in loads:
-                self.kernel.loaded(address, await self.journal.stream(address))
-            more = self.kernel.step(self.clock.now())
+        if self.kernel.loads:
+            more = await self._load() or more
         if not more or self.kernel.sets.waiting_rows > ROWS_AHEAD:
             await self._commit()
         if more or self._fresh or self.kernel.ready:
             await anyio.lowlevel.checkpoint()
             return
         self._settle_waiting()
-        if self._draining and not self._scopes and not self._fresh:
+        if self._draining and not self._scopes and (self._draining == "hard" or not self.kernel.residents.loading):
             await self._stop()
             return
-        due = self.kernel.due()
+        self._let_idle_leave()
+        due = self._due()
         if self.kernel.loads or self.kernel.sets.waiting_rows:
             return
         with anyio.move_on_after(None if due is None else max(0.0, due - self.clock.now())):
             await self._wake.wait()
+
+    async def _load(self) -> bool:
+        """Let actors come into memory. True where some are there already: a journal in memory keeps nobody waiting."""
+        loads, self.kernel.loads = self.kernel.loads, []
+        if not self.journal.inline:
+            self._loading.want(loads)
+            return False
+        for found in await self.journal.find(tuple(loads)):
+            self.kernel.loaded(found)
+        return True
+
+    def _let_idle_leave(self) -> None:
+        due, now = self.kernel.residents.due(), self.clock.now()
+        if due is not None and due <= now:
+            self.kernel.rest(now)
+        if self._door and not self.kernel.residents.full:
+            self._nudge()
+
+    def _due(self) -> float | None:
+        """When something is to be done without anybody's asking."""
+        dues = [due for due in (self.kernel.due(), self.kernel.residents.due()) if due is not None]
+        return min(dues, default=None)
 
     async def _commit(self) -> None:
         batch = self.kernel.cut()
@@ -244,13 +270,14 @@ class Shell:
         if len(self._rebuilt) > REBUILDS:
             raise error
         await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
+        self._loading.forget()
         await self.journal.close()
         self.opened = await self.journal.open()
         await self._find()
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
         self.kernel.flights.hold = bool(self._draining)
-        self._fresh = list(self._held)
+        self._fresh, self._door = list(self._held), []
         self._unseen.update(self._of_run)
 
     async def _find(self) -> None:
@@ -283,12 +310,19 @@ class Shell:
         return waiter
 
     def _feed(self) -> None:
-        fresh, self._fresh = self._fresh, []
+        fresh, self._fresh, self._door = self._door + self._fresh, [], []
         # What happens now happens now: an outcome that came after a long wait for the journal must not be dated before it.
         self.kernel.tick(self.clock.now())
+        for found in self._loading.arrived():
+            if isinstance(found, Unloaded):
+                self.kernel.unloaded(found.address, found.failure)
+            else:
+                self.kernel.loaded(found)
         for id in fresh:
             thing = self._held.get(id)
-            if isinstance(thing, Envelope):
+            if isinstance(thing, Envelope) and self.kernel.residents.refuses(thing.to):
+                self._door.append(id)
+            elif isinstance(thing, Envelope):
                 self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
             elif isinstance(thing, Settlement):
                 self.kernel.settle(thing)

@@ -23,10 +23,12 @@ from msgspec import Raw
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
 from ..actors.releases import Answered, Done, Refused, Release, Settlement, Start
+from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
+from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import Row
 from ..protocols.messages import Message, Request, asked
@@ -67,6 +69,8 @@ class Simulated:
         seed: everything that is drawn follows from it.
         faults: may be changed at any time.
         journal: one that a test made or has used before.
+        idle: seconds of virtual time without a row after which an actor leaves memory.
+        in_memory: actors in memory above which idle ones leave at once.
 
     Attributes:
         now: virtual time.
@@ -80,6 +84,8 @@ class Simulated:
         seed: int = 0,
         faults: Faults | None = None,
         journal: MemoryJournal | None = None,
+        idle: float = IDLE,
+        in_memory: int = IN_MEMORY,
     ) -> None:
         self.tree = Tree(definitions)
         self.gate = Gate(self.tree.grants)
@@ -96,6 +102,8 @@ class Simulated:
         self._fresh: list[str] = []
         self._count = 0
         self._acked = 0
+        self.idle = idle
+        self.in_memory = in_memory
         self.kernel = self._build()
 
     # -- outside ------------------------------------------------------------------------------------------------
@@ -193,6 +201,9 @@ class Simulated:
             choices.append(("perform", self._perform))
         if self._due_outcomes():
             choices.append(("outcome", self._outcome))
+        idle = kernel.residents.due()
+        if choices and idle is not None and idle <= self.now:
+            choices.append(("passivate", self._passivate))
         if choices and self.random.random() < 0.1:
             choices = [("tick", self._tick)]
         return choices
@@ -213,10 +224,23 @@ class Simulated:
 
     def _load(self) -> None:
         loads = self.kernel.loads
-        self.kernel.loads = []
-        which = loads.pop(self.random.randrange(len(loads)))
-        self.kernel.loads += loads
-        self.kernel.loaded(which, self.journal.stream(which))
+        want = loads.pop(self.random.randrange(len(loads)))
+        if self.faults.load_fails and self.random.random() < self.faults.load_fails:
+            self.hits[
+                "load fails", "mail waits" if self.kernel.residents.cells[want.address].mailbox else "no mail"
+            ] += 1
+            why = Failure("retry_later", "unloaded", "simulated", where=want.address)
+            self.kernel.unloaded(want.address, why)
+            return
+        (found,) = self.journal.find((want,))
+        self.kernel.loaded(found)
+
+    def _passivate(self) -> None:
+        before = self.kernel.residents.counts().passivated
+        self.kernel.rest(self.now)
+        self.hits["passivated", "by the idle time" if self.idle else "at once"] += (
+            self.kernel.residents.counts().passivated - before
+        )
 
     def _run(self) -> None:
         self.kernel.step(self.now, turns=self.random.choice((1, 2, 5, 50)))
@@ -295,7 +319,10 @@ class Simulated:
         if flying is not None:  # a kernel after another one: nobody died
             opened = msgspec.structs.replace(opened, clean=True)
         self._acked = opened.last
-        return Kernel(self.tree.directory, self.gate, opened, rng=self.random, now=self.now, note={}, flying=flying)
+        return Kernel(
+            self.tree.directory, self.gate, opened, rng=self.random, now=self.now, note={}, flying=flying,
+            idle=self.idle, in_memory=self.in_memory,
+        )  # fmt: skip
 
     def _rebuild(self) -> None:
         """A commit failed: what the journal holds counts, and what it does not hold is fed again, in order."""

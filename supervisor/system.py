@@ -23,6 +23,7 @@ from msgspec import Raw
 
 from ..actors.agent import Agent
 from ..actors.kernel import Kernel
+from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols import ids
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
@@ -38,6 +39,7 @@ from ..tools.gate import Gate
 from ..tools.perform import Performer
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
+from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .results import RunResult
@@ -70,6 +72,9 @@ class System:
             this process owns the journal. Only its user may open it; without a journal file there is none.
         on_stop: called when somebody asks this process to stop (``understudy stop``); without it that is refused, because
             whoever embeds a system decides when it ends.
+        idle: seconds without mail after which an actor leaves memory; it comes back with its next message.
+        in_memory: actors in memory above which idle ones leave at once, the least recently used first. At twice as many,
+            messages from outside to others wait until there is room.
 
     Raises (on entering):
         JournalHeld, JournalNewer, JournalReadOnly, JournalDamaged, JournalFull: see there.
@@ -79,7 +84,13 @@ class System:
         self, *definitions: Definition, journal: str | os.PathLike[str] | None = None, durability: Durability = "power_loss",
         model: str | Model | None = None, target: str = "", drain: float = 10.0,
         control: bool = True, on_stop: Callable[[], None] | None = None,
+        idle: float = IDLE, in_memory: int = IN_MEMORY,
     ) -> None:  # fmt: skip
+        if not idle >= 0.0:
+            raise ValueError(f"idle={idle!r} is no time: give seconds, 0 or more")
+        if in_memory < 1:
+            raise ValueError(f"in_memory={in_memory!r}: at least one actor must fit")
+        self._idle, self._in_memory = idle, in_memory
         self.path = Path(journal) if journal is not None else None
         self.tree = Tree(definitions, model=model)
         self._target, self._drain = target, drain
@@ -88,7 +99,7 @@ class System:
         store = (
             AsyncJournal.in_memory()
             if path is None
-            else AsyncJournal(lambda: SqliteJournal(path, durability=durability))
+            else AsyncJournal(lambda: SqliteJournal(path, durability=durability), read=lambda: read_only(path))
         )
         self._gate = Gate(self.tree.grants)
         performer = Performer(self.tree.tools, self.tree.models)
@@ -317,7 +328,10 @@ class System:
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
         note = {"pid": str(os.getpid()), "target": self._target, "model": self._model}
         now = self._shell.clock.now()
-        return Kernel(self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying)
+        return Kernel(
+            self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying,
+            idle=self._idle, in_memory=self._in_memory,
+        )  # fmt: skip
 
     def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
         run = self._owned(f"{to}/{segment(ids.key(name))}", f"no agent and no supervisor {to!r} runs here")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalError
 from ...protocols.ids import SYSTEM, Address
-from ...protocols.journal import ActorLine, Batch, Mail, Opened, Row, Timer
+from ...protocols.journal import FOUND_ROWS, ActorLine, Batch, Found, Mail, Opened, Row, Timer, Want
 from .batch import check, system_facts
 
 Fault = Callable[[Batch], JournalError | None]
@@ -79,6 +79,10 @@ class MemoryJournal:
         self._must_be_open()
         return tuple(self._streams.get(address, ())[max(after, 0) :])
 
+    def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+        self._must_be_open()
+        return tuple(self._found(want) for want in wants)
+
     def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:
         self._must_be_open()
         first = max(after, 0)
@@ -99,6 +103,13 @@ class MemoryJournal:
     @property
     def _at(self) -> float:
         return self._rows[-1].at if self._rows else 0.0
+
+    def _found(self, want: Want) -> Found:
+        stream = self._streams.get(want.address, [])
+        first = max(want.after, 0)
+        rows = tuple(stream[first : first + FOUND_ROWS])
+        more = len(stream) > first + FOUND_ROWS
+        return Found(want.address, rows, more, self._actors.get(want.address), stream[-1].gid if stream else 0)
 
     def _write(self, batch: Batch) -> None:
         for row in batch.rows:

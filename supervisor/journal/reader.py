@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalDamaged, JournalError
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Mail, Row, Timer
-from . import preflight, tables
+from ...protocols.journal import ActorLine, Found, Mail, Row, Timer, Want
+from . import finding, preflight, tables
 from .connect import uri
 from .driver import Connection, Driver, choose, translate
 
@@ -41,6 +41,10 @@ class JournalReader:
     def stream(self, address: Address, after: int = 0) -> tuple[Row, ...]:
         """The rows of one actor with seq > after, in order."""
         return self.read(lambda connection: tables.stream(connection, address, after))
+
+    def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+        """What is needed to bring actors into memory, as ``JournalCore.find``."""
+        return self.read(lambda connection: finding.find(connection, wants))
 
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at ``prefix`` or below it, by address."""

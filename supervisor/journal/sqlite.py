@@ -20,8 +20,8 @@ import msgspec
 
 from ...protocols.errors import JournalDamaged, JournalError, JournalFull, JournalReadOnly
 from ...protocols.ids import SYSTEM, Address
-from ...protocols.journal import ActorLine, Batch, Opened, Row
-from . import preflight, schema, tables
+from ...protocols.journal import ActorLine, Batch, Found, Opened, Row, Want
+from . import finding, preflight, schema, tables
 from .batch import check
 from .chain import ALGORITHM, genesis
 from .connect import Durability, connect, pragma, transaction
@@ -140,6 +140,11 @@ class SqliteJournal:
         connection = self._must_be_open()
         with self._translated("read"):
             return tables.stream(connection, address, after)
+
+    def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+        connection = self._must_be_open()
+        with self._translated("read"):
+            return finding.find(connection, wants)
 
     def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:
         connection = self._must_be_open()

@@ -13,14 +13,14 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
 from threading import Thread
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import aiosqlite
 import anyio
 
 from ...protocols.errors import JournalError
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Batch, JournalCore, Opened, Row
+from ...protocols.journal import ActorLine, Batch, Found, JournalCore, Opened, Row, Want
 from .memory import MemoryJournal
 
 P = ParamSpec("P")
@@ -30,12 +30,22 @@ T = TypeVar("T")
 class AsyncJournal:
     """The async face of a core. ``make`` is called in the thread in which the core will live.
 
+    With ``read``, actors are found over a connection of its own in a thread of its own, beside the writer's work.
+
     Not closing it is no harm to the process's exit: the thread is a daemon, and every acknowledged row is durable.
     """
 
-    def __init__(self, make: Callable[[], JournalCore], *, inline: bool = False) -> None:
+    def __init__(
+        self,
+        make: Callable[[], JournalCore],
+        *,
+        inline: bool = False,
+        read: Callable[[], Finder] | None = None,
+    ) -> None:
         self._make = make
-        self._inline = inline
+        self.inline = inline
+        self._read = read
+        self._reader: _Reader | None = None
         self._core: JournalCore | None = None
         self._thread: aiosqlite.Connection | None = None
 
@@ -49,7 +59,7 @@ class AsyncJournal:
         """As ``JournalCore.open``."""
         if self._core is not None:
             raise JournalError("the journal is open already", hint="close it first")
-        if self._inline:
+        if self.inline:
             core = self._make()
             opened = core.open()
             self._core = core
@@ -89,6 +99,15 @@ class AsyncJournal:
         """As ``JournalCore.stream``."""
         return await self._hop(self._must_be_open().stream, address, after)
 
+    async def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+        """As ``JournalCore.find``; a failure leaves nothing open, so the next call begins anew."""
+        core = self._must_be_open()
+        if self._read is None:
+            return await self._hop(core.find, wants)
+        if self._reader is None:
+            self._reader = _Reader(self._read)
+        return await self._reader.find(wants)
+
     async def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:
         """As ``JournalCore.rows``."""
         return await self._hop(self._must_be_open().rows, after, limit)
@@ -101,6 +120,9 @@ class AsyncJournal:
         """As ``JournalCore.close``; not cancelled once begun."""
         core, self._core = self._core, None
         thread, self._thread = self._thread, None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await _to_the_end(reader.close())
         if thread is not None:
             await _to_the_end(thread.close())
         elif core is not None:
@@ -114,9 +136,56 @@ class AsyncJournal:
     async def _hop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._thread is None:
             return call(*args, **kwargs)
-        # Private, and the only way to run a whole batch in one hop; pyproject.toml bounds aiosqlite for it.
-        execute = cast("Callable[..., Awaitable[T]]", self._thread._execute)  # pyright: ignore[reportUnknownMemberType]
-        return await execute(call, *args, **kwargs)
+        return await _in_thread(self._thread, call, *args, **kwargs)
+
+
+class Finder(Protocol):
+    """What reads actors: a ``JournalReader``."""
+
+    def find(self, wants: tuple[Want, ...], /) -> tuple[Found, ...]: ...
+    def close(self) -> None: ...
+
+
+class _Reader:
+    """A connection that only reads, in a thread of its own; opened at its first use, and again after a failure."""
+
+    def __init__(self, make: Callable[[], Finder]) -> None:
+        self._make = make
+        self._thread: aiosqlite.Connection | None = None
+        self._finder: Finder | None = None
+
+    async def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+        if self._thread is None:
+            thread = aiosqlite.Connection(cast("Callable[[], sqlite3.Connection]", self._start), 64)
+            _as_daemon(thread)
+            try:
+                await _to_the_end(_started(thread))
+            except BaseException:
+                await _to_the_end(thread.close())
+                raise
+            self._thread = thread
+        finder = self._finder
+        assert finder is not None
+        try:
+            return await _in_thread(self._thread, finder.find, wants)
+        except JournalError:
+            await _to_the_end(self.close())
+            raise
+
+    async def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await thread.close()
+
+    def _start(self) -> Finder:
+        self._finder = self._make()
+        return self._finder
+
+
+async def _in_thread(thread: aiosqlite.Connection, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    # Private, and the only way to run a whole batch in one hop; pyproject.toml bounds aiosqlite for it.
+    execute = cast("Callable[..., Awaitable[T]]", thread._execute)  # pyright: ignore[reportUnknownMemberType]
+    return await execute(call, *args, **kwargs)
 
 
 async def _started(thread: aiosqlite.Connection) -> None:

@@ -13,6 +13,7 @@ from understudy.actors.registry import Directory, Mount
 from understudy.protocols.codec import encode
 from understudy.protocols.envelope import Envelope, Lane
 from understudy.protocols.ids import OUTSIDE, Address
+from understudy.protocols.journal import Found
 from understudy.protocols.messages import Message
 from understudy.supervisor.journal.memory import MemoryJournal
 from understudy.testing import OpenGate
@@ -79,8 +80,8 @@ def test_an_actor_with_ten_thousand_messages_does_not_starve_another() -> None:
     for number in range(10_000):
         _deliver(kernel, "a/busy", Add(1), f"b{number}")
     _deliver(kernel, "a/quiet", Add(1), "q")
-    for address in kernel.loads:
-        kernel.loaded(address, ())
+    for want in kernel.loads:
+        kernel.loaded(Found(want.address))
     turns = 0
     while kernel._cells[Address("a/quiet")].memory.turns == 0:
         kernel.step(1.0, turns=1)

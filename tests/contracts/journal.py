@@ -14,7 +14,8 @@ from msgspec import Raw
 from tests.contracts.author import ADA, BOB, Author, effect, line, mail, timer
 from understudy.protocols.errors import JournalError, TooLarge
 from understudy.protocols.ids import SYSTEM, Address
-from understudy.protocols.journal import MAX_ROW, Batch, JournalCore, Opened, Record, Row
+from understudy.protocols.journal import MAX_ROW, Batch, JournalCore, Opened, Record, Row, Want
+from understudy.supervisor.journal import finding, memory
 
 Medium = Callable[[], JournalCore]
 
@@ -75,6 +76,7 @@ class JournalContract:
             core.rows,
             core.actors,
             lambda: core.stream(ADA),
+            lambda: core.find((Want(ADA),)),
         )
         for call in calls:
             with pytest.raises(JournalError):
@@ -97,6 +99,26 @@ class JournalContract:
             core.append(author.batch())
             assert core.tail() == count
             core.close()
+
+    # --- Finding actors
+
+    def test_what_brings_an_actor_into_memory_is_found_in_parts(
+        self, core: JournalCore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        author = Author()
+        core.append(msgspec.structs.replace(author.batch(5), actors=(line(ADA, 5),)))
+        core.append(author.batch(1, BOB))
+        none, some = core.find((Want(Address("desk/nobody")), Want(ADA, 2)))
+        assert (none.rows, none.line, none.last, none.more) == ((), None, 0, False)
+        assert same(some.rows, core.stream(ADA, 2))
+        assert (some.line, some.last, some.more, some.erased, some.damaged) == (line(ADA, 5), 5, False, False, "")
+        for module in (memory, finding):
+            monkeypatch.setattr(module, "FOUND_ROWS", 2)
+        (first,), (last,) = core.find((Want(ADA, 2),)), core.find((Want(ADA, 4),))
+        assert ([row.seq for row in first.rows], first.more) == ([3, 4], True)
+        assert ([row.seq for row in last.rows], last.more) == ([5], False)
+        (nothing,) = core.find((Want(ADA, 1 << 62),))
+        assert (nothing.rows, nothing.line, nothing.last) == ((), line(ADA, 5), 5)
 
     # --- Rows
 

@@ -300,7 +300,15 @@ def _over(state: Account.State, id: str) -> Account.State:
 
 NAMES = ("ada", "bob", "cyd", "dan")
 STORM = Faults(
-    crash=0.015, commit_fails=0.04, commit_unknown=0.04, fails=0.12, raises=0.08, hangs=0.1, late=0.1, twice=0.1
+    crash=0.015,
+    commit_fails=0.04,
+    commit_unknown=0.04,
+    load_fails=0.1,
+    fails=0.12,
+    raises=0.08,
+    hangs=0.1,
+    late=0.1,
+    twice=0.1,
 )
 
 
@@ -316,6 +324,8 @@ def bank(seed: int, faults: Faults = STORM) -> Simulated:
         ),
         seed=seed,
         faults=faults,
+        idle=(0.0, 1.0, 60.0)[seed % 3],
+        in_memory=(1, 3, 10_000)[seed // 3 % 3],
     )
 
 

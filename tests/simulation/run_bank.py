@@ -22,6 +22,7 @@ from tests.simulation.bank import (
 from understudy.actors.cell import read_record
 from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.envelope import Envelope, Reply
+from understudy.protocols.errors import AskFailed
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Opened, Record, Row
 from understudy.testing import Faults, Sent, Simulated
@@ -138,6 +139,8 @@ class Run:
 
     def retry(self) -> None:
         for sent in self.sent:
+            if isinstance(sent.error, AskFailed) and sent.error.failure.kind == "retry_later":
+                sent.error, sent.lost = None, True  # its actor could not be read just then
             if sent.lost:
                 self.node.again(sent)
 

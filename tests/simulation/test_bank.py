@@ -20,13 +20,14 @@ from understudy.actors.execute import Draft
 from understudy.actors.kernel import Kernel
 from understudy.actors.mailbox import Item
 from understudy.actors.releases import Answered, Done, Release, Start
+from understudy.actors.residents import Residents
 from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.codec import encode
 from understudy.protocols.effects import Effect
 from understudy.protocols.envelope import OUTCOME
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Next
-from understudy.protocols.journal import Opened, RowKind
+from understudy.protocols.journal import Found, Opened, RowKind
 from understudy.protocols.lifecycle import ChildFailed
 from understudy.supervisor.attempts import Attempts, _Flight
 from understudy.supervisor.simulated import Simulated
@@ -173,6 +174,24 @@ def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execute, "failed", silent)
 
 
+def _mail_lost_while_loading(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: Kernel, found: Found) -> None:
+        if found.rows:
+            self._cells[found.address].mailbox.clear()
+        loaded(self, found)
+
+    loaded = Kernel.loaded
+    patch.setattr(Kernel, "loaded", forgetful)
+
+
+def _an_actor_leaves_before_its_rows_are_durable(patch: pytest.MonkeyPatch) -> None:
+    def hasty(self: Residents, now: float, durable: int) -> list[Cell]:
+        return leave(self, now, 1 << 62)
+
+    leave = Residents.leave
+    patch.setattr(Residents, "leave", hasty)
+
+
 PLANTED: dict[str, Plant] = {
     "acknowledged before commit": _early(Done),
     "answered before commit": _early(Answered),
@@ -185,6 +204,8 @@ PLANTED: dict[str, Plant] = {
     "tried again while a thread still runs": _tried_again_while_a_thread_still_runs,
     "consumed mail stays open": _consumed_mail_stays_open,
     "kernel kept after a failed commit": _kernel_kept_after_a_failed_commit,
+    "mail lost while loading": _mail_lost_while_loading,
+    "an actor leaves before its rows are durable": _an_actor_leaves_before_its_rows_are_durable,
     "word of a failed child is lost": _word_of_a_failed_child_is_lost,
 }
 

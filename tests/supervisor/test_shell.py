@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -10,8 +11,12 @@ import pytest
 
 import understudy as us
 from tests.actors.crew import Actor, Add
+from understudy.actors.kernel import Kernel
+from understudy.protocols.envelope import Envelope
+from understudy.protocols.errors import JournalError
 from understudy.protocols.ids import Address
-from understudy.protocols.journal import Batch
+from understudy.protocols.journal import Batch, Found, Want
+from understudy.supervisor import loading
 from understudy.tools.models.scripted import call
 
 ran: list[str] = []
@@ -170,3 +175,93 @@ async def test_only_runs_that_changed_are_looked_at(monkeypatch: pytest.MonkeyPa
         assert "quick/1" in looked
         assert "slow/a" not in looked
         release.set()
+
+
+async def test_a_load_that_takes_long_holds_up_nobody_else_and_passive_actors_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = us.Supervisor("crew", [us.Child("a/{name}", Actor)])
+    async with us.System(crew, journal=tmp_path / "a.db", in_memory=1) as system:
+        assert await system.ask("a/ada", Add(1)) == 1
+        assert await system.ask("a/bob", Add(1)) == 1
+        find, gate = system._shell.journal.find, anyio.Event()
+
+        async def slow(wants: tuple[Want, ...]) -> tuple[Found, ...]:
+            if any(want.address == "a/cyd" for want in wants):
+                await gate.wait()
+            return await find(wants)
+
+        monkeypatch.setattr(system._shell.journal, "find", slow)
+        answers: list[int] = []
+
+        async def ask(name: str) -> None:
+            answers.append(await system.ask(f"a/{name}", Add(1)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "cyd")
+            await anyio.lowlevel.checkpoint()
+            assert await system.ask("a/bob", Add(1), timeout=20) == 2, "bob's turn runs while cyd is being read"
+            assert answers == []
+            gate.set()
+        assert answers == [1]
+        assert await system.ask("a/ada", Add(1), timeout=20) == 2
+        assert system._shell.kernel.residents.counts().in_memory <= 2
+
+
+async def test_a_journal_that_cannot_be_read_for_now_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "FIRST_WAIT", 0.0)
+    crew = us.Supervisor("crew", [us.Child("a/{name}", Actor)])
+    async with us.System(crew, journal=tmp_path / "a.db") as system:
+        find = system._shell.journal.find
+
+        async def away(wants: tuple[Want, ...]) -> tuple[Found, ...]:
+            raise JournalError("the disk is away")
+
+        async def one_bad(wants: tuple[Want, ...]) -> tuple[Found, ...]:
+            if any(want.address == "a/bob" and want.after < loading.BEHIND_EVERYTHING for want in wants):
+                raise JournalError("a bad sector")
+            return await find(wants)
+
+        assert await system.ask("a/bob", Add(1)) == 1
+        monkeypatch.setattr(system._shell.journal, "find", away)
+        with pytest.raises(us.AskFailed, match="cannot be brought into memory") as refused:
+            await system.ask("a/ada", Add(1), timeout=20)
+        assert refused.value.failure.kind == "retry_later"
+        system._shell.kernel.rest(1e12)
+        monkeypatch.setattr(system._shell.journal, "find", one_bad)
+        assert await system.ask("a/ada", Add(1), timeout=20) == 1
+        with pytest.raises(us.AskFailed, match="cannot be read by this code") as parked:
+            await system.ask("a/bob", Add(1), timeout=20)
+        assert parked.value.failure.code == "unreadable"
+        monkeypatch.setattr(system._shell.journal, "find", find)
+        system._shell.kernel.rest(1e12)
+        assert await system.ask("a/bob", Add(1), timeout=20) == 2
+
+
+async def test_messages_from_outside_wait_while_twice_as_many_as_wanted_are_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = us.Supervisor("crew", [us.Child("a/{name}", Actor)])
+    async with us.System(crew, journal=tmp_path / "a.db", in_memory=2) as system:
+        most = 0
+        deliver = Kernel.deliver
+
+        def counted(self: Kernel, envelope: Envelope, input: str) -> None:
+            nonlocal most
+            deliver(self, envelope, input)
+            most = max(most, len(self.residents.cells))
+
+        monkeypatch.setattr(Kernel, "deliver", counted)
+        async with anyio.create_task_group() as tasks:
+            for n in range(50):
+                tasks.start_soon(system.tell, f"a/{n}", Add(1))
+        assert most == 4
+        assert len(await system.actors("a")) == 50
+
+
+@pytest.mark.parametrize(("options", "complaint"), [({"idle": -1.0}, "idle"), ({"in_memory": 0}, "in_memory")])
+def test_bounds_that_make_no_sense_are_refused(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        us.System(sender(), **options)

@@ -1,0 +1,172 @@
+"""Who is in memory. An actor comes in by a ``load`` and leaves when it has been idle for long, or when others need the room.
+
+It leaves only at a committed row and only without mail. What is open besides (effects, timers, askers) is known to the
+working sets: a settlement, a ring or an answer brings it in again, its mail held meanwhile. Nobody can tell from outside.
+
+Least recently used goes by the gid of an actor's last row, which costs a turn nothing: a heap holds for each actor the gid
+at which it was looked at last, and who has made rows since then is put back when its time comes.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from msgspec import Struct
+
+from ..protocols.codec import decode
+from ..protocols.failures import Failure, of_exception
+from ..protocols.ids import Address
+from ..protocols.journal import Found, Record
+from .cell import Cell
+
+IDLE = 60.0
+"""Seconds of journal time without a row after which an actor leaves memory, by default."""
+
+IN_MEMORY = 10_000
+"""Actors in memory above which idle ones leave at once, by default. Twice as many, and messages from outside wait."""
+
+LOOKS = 512
+"""Actors that are looked at in one go: the pump is shared."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks for the idle, at least."""
+
+
+class Counts(Struct, frozen=True):
+    """How many actors are where.
+
+    Attributes:
+        in_memory: loaded.
+        loading: asked for, their mail held.
+        passivated: how often one has left memory since the start.
+        bound: actors in memory above which idle ones leave at once.
+    """
+
+    in_memory: int
+    loading: int
+    passivated: int
+    bound: int
+
+
+class Residents:
+    """All cells of one kernel.
+
+    Attributes:
+        cells: loaded, or about to be.
+        loading: those about to be.
+    """
+
+    def __init__(self, idle: float, in_memory: int) -> None:
+        self.cells: dict[Address, Cell] = {}
+        self.loading: set[Address] = set()
+        self._idle, self._most = idle, in_memory
+        self._line: list[tuple[int, Address]] = []
+        self._again = 0.0
+        self._left = 0
+
+    def came(self, cell: Cell, now: float) -> None:
+        """It is loaded, which is a use of it."""
+        cell.at = max(cell.at, now)
+        self.loading.discard(cell.address)
+        if len(self._line) > 2 * len(self.cells) + LOOKS:  # those who ended left their places behind
+            self._line = [(c.gid, c.address) for c in self.cells.values() if c.loaded and c is not cell]
+            heapq.heapify(self._line)
+        heapq.heappush(self._line, (cell.gid, cell.address))
+
+    def gone(self, cell: Cell) -> None:
+        """It has ended, or could not be loaded: no need to look at it again."""
+        self.cells.pop(cell.address, None)
+        self.loading.discard(cell.address)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody has to leave as soon as possible."""
+        return len(self.cells) > self._most
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else is brought in for a message from outside."""
+        return len(self.cells) >= 2 * self._most
+
+    def refuses(self, address: Address) -> bool:
+        """Whether a message from outside to this actor has to wait at the door."""
+        return self.full and address not in self.cells
+
+    def due(self) -> float | None:
+        """Journal time at which to look for the idle; None for never."""
+        if not self._line:
+            return None
+        if self.crowded:
+            return self._again
+        cell = self.cells.get(self._line[0][1])
+        return max(self._again, cell.at + self._idle if cell is not None else 0.0)
+
+    def leave(self, now: float, durable: int) -> list[Cell]:
+        """Those who leave memory now. ``durable``: gid of the last committed row."""
+        self._again = now + LOOK_EVERY
+        gone: list[Cell] = []
+        held: list[Cell] = []
+        line, excess = self._line, len(self.cells) - self._most
+        for _ in range(LOOKS):
+            if not line:
+                break
+            looked, address = line[0]
+            cell = self.cells.get(address)
+            if cell is None or not cell.loaded:
+                heapq.heappop(line)
+            elif cell.gid > looked:
+                heapq.heapreplace(line, (cell.gid, address))
+            elif excess <= 0 and cell.at + self._idle > now:
+                break
+            else:
+                heapq.heappop(line)
+                if cell.queued or cell.gid > durable or cell.mailbox:
+                    held.append(cell)
+                else:
+                    del self.cells[address]
+                    gone.append(cell)
+                    excess -= 1
+        for cell in held:  # looked at again after everybody who is in line now
+            heapq.heappush(line, (max(durable, cell.gid), cell.address))
+        self._left += len(gone)
+        return gone
+
+    def counts(self) -> Counts:
+        """How many there are."""
+        return Counts(len(self.cells) - len(self.loading), len(self.loading), self._left, self._most)
+
+
+def take_in(cell: Cell, found: Found) -> None:
+    """Fold what the journal holds of an actor. Where this code cannot read it, the cell is ``broken``: its mail is parked."""
+    where, row = cell.address, None
+    try:
+        for row in found.rows:
+            record: Record = decode(row.payload, Record)
+            cell.fold(row, record)
+    except Exception as error:  # noqa: BLE001 - the actor's own code or an event that this code cannot read
+        assert row is not None
+        why = of_exception(error, where=where, code="unreadable")
+        message = f"row {row.gid} (number {row.seq} of {where}): {why.message}"
+        cell.broken = Failure(
+            "abandon", "unreadable", message, getattr(error, "hint", ""), where=where, cause=why.cause
+        )
+    if cell.broken is None and found.damaged:
+        hint = "'understudy journal verify' names every row that is damaged"
+        cell.broken = Failure("abandon", "unreadable", f"{where}: {found.damaged}", hint, where=where)
+    elif cell.broken is None and found.erased:
+        message = f"rows of {where} were erased by retention"
+        hint = "the archive that retention wrote still holds them"
+        cell.broken = Failure("abandon", "erased", message, hint, where=where)
+    if cell.broken is not None:
+        _stand(cell, found)
+
+
+def _stand(cell: Cell, found: Found) -> None:
+    """Let an actor that cannot be read stand where its line says, so that rows about its mail can follow."""
+    memory, line = cell.memory, found.line
+    if line is not None:
+        memory.seq, memory.incarnation, memory.turns = line.seq, line.incarnation, line.turns
+        memory.context, cell.at, cell.gid = line.context, line.at, found.last
+        memory.life = "running" if line.life == "restarting" else line.life
+    elif found.rows:
+        memory.seq, cell.gid, cell.at = found.rows[-1].seq, found.rows[-1].gid, found.rows[-1].at
