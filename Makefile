@@ -17,7 +17,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench growth docs clean
+.PHONY: help demo test check soak bench growth docs clean
 
 help: ## Say what can be made (this)
 	@echo "make TARGET, where TARGET is one of"
@@ -42,6 +42,9 @@ check: $(VENV)/test.stamp ## Style, types and floors, and a proof that the check
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@echo "--- planted errors"
 	@$(BIN)/python tests/typing/check_planted.py
+
+soak: $(VENV)/test.stamp ## The long versions of the proofs: crash images, kills, simulation (hours)
+	@UNDERSTUDY_SOAK=1 $(BIN)/pytest tests/crash tests/simulation $(wildcard tests/properties)
 
 bench: $(VENV)/test.stamp ## Measure: each target with its ratio, must and aim (NAMES="recovery verify" for some of them)
 	@$(BIN)/python benchmarks $(NAMES)

@@ -53,6 +53,7 @@ class HeadFile(Protocol):
 
     def write(self, data: bytes, offset: int) -> None: ...
     def sync(self) -> None: ...
+    def sync_folder(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -60,6 +61,7 @@ class OsHeadFile:
     """The file of the operating system."""
 
     def __init__(self, path: Path) -> None:
+        self._folder = path.parent
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
     def write(self, data: bytes, offset: int) -> None:
@@ -68,6 +70,13 @@ class OsHeadFile:
 
     def sync(self) -> None:
         getattr(os, "fdatasync", os.fsync)(self._fd)
+
+    def sync_folder(self) -> None:
+        fd = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -112,7 +121,7 @@ class Head:
         if old is None:
             self._write(self._record(self._acked))
             if strict:
-                _sync_folder(path.parent)
+                self._file.sync_folder()  # what is made is there only when its folder says so
 
     def intend(self, mark: Mark) -> None:
         """Begin to write that a commit up to this row is under way."""
@@ -181,11 +190,3 @@ def _decode(data: bytes) -> Record | None:
     if magic != _MAGIC:
         return None
     return Record(counter, Mark(gid, digest), Mark(acked_gid, acked_digest), bool(flags))
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

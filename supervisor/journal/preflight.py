@@ -18,15 +18,26 @@ from .connect import uri
 from .driver import Connection, Driver, translate
 from .schema import APPLICATION_ID
 
-_MODES: tuple[Literal["immutable", "ro"], ...] = ("immutable", "ro")
-
 
 def has_wal(db: Path) -> bool:
     """Whether some of the journal may be in its write-ahead log."""
+    return _size(db, "-wal") > 0
+
+
+def _modes(db: Path) -> tuple[Literal["immutable", "ro", "rwc"], ...]:
+    """How to look at it, one after the other."""
+    if _size(db, "-journal"):
+        return (
+            "rwc",
+        )  # it was just being made when the power went: SQLite undoes that first, as it does for everybody
+    return ("immutable", "ro") if has_wal(db) else ("immutable",)
+
+
+def _size(db: Path, suffix: str) -> int:
     try:
-        return db.with_name(db.name + "-wal").stat().st_size > 0
+        return db.with_name(db.name + suffix).stat().st_size
     except FileNotFoundError:
-        return False
+        return 0
 
 
 def is_journal(connection: Connection, db: Path) -> bool:
@@ -62,15 +73,15 @@ def look(driver: Driver, db: Path) -> tuple[str, ...]:
     record = head.read(head.head_path(db))
     if db.exists() and db.stat().st_size > 0:
         try:
-            for mode in _MODES if has_wal(db) else _MODES[:1]:
+            for mode in _modes(db):
                 connection = driver.connect(uri(db, mode))
                 try:
                     # With a WAL, the file alone tells only whether it is too new; the rest is asked through the WAL.
-                    if is_journal(connection, db) and (mode == "ro" or not has_wal(db)):
+                    if is_journal(connection, db) and (mode != "immutable" or not has_wal(db)):
                         return _compare(connection, db, record)
                 except driver.errors:
                     # A checkpoint that was cut off (a crash, a full disk) leaves a file that makes no sense without its WAL.
-                    if mode == "ro" or not has_wal(db):
+                    if mode != "immutable" or not has_wal(db):
                         raise
                 finally:
                     connection.close()

@@ -30,6 +30,7 @@ from .head import Head, Mark, OpenHead, OsHeadFile, head_path
 from .head import read as read_head
 from .lock import Lock
 from .plan import Plan, Stream, prepare, write
+from .reflush import reflush
 
 _KNOWN_STREAMS = 65_536
 _CHECKPOINT_BYTES = 4_000_000
@@ -45,7 +46,7 @@ class SqliteJournal:
         path: of the database; its folder must exist.
         durability: what an acknowledged row survives.
         driver: which SQLite; for tests.
-        open_head: how the head's file is written; for tests.
+        open_head: how the head's file (and a log that is flushed again) is written; for tests.
 
     Attributes:
         warnings: what a person should know; grows if the head can no longer be written.
@@ -86,6 +87,7 @@ class SqliteJournal:
         self._lock.take()
         try:
             warnings = preflight.look(self._driver, self.path)
+            self._reflush()
             connection = connect(self._driver, self.path, self.durability)
             try:
                 with self._translated("open"):
@@ -163,6 +165,14 @@ class SqliteJournal:
             return {name: pragma(connection, name) for name in ("journal_mode", "synchronous", "wal_autocheckpoint")}
 
     # --- The steps of opening
+
+    def _reflush(self) -> None:
+        if self.durability != "power_loss":
+            return
+        try:
+            reflush(self.path.with_name(self.path.name + "-wal"), self._open_head)
+        except OSError as error:
+            raise _of_os(error, f"could not flush the log of {self.path}") from error
 
     def _begin(self, connection: Connection) -> Opened:
         if not preflight.is_journal(connection, self.path):

@@ -115,7 +115,12 @@ def meta(connection: Connection) -> dict[str, str]:
 def tail(connection: Connection, start: bytes) -> Tail:
     """The last row; ``start`` is the hash before the first."""
     found = connection.execute("SELECT gid, at, hash FROM rows ORDER BY gid DESC LIMIT 1").fetchone()
-    return Tail(found[0], found[1], bytes(found[2])) if found else Tail(0, 0.0, start)
+    if found is None:
+        return Tail(0, 0.0, start)
+    gid, at, link = found
+    if not (isinstance(gid, int) and isinstance(at, float) and isinstance(link, bytes)):
+        raise JournalDamaged(f"row {gid}, the last one, is not what a row is")
+    return Tail(gid, at, link)
 
 
 def _row(line: tuple[Any, ...]) -> Row:
@@ -133,5 +138,5 @@ def _entries(connection: Connection, table: str, decoder: msgspec.json.Decoder[T
 def _decode(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
     try:
         return decoder.decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:  # of a damaged file a column may be anything
         raise JournalDamaged(f"{what} cannot be read: {error}") from error
