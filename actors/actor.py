@@ -17,13 +17,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, cast, overload
 
 from ..protocols.approvals import Answer
-from ..protocols.codec import decode
-from ..protocols.errors import DefinitionError
+from ..protocols.errors import DefinitionError, Unreadable
 from ..protocols.journal import StoredEvent
 from ..protocols.messages import Event, Message, Request, answer_type, asked
 from ..protocols.messages import State as BaseState
 from ..protocols.model import ModelReply, ModelRequest
 from ..protocols.tool import P, ToolRef
+from ..protocols.upcasting import lift
 from .turn import Later, Outcome, Turn
 
 A = TypeVar("A")
@@ -92,28 +92,29 @@ class Behaviour:
 
     def _add(self, cls: type, name: str, method: Callable[..., Any], kind: str, subject: Any, form: Any) -> None:
         if kind == "handles":
-            known = self.handlers.get(subject.__wire__)
-            if known and known.message is not subject:
-                raise DefinitionError(f"{cls.__name__}.{name}: two messages have the wire name {subject.__wire__!r}")
-            self.handlers[subject.__wire__] = Handler(subject, method)
+            for wire in (subject.__wire__, *subject.__was__):
+                known = self.handlers.get(wire)
+                if known and known.message is not subject:
+                    raise DefinitionError(f"{cls.__name__}.{name}: two messages have the wire name {wire!r}")
+                self.handlers[wire] = Handler(subject, method)
         elif kind == "applies":
-            taken = self.appliers.get(subject.__wire__)
-            if taken and taken[0] is not subject:
-                raise DefinitionError(f"{cls.__name__}.{name}: two events have the wire name {subject.__wire__!r}")
-            self.appliers[subject.__wire__] = (subject, method)
+            for wire in (subject.__wire__, *subject.__was__):
+                taken = self.appliers.get(wire)
+                if taken and taken[0] is not subject:
+                    raise DefinitionError(f"{cls.__name__}.{name}: two events have the wire name {wire!r}")
+                self.appliers[wire] = (subject, method)
         else:
             self.settlers[subject] = Settler(form, method)
 
     def read(self, stored: StoredEvent) -> Event:
-        """An event from its stored form. Raises LookupError or msgspec.ValidationError where this code cannot read it."""
+        """An event from its stored form. Raises Unreadable or msgspec.ValidationError where this code cannot read it."""
         found = self.appliers.get(stored.wire)
         if found is None:
-            raise LookupError(f"no @applies method for the event {stored.wire!r} version {stored.version}")
-        if found[0].__version__ != stored.version:
-            raise LookupError(
-                f"the event {stored.wire!r} is version {stored.version}, this code knows {found[0].__version__}"
+            raise Unreadable(
+                f"no @applies method takes the event {stored.wire!r} version {stored.version}",
+                hint=f'use the code that wrote it; if the class has another name now, add was=("{stored.wire}",) to it',
             )
-        event: Event = decode(stored.data, found[0])
+        event: Event = lift(stored.data, found[0], stored.version)
         return event
 
     def settler(self, name: str) -> Settler | None:
@@ -219,6 +220,8 @@ def settles(subject: object) -> Any:  # a decorator, as the overloads say
 
     def mark(method: Callable[..., Any]) -> Callable[..., Any]:
         marked: Callable[..., Any] = _marked(method, "settles", name, form)
+        for old in getattr(cast("Any", subject), "__was__", ()):
+            _marked(marked, "settles", f"ask:{old}", form)
         return marked
 
     return mark

@@ -24,6 +24,7 @@ from ..protocols.ids import OUTSIDE, Address, item_id
 from ..protocols.journal import MAX_ROW, Record, RowKind
 from ..protocols.lifecycle import ChildFailed, Life, Restart, Restarted, Started, Stop
 from ..protocols.messages import Event, State
+from ..protocols.upcasting import lift, liftable
 from .actor import Behaviour, Handler
 from .cell import Cell, context_for
 from .mailbox import Item
@@ -156,7 +157,7 @@ def _refusal(found: Handler | None, envelope: Envelope) -> Failure | None:
         return Failure(
             "change_arguments", "unhandled", f"{envelope.to} takes no {envelope.wire!r} messages", where=envelope.to
         )
-    if found.message.__version__ != envelope.version:
+    if not liftable(found.message, envelope.version):
         return Failure(
             "change_arguments",
             "unhandled",
@@ -170,7 +171,7 @@ def _handle(
     actor: object, turn: Turn[Any], handler: Handler, envelope: Envelope, request: tuple[str, ReplyTo] | None
 ) -> None:
     try:
-        message = decode(envelope.body, handler.message)
+        message = lift(envelope.body, handler.message, envelope.version)
     except msgspec.ValidationError as error:
         failure = Failure("change_arguments", "bad_message", f"{envelope.wire}: {error}", where=envelope.to)
         if request is None:

@@ -45,7 +45,7 @@ class Directory:
         except ValueError as error:
             raise DefinitionError(str(error)) from error
         for known in self.mounts():
-            if _shape(mount.template) == _shape(known.template):
+            if _overlap(mount.template, known.template):
                 both = mount.template if mount.template == known.template else f"{known.template} and {mount.template}"
                 raise DefinitionError(
                     f"two definitions are mounted at {both!r}: the same addresses fit both",
@@ -57,7 +57,7 @@ class Directory:
             self._exact[mount.template] = mount
 
     def find(self, address: Address) -> Mount | None:
-        """The definition that owns an address: the exact one, else the first template that fits."""
+        """The definition that owns an address; no two do."""
         found = self._exact.get(address)
         if found is not None:
             return found
@@ -71,6 +71,9 @@ class Directory:
         return (*self._exact.values(), *(m for group in self._templates.values() for m in group))
 
 
-def _shape(template: str) -> str:
-    """A template without the names of its holes."""
-    return "/".join("{}" if segment.startswith("{") else segment for segment in template.split("/"))
+def _overlap(one: str, other: str) -> bool:
+    """Whether an address can fit both: segment by segment they are equal, or one is a hole."""
+    mine, theirs = one.split("/"), other.split("/")
+    return len(mine) == len(theirs) and all(
+        m == t or m.startswith("{") or t.startswith("{") for m, t in zip(mine, theirs, strict=True)
+    )

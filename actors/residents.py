@@ -14,6 +14,7 @@ import heapq
 from msgspec import Struct
 
 from ..protocols.codec import decode
+from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure, of_exception
 from ..protocols.ids import Address
 from ..protocols.journal import Found, Record
@@ -146,10 +147,12 @@ def take_in(cell: Cell, found: Found) -> None:
     except Exception as error:  # noqa: BLE001 - the actor's own code or an event that this code cannot read
         assert row is not None
         why = of_exception(error, where=where, code="unreadable")
-        message = f"row {row.gid} (number {row.seq} of {where}): {why.message}"
-        cell.broken = Failure(
-            "abandon", "unreadable", message, getattr(error, "hint", ""), where=where, cause=why.cause
-        )
+        said, hint = why.message, "mend the @applies method or the upcaster that raised"
+        if isinstance(error, UnderstudyError):
+            said, hint = str(error.args[0]), error.hint
+        message = f"row {row.gid} (number {row.seq} of {where}): {said}"
+        hint += "; the rows are untouched, and what is parked meanwhile can be sent again"
+        cell.broken = Failure("abandon", "unreadable", message, hint, where=where, cause=why.cause)
     if cell.broken is None and found.damaged:
         hint = "'understudy journal verify' names every row that is damaged"
         cell.broken = Failure("abandon", "unreadable", f"{where}: {found.damaged}", hint, where=where)

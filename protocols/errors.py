@@ -29,6 +29,10 @@ class TooLarge(NotStorable):
     """A row over 1 MB. Store the value elsewhere and keep its name."""
 
 
+class Unreadable(UnderstudyError):
+    """What stands in the journal was written by code that this code does not know. It is left as it is."""
+
+
 class Rejected(UnderstudyError):
     """Raised *by a handler* to refuse a message: a typed answer to the caller, not a crash. The turn leaves nothing else."""
 

@@ -2,7 +2,8 @@
 
 All are frozen msgspec structs with a *wire name* (the class name unless ``wire=`` says otherwise) and a *version*
 (1 unless ``version=`` says otherwise). The wire name is what stands in the journal, so a class may be renamed or
-moved as long as it keeps its wire name.
+moved as long as it keeps its wire name, or names its old ones with ``was=``. Old versions are read through ``upcasters=``,
+see ``upcasting``.
 
     class Deposit(us.Request[int]):            # answered with an int
         amount: int
@@ -13,9 +14,12 @@ moved as long as it keeps its wire name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
 import msgspec
+
+from .upcasting import Upcaster, checked
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -36,12 +40,17 @@ class WireMeta(msgspec.StructMeta):
         *,
         wire: str | None = None,
         version: int = 1,
+        upcasters: Mapping[int, Upcaster] | None = None,
+        was: tuple[str, ...] = (),
         **options: Any,  # msgspec's own struct options
     ) -> WireMeta:
         options.setdefault("frozen", True)
+        chain = checked(name, version, upcasters, was)
         cls = super().__new__(mcls, name, bases, namespace, **options)
         type.__setattr__(cls, "__wire__", wire or name)
         type.__setattr__(cls, "__version__", version)
+        type.__setattr__(cls, "__upcasters__", chain)
+        type.__setattr__(cls, "__was__", was)
         return cls
 
 
@@ -50,6 +59,8 @@ class WireMeta(msgspec.StructMeta):
 class _Wired(msgspec.Struct, metaclass=WireMeta):
     __wire__: ClassVar[str]
     __version__: ClassVar[int]
+    __upcasters__: ClassVar[dict[int, Upcaster]]
+    __was__: ClassVar[tuple[str, ...]]
 
 
 class Message(_Wired):

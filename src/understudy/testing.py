@@ -107,7 +107,7 @@ def outcome(subject: Any, value: object = None, *, failure: Failure | None = Non
     def settler(actor: Any, turn: Any, outcome: Any) -> None:  # marked in order to learn the subject's name
         pass
 
-    ((_, name, _form),) = vars(settles(subject)(settler))["__understudy__"]
+    name = vars(settles(subject)(settler))["__understudy__"][0][1]
     if subject is ANY_TOOL:
         name = "tool:any"
     raw = NULL if tag is None else Raw(encode({"later": tag.id} if isinstance(tag, Later) else tag))
