@@ -130,10 +130,20 @@ class Actor:
     behaviour: ClassVar[Behaviour]
     supervises: ClassVar[bool] = False
     """Whether it decides about failed children: its mail is never put aside as what may kill the process."""
+    durable: ClassVar[bool] = True
+    """False: it lives in memory only. No rows, no effects, no timers; its mail is at most once and its state is gone after a crash."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.behaviour = Behaviour(cls)
+        if not isinstance(cls.durable, bool):
+            raise DefinitionError(f"{cls.__name__}.durable is {cls.durable!r}", hint="True (the default) or False")
+        effects = [name for name in cls.behaviour.settlers if not name.startswith("ask:")]
+        if effects and not cls.durable:
+            raise DefinitionError(
+                f"{cls.__name__} is memory-only (durable = False) and has no effects, but it settles {effects[0]!r}",
+                hint="let a durable actor make the call and tell this one",
+            )
 
     def render(self, state: Any, mark: int) -> ModelRequest:  # the subclass's own State
         """What a model is asked for a ``turn.think(model, mark)``. Must give the same answer for the same state and mark:

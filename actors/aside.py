@@ -45,6 +45,8 @@ def put_aside(cell: Cell, item: Item, gid: int, now: float) -> Draft | Answered 
 def _refusal(cell: Cell) -> Failure | None:
     """Why nothing can be given to this actor at all."""
     where = cell.address
+    if cell.mount is None and cell.broken is not None:
+        return cell.broken  # it was memory-only, and in a life of the node before this one
     if cell.mount is None:
         return Failure("change_arguments", "no_such_actor", f"nothing is mounted at {where!r}", where=where)
     if cell.broken is not None and cell.broken.code == "erased":

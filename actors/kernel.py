@@ -33,6 +33,8 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Found, Opened, Record, Row, RowKind, Want
 from .aside import put_aside
 from .cell import Cell, context_for
+from .ephemeral import Ephemeral
+from .ephemerals import Ephemerals
 from .execute import Draft, execute, settled
 from .flights import Flights
 from .mailbox import Item
@@ -44,6 +46,9 @@ from .working_sets import FOR_PEOPLE, WorkingSets
 
 TURNS_IN_A_ROW = 16
 """Turns one actor may take before the next has its turn."""
+
+MEMORY_TURNS = 32
+"""Turns of memory-only actors that take about as long as a durable one."""
 
 
 class Kernel:
@@ -81,7 +86,10 @@ class Kernel:
         self.residents = Residents(idle, in_memory)
         self._directory, self._gate, self._seed = directory, gate, opened.seed
         self._cells = self.residents.cells
-        self._ready: deque[Cell] = deque()
+        self._ready: deque[Cell | Ephemeral] = deque()
+        self.acked = opened.last
+        """The last row that is known to be durable."""
+        self.memory = Ephemerals(self, directory, self._ready, opened.seed, opened.epoch + 1)
         self._suspects = Suspects()
         self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
         self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
@@ -92,7 +100,6 @@ class Kernel:
         self._suspended: dict[Address, Cell] = {}
         """Cells whose mail is held until their supervisor, or a person, has decided."""
         self._retiring: deque[tuple[int, Cell]] = deque()
-        self._durable = opened.last
         self._system_seq = opened.system_seq
         self._died = not opened.clean
         self.flights = Flights(self, gate, rng, dict(flying or {}))
@@ -103,7 +110,7 @@ class Kernel:
 
     def deliver(self, envelope: Envelope, input: str) -> None:
         """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``."""
-        self.put(self._cell(envelope.to), Item(envelope, durable=False, input=input), "accepted")
+        self.put(self.addressee(envelope.to), Item(envelope, durable=False, input=input), "accepted")
 
     def settle(self, settlement: Settlement) -> None:
         """The outcome of an attempt at an effect."""
@@ -137,7 +144,7 @@ class Kernel:
             _, id = heapq.heappop(self._alarms)
             timer = self.sets.timers.get(id)
             if timer is not None:
-                self.put(self._cell(timer.envelope.to), Item(timer.envelope, durable=True), "turn")
+                self.put(self.addressee(timer.envelope.to), Item(timer.envelope, durable=True), "turn")
                 continue
             effect = self.effect(id)
             if effect is None:
@@ -182,9 +189,10 @@ class Kernel:
         """The journal could not be read. Who waits outside is told; for what is durable it will be tried again."""
         cell = self._cells[address]
         for item in cell.mailbox.clear():
-            if item.durable or item.settles:
+            if item.durable or item.settles or item.closes:
                 cell.mailbox.put(item)
                 continue
+            self.memory.undelivered(item.envelope, failure)
             self._unsaved.pop(item.envelope.id, None)
             self._less(cell, item)
             for brought in item.inputs:
@@ -200,7 +208,11 @@ class Kernel:
         """Run up to so many turns (32 take a few milliseconds: the loop is shared). True while there is more to do."""
         self.tick(now)
         while self._ready and turns > 0:
-            cell = self._ready.popleft()
+            cell = self._ready[0]
+            if isinstance(cell, Ephemeral):
+                turns -= 1 + self.memory.run(turns * MEMORY_TURNS) // MEMORY_TURNS
+                continue
+            self._ready.popleft()
             cell.queued = False
             for _ in range(TURNS_IN_A_ROW):
                 if turns <= 0 or not self._turn(cell):
@@ -224,12 +236,15 @@ class Kernel:
             item.durable = True
             item.settles = ""
             self._is_in(item)
+        if self.memory.taken:  # what memory-only actors took is open no more
+            taken, self.memory.taken = self.memory.taken, []
+            self._write_system("system", Record(dropped=tuple(taken)))
         return self.sets.cut()
 
     def committed(self, gid: int) -> list[Release]:
         """Everything up to row ``gid`` is durable. Gives what may happen now, in order."""
+        self.acked = gid
         out: list[Release] = []
-        self._durable = gid
         while self._outbox and self._outbox[0][0] <= gid:
             release = self._outbox.popleft()[1]
             if isinstance(release, tuple):
@@ -249,7 +264,7 @@ class Kernel:
 
     def rest(self, now: float) -> None:
         """Let who is idle leave memory, and more of them where there are too many."""
-        for cell in self.residents.leave(now, self._durable):
+        for cell in self.residents.leave(now, self.acked):
             self._suspended.pop(cell.address, None)
 
     def due(self) -> float | None:
@@ -259,7 +274,7 @@ class Kernel:
     @property
     def unsaved(self) -> bool:
         """Whether a cut would take in mail that no turn has taken yet."""
-        return any(cell.loaded for cell, _, _ in self._unsaved.values())
+        return bool(self.memory.taken) or any(cell.loaded for cell, _, _ in self._unsaved.values())
 
     @property
     def held_back(self) -> int | None:
@@ -282,6 +297,11 @@ class Kernel:
     def ready(self) -> bool:
         """Whether there are turns to run; a commit can make some (``committed`` delivers mail that was held back for its mark)."""
         return bool(self._ready)
+
+    @property
+    def stirred(self) -> bool:
+        """Whether there is anything for a step, a load, a cut or a release to do now."""
+        return bool(self._ready or self._unsaved or self._outbox or self.loads or self.memory.taken)
 
     def moves(self) -> bool:
         """Whether anything goes on by itself, now or when its time comes. Asked between steps, when no turn can be run:
@@ -312,8 +332,11 @@ class Kernel:
         """Release something once every row made so far is durable."""
         self._outbox.append((self.gid, release))
 
-    def put(self, cell: Cell, item: Item, kind: RowKind) -> None:
+    def put(self, cell: Cell | Ephemeral, item: Item, kind: RowKind) -> None:
         """Deliver mail."""
+        if isinstance(cell, Ephemeral):
+            self.memory.take(cell, item)
+            return
         if not item.durable and (item.envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
             return
         cell.mailbox.put(item)
@@ -321,6 +344,13 @@ class Kernel:
         if not item.durable:
             self._unsaved[item.envelope.id] = (cell, item, kind)
         self._wake(cell)
+
+    def addressee(self, address: Address) -> Cell | Ephemeral:
+        """Who takes the mail of an address."""
+        cell = self._cells.get(address)
+        if self._directory.memory_only and (cell is None or cell.mount is None):
+            return self.memory.find(address) or self._cell(address)
+        return cell or self._cell(address)
 
     def alarm(self, due: float, id: str) -> None:
         """Ring for a timer or an effect at a journal time."""
@@ -351,7 +381,14 @@ class Kernel:
     def _cell(self, address: Address) -> Cell:
         cell = self._cells.get(address)
         if cell is None:
-            cell = self._cells[address] = Cell(address, self._directory.find(address))
+            mount = self._directory.find(address)
+            lost = mount is not None and not mount.actor.durable
+            cell = self._cells[address] = Cell(address, None if lost else mount)
+            if lost:  # rows and open mail that a life before this one left at the address of a memory-only actor
+                cell.broken = Failure(
+                    "retry_later", "lost", f"{address} is memory-only, and the life of the node in which it was sent this is over",
+                    where=address,
+                )  # fmt: skip
             self.residents.loading.add(address)
             self.loads.append(Want(address))
         return cell
@@ -389,6 +426,9 @@ class Kernel:
 
     def _is_in(self, item: Item) -> None:
         """Its row was made: who brought it is told when that is durable."""
+        if item.closes:
+            self.memory.taken.append(item.closes)
+            item.closes = ""
         for brought in item.inputs:
             self.after(Done(brought))
 
@@ -404,7 +444,7 @@ class Kernel:
         self._suspend(cell)
         self.sets.take(row, record, cell)
         for envelope in record.sends:
-            self.put(self._cell(envelope.to), Item(envelope, durable=True), "turn")
+            self.put(self.addressee(envelope.to), Item(envelope, durable=True), "turn")
         for reply in record.replies:
             self.after(Answered(reply))
         for timer in record.timers:

@@ -21,9 +21,10 @@ class Item:
         suspect: it was pending when the process died and its mark is not durable yet.
         inputs: ids of the shell's inputs that brought it; more than one where a caller brought it again before it was durable.
         settles: id of the effect that this outcome settles; empty for other mail.
+        closes: id of mail to a memory-only actor that is open until this is durable.
     """
 
-    __slots__ = ("durable", "envelope", "inputs", "marks", "settles", "suspect")
+    __slots__ = ("closes", "durable", "envelope", "inputs", "marks", "settles", "suspect")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Item:
         self.marks = marks
         self.suspect = suspect
         self.settles = settles
+        self.closes = ""
         self.inputs: tuple[str, ...] = (input,) if input else ()
 
 

@@ -31,6 +31,8 @@ class Directory:
     def __init__(self, mounts: tuple[Mount, ...] = ()) -> None:
         self._exact: dict[str, Mount] = {}
         self._templates: dict[int, list[Mount]] = {}
+        self.memory_only = False
+        """Whether any of them is (``durable = False``)."""
         for mount in mounts:
             self.add(mount)
 
@@ -51,6 +53,7 @@ class Directory:
                     f"two definitions are mounted at {both!r}: the same addresses fit both",
                     hint="give one of them another name",
                 )
+        self.memory_only = self.memory_only or not mount.actor.durable
         if "{" in mount.template:
             self._templates.setdefault(mount.template.count("/"), []).append(mount)
         else:

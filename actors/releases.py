@@ -9,6 +9,7 @@ from ..protocols.envelope import Reply
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.model import ModelRequest
+from .ephemeral import Asking
 
 
 class Start(Struct, frozen=True):
@@ -30,6 +31,14 @@ class Answered(Struct, frozen=True, gc=False):
     reply: Reply
 
 
+class Handed(Struct):
+    """An answer of a memory-only actor to an outside caller who waits for it in this process."""
+
+    asking: Asking
+    value: object
+    failure: Failure | None
+
+
 class Done(Struct, frozen=True, gc=False):
     """An input is durable: the shell may forget it, and whoever brought it may be told."""
 
@@ -43,7 +52,7 @@ class Refused(Struct):
     error: UnderstudyError
 
 
-Release = Start | Withdraw | Answered | Done | Refused
+Release = Start | Withdraw | Answered | Handed | Done | Refused
 
 
 class Settlement(Struct, frozen=True):

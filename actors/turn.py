@@ -131,7 +131,8 @@ class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
     later: str
 
 
-def _tag_json(tag: Tag) -> Raw:
+def tag_json(tag: Tag) -> Raw:
+    """A tag as it travels."""
     if tag is None:
         return NULL
     return Raw(encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag))
@@ -331,7 +332,7 @@ class Turn(Generic[S]):
     def _send(self, to: str, message: Message, asks: tuple[str, Tag] | None) -> str:
         data, _ = roundtrip(message, type(message))
         id = self._next()
-        back = ReplyTo(self.me, id, asks[0], _tag_json(asks[1])) if asks else None
+        back = ReplyTo(self.me, id, asks[0], tag_json(asks[1])) if asks else None
         self.sends.append(self._envelope(id, address(to), message, data, back))
         return id
 
@@ -364,7 +365,7 @@ class Turn(Generic[S]):
             args=args,
             settler=settler,
             agent=self._frame.agent,
-            tag=_tag_json(tag),
+            tag=tag_json(tag),
             effect=admission.effect,
             key=admission.key,
             occurrence=admission.occurrence,

@@ -20,19 +20,21 @@ from anyio.abc import TaskGroup
 
 from ..actors.cell import read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Refused, Release, Settlement, Start
+from ..actors.releases import Answered, Done, Handed, Refused, Release, Settlement, Start
 from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
-from ..protocols.envelope import Envelope, Reply
+from ..protocols.envelope import Envelope
 from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
-from ..protocols.ids import OUTSIDE, Address
+from ..protocols.ids import Address
 from ..protocols.journal import Opened, Row
 from ..tools.perform import Performer
 from .clock import Clock
+from .door import Door
 from .journal.writer import AsyncJournal
 from .loading import Loading, Unloaded
 from .log import log
+from .waiter import Waiter
 
 ROWS_AHEAD = 2_000
 """Rows the kernel may make before it waits for the journal."""
@@ -46,32 +48,6 @@ K = TypeVar("K", bound=str)
 BuildKernel = Callable[[Opened, dict[str, int]], Kernel]
 OnRows = Callable[[tuple[Row, ...]], None]
 OnDelta = Callable[[Effect, str], None]
-
-
-class Waiter:
-    """Somebody outside who waits for one thing; woken once."""
-
-    def __init__(self, run: Address = OUTSIDE) -> None:
-        self.run = run
-        self.reply: Reply | None = None
-        self.error: UnderstudyError | None = None
-        self.asking = False
-        self._event = anyio.Event()
-
-    def wake(self) -> None:
-        """Whatever there was to tell is told."""
-        self._event.set()
-
-    @property
-    def woken(self) -> bool:
-        """Whether it is over."""
-        return self._event.is_set()
-
-    async def wait(self) -> None:
-        """Until it is over. Raises the error, if that is how it ended."""
-        await self._event.wait()
-        if self.error is not None:
-            raise self.error
 
 
 class Shell:
@@ -113,6 +89,7 @@ class Shell:
         self._drained = anyio.Event()
         self._loading = Loading(journal, self._nudge)
         self._count = 0
+        self.memory_door = Door(self)
 
     # -- outside ------------------------------------------------------------------------------------------------
 
@@ -200,6 +177,7 @@ class Shell:
         more = self.kernel.step(self.clock.now())
         if self.kernel.loads:
             more = await self._load() or more
+        self.memory_door.turned()
         if not more or self.kernel.sets.waiting_rows > ROWS_AHEAD:
             await self._commit()
         if more or self._fresh or self.kernel.ready:
@@ -278,6 +256,7 @@ class Shell:
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
         self.kernel.flights.hold = bool(self._draining)
         self._fresh, self._door = list(self._held), []
+        self.memory_door.lost()
         self._unseen.update(self._of_run)
 
     async def _find(self) -> None:
@@ -336,6 +315,8 @@ class Shell:
             for waiter in self._waiters.pop(release.reply.to.token, []):
                 waiter.reply = release.reply
                 waiter.wake()
+        elif isinstance(release, Handed):
+            release.asking.told(release.value, release.failure)
         elif isinstance(release, Done):
             self._done(release.input)
         elif isinstance(release, Refused):
@@ -403,6 +384,7 @@ class Shell:
     def _fail(self, error: UnderstudyError) -> None:
         self.failure = error
         self._drained.set()
+        self.memory_door.close()
         for scope in list(self._scopes.values()):
             scope.cancel()
         waiters = [w for group in self._waiters.values() for w in group] + list(self._inputs.values()) + self._resting
@@ -410,6 +392,20 @@ class Shell:
             if not waiter.woken:
                 waiter.error = error
                 waiter.wake()
+
+    def refusing(self) -> UnderstudyError | None:
+        """Why nothing more is taken in; None while it is."""
+        if self._draining and self.failure is None:
+            return SystemStopped("the system is closing", hint="open it again on the same journal to carry on")
+        return self.failure
+
+    def stand_in(self, token: str, waiter: Waiter) -> None:
+        """An answer under this token is for this waiter, whoever gives it."""
+        self._waiters.setdefault(token, []).append(waiter)
+
+    def nudge(self) -> None:
+        """There is something for the pump to do."""
+        self._wake.set()
 
     def _nudge(self) -> None:
         self._wake.set()

@@ -22,7 +22,7 @@ from msgspec import Raw
 
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Refused, Release, Settlement, Start
+from ..actors.releases import Answered, Done, Handed, Refused, Release, Settlement, Start
 from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
@@ -356,6 +356,8 @@ class Simulated:
             if isinstance(held, Sent):
                 held.accepted = isinstance(release, Done)
                 held.error = release.error if isinstance(release, Refused) else None
+        elif isinstance(release, Handed):
+            release.asking.told(release.value, release.failure)
         else:
             self.attempts.withdraw(release.effect)
 

@@ -47,6 +47,11 @@ class Child:
             raise DefinitionError(str(error)) from error
         self.actor = actor() if isinstance(actor, type) else actor
         self.tools = tuple(tools)
+        if self.tools and not self.actor.durable:
+            raise DefinitionError(
+                f"{type(self.actor).__name__} is memory-only (durable = False) and calls no tools",
+                hint="let a durable actor make the call and tell this one",
+            )
 
 
 class Supervisor:
@@ -213,7 +218,7 @@ class SupervisorActor(Actor):
     def _give_up(self, turn: Turn[SupervisorState], msg: ChildFailed, why: str) -> None:
         failure = Failure("abandon", "budget_exhausted", why, where=turn.me, cause=msg.failure)
         turn.emit(GaveUp(msg.child, failure))
-        what = f"{why}. The message it failed on ({msg.item}) is parked."
+        what = f"{why}. The message it failed on ({msg.item}) is parked." if msg.item else f"{why}."
         text = f"{what} Start it again (approve) or stop it (reject)?"
         question = Question("escalation", text, failure=failure, takes=("approve", "reject"))
         turn.escalate(question, topic="child", tag=msg.child)

@@ -43,9 +43,10 @@ from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .results import RunResult
-from .shell import Shell, Waiter, system_random, unanswered
+from .shell import Shell, system_random, unanswered
 from .supervisor import Supervisor
 from .tree import Definition, Tree
+from .waiter import Waiter
 from .watchers import Delta, Watchers
 from .worker import Worker
 
@@ -236,17 +237,24 @@ class System:
         Raises:
             AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, timeout …
         """
+        fleeting = self._shell.memory_door.find(to)
+        if fleeting is not None:
+            return await self._shell.memory_door.ask(fleeting, request, timeout, key)
         envelope, waiter = self._request(self._owned(to), request, key=key, context=Context())
         await self._wait(envelope, waiter, timeout)
         answer: R = self._value(waiter, answer_type(type(request)))
         return answer
 
     async def tell(self, to: str, message: Message, *, key: str = "") -> None:
-        """Tell an actor something. Returns when the message is durable.
+        """Tell an actor something. Returns when the message is durable; for a memory-only actor, when it is in its mailbox.
 
         Raises:
             AskFailed: nothing is mounted there (``no_such_actor``).
         """
+        fleeting = self._shell.memory_door.find(to)
+        if fleeting is not None:
+            await self._shell.memory_door.tell(fleeting, message, key)
+            return
         owned = self._owned(to)
         data = _admissible(message)
         token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
@@ -328,10 +336,12 @@ class System:
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
         note = {"pid": str(os.getpid()), "target": self._target, "model": self._model}
         now = self._shell.clock.now()
-        return Kernel(
+        kernel = Kernel(
             self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying,
             idle=self._idle, in_memory=self._in_memory,
         )  # fmt: skip
+        kernel.memory.clock = self._shell.clock.now
+        return kernel
 
     def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
         run = self._owned(f"{to}/{segment(ids.key(name))}", f"no agent and no supervisor {to!r} runs here")

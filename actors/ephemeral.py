@@ -1,0 +1,158 @@
+"""A memory-only actor (``durable = False``) and its mail. What runs it is in ``ephemerals``, its turns in ``ephemeral_turn``."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from ..protocols.envelope import Context, ReplyTo
+from ..protocols.failures import Failure
+from ..protocols.handover import as_it_is
+from ..protocols.ids import Address
+from ..protocols.lifecycle import Restarted, Started
+from ..protocols.messages import Event, State
+from .actor import Handler
+from .registry import Mount
+from .turn import Tag
+
+if TYPE_CHECKING:
+    from .ephemerals import Ephemerals
+
+
+class Asking:
+    """Somebody outside who waits for an answer, in this process. ``wake`` is called when it is there.
+
+    Attributes:
+        value: the answer, as it is or as JSON (``Raw``).
+        failure: why there is none.
+        over: one of the two is there.
+        token: given the name of the answer's settler, a ``ReplyTo`` under which a durable actor can answer in a memory-only one's place.
+    """
+
+    __slots__ = ("failure", "over", "token", "value", "wake")
+
+    def __init__(self, token: Callable[[Asking, str], ReplyTo]) -> None:
+        self.value: object = None
+        self.failure: Failure | None = None
+        self.over = False
+        self.wake: Callable[[], None] | None = None
+        self.token = token
+
+    def told(self, value: object, failure: Failure | None) -> None:
+        """The answer. The first one counts."""
+        if self.over:
+            return
+        self.value, self.failure, self.over = value, failure, True
+        if self.wake is not None:
+            self.wake()
+
+
+class Owed:
+    """An answer owed to mail that came in an envelope, and the id under which that mail is open in the journal (``""``: it is not)."""
+
+    __slots__ = ("mail", "to")
+
+    def __init__(self, to: ReplyTo | None, mail: str) -> None:
+        self.to = to
+        self.mail = mail
+
+
+class Inside:
+    """An answer owed to another memory-only actor: under which token it waits."""
+
+    __slots__ = ("cell", "token")
+
+    def __init__(self, cell: Ephemeral, token: str) -> None:
+        self.cell = cell
+        self.token = token
+
+
+class Arrived:
+    """The answer to an ask of a memory-only actor. ``value``: as it is, or as JSON (``Raw``)."""
+
+    __slots__ = ("failure", "token", "value")
+
+    def __init__(self, token: str, value: object, failure: Failure | None) -> None:
+        self.token = token
+        self.value = value
+        self.failure = failure
+
+
+Back = Asking | Owed | Inside | None
+Post = tuple[Any, Address, Context | None, Back]
+"""Mail: the message (``Envelope``: not read yet; or ``Arrived``), its sender, on whose behalf (None: a chain begins here), who waits."""
+
+
+class Handles:
+    """A handler, bound to its actor, with the check of its answers."""
+
+    __slots__ = ("as_it_is", "form", "method")
+
+    def __init__(self, actor: object, handler: Handler) -> None:
+        self.method: Callable[..., Any] = MethodType(handler.method, actor)
+        self.form = handler.answer
+        self.as_it_is = as_it_is(handler.answer)
+
+
+class Kind:
+    """What all memory-only actors of one mount share."""
+
+    def __init__(self, fleet: Ephemerals, mount: Mount) -> None:
+        behaviour = mount.actor.behaviour
+        self.fleet, self.mount, self.behaviour = fleet, mount, behaviour
+        self.handlers = {handler.message: Handles(mount.actor, handler) for handler in behaviour.handlers.values()}
+        self.appliers: dict[type[Event], Callable[[Any, Event], Any]] = {
+            event: MethodType(method, mount.actor) for event, method in behaviour.appliers.values()
+        }
+        self.begin = self.handlers.pop(Started, None)
+        self.again = self.handlers.pop(Restarted, None)
+        self._shared = behaviour.state() if as_it_is(behaviour.state)(behaviour.state()) else None
+
+    def state(self) -> State:
+        """A first state: one object for all where nobody can change it."""
+        return self._shared if self._shared is not None else self.behaviour.state()
+
+
+class More:
+    """What most memory-only actors never need.
+
+    Attributes:
+        life: ``running``, ``restarting`` (mail is held until the supervisor has decided) or ``stopped``.
+        incarnation: restarts so far in this process.
+        control: orders, before all other mail.
+        held: mail that waits for a restart.
+        asks: what it asked and was not answered yet: settler and tag, by token.
+        askers: requests that it left open, by the id of their ``Later``.
+    """
+
+    __slots__ = ("askers", "asks", "control", "held", "incarnation", "life")
+
+    def __init__(self) -> None:
+        self.life = "running"
+        self.incarnation = 0
+        self.control: deque[Post] = deque()
+        self.held: deque[Post] = deque()
+        self.asks: dict[str, tuple[str, Tag]] = {}
+        self.askers: dict[str, Back] = {}
+
+
+class Ephemeral:
+    """One memory-only actor. ``mail`` is None while it has none; ``odd``: 1 where something has to be looked at before its next turn."""
+
+    __slots__ = ("address", "kind", "mail", "more", "odd", "state")
+
+    def __init__(self, address: Address, kind: Kind) -> None:
+        self.address = address
+        self.kind = kind
+        self.state: State = kind.state()
+        self.mail: list[Post] | deque[Post] | None = None
+        self.more: More | None = None
+        self.odd = int(kind.begin is not None)
+
+    def rare(self) -> More:
+        """Its ``More``."""
+        if self.more is None:
+            self.more = More()
+        return self.more

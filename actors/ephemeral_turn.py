@@ -1,0 +1,245 @@
+"""A turn of a memory-only actor. To its handlers it is a ``Turn``; there is no row, so what it does is kept as it is.
+
+What a turn sends and leaves open is let out when its handler has returned; if it raises, none of it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from msgspec import Raw
+
+from ..protocols.approvals import Question
+from ..protocols.codec import NULL, digest, encode, roundtrip
+from ..protocols.effects import Effect, Verb
+from ..protocols.envelope import Context, Envelope, ReplyTo
+from ..protocols.errors import DefinitionError, TooLarge
+from ..protocols.failures import Failure
+from ..protocols.handover import as_it_is, checks, hand_on
+from ..protocols.ids import Address, address
+from ..protocols.journal import MAX_MESSAGE
+from ..protocols.messages import Event, Message, Request, State, asked
+from .derived import Derived
+from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post
+from .mailbox import Item
+from .turn import Later, Pending, Tag, Turn, tag_json
+
+S = TypeVar("S", bound=State)
+R = TypeVar("R")
+
+
+class EphemeralTurn(Turn[Any]):
+    """One turn of one memory-only actor. Attributes as those of ``Turn``, made when they are asked for."""
+
+    out: list[tuple[Ephemeral, Post]] | None = None
+    """Mail for other memory-only actors."""
+    acts: list[Callable[[], None]] | None = None
+    """Everything else that happens when the handler has returned."""
+    finished: bool = False
+    _opened: dict[str, Back] | None = None
+    _random: Derived | None = None
+
+    def __init__(self, cell: Ephemeral, post: Post) -> None:  # the base's has lists for a row, which nobody needs here
+        self.state = cell.state
+        self._cell = cell
+        self._post = post
+
+    if not TYPE_CHECKING:  # the base declares them; most turns ask for none
+
+        def __getattr__(self, name: str) -> Any:
+            cell, post = self._cell, self._post
+            fleet = cell.kind.fleet
+            match name:
+                case "me":
+                    value = cell.address
+                case "sender":
+                    value = post[1]
+                case "context":
+                    value = post[2] or Context(cell.address)
+                case "now":
+                    value = fleet.now()
+                case _:
+                    raise AttributeError(name)
+            setattr(self, name, value)
+            return value
+
+    @property
+    def random(self) -> Derived:
+        """Random numbers, others in each turn; the same again under the same seed of a simulation."""
+        if self._random is None:
+            self._random = Derived(self.uid())
+        return self._random
+
+    def undo(self) -> None:
+        """Forget what this turn did so far."""
+        self.state, self.out, self.acts, self._opened = self._cell.state, None, None, None
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> Any:
+        kind = self._cell.kind
+        apply = kind.appliers.get(type(event))
+        if apply is None:
+            raise LookupError(f"{type(kind.mount.actor).__name__} has no @us.applies({type(event).__name__})")
+        check = checks.get(type(event))
+        if check is None or not check(event):
+            event = hand_on(event)
+        state = apply(self.state, event)
+        if type(state) is not kind.behaviour.state and not isinstance(state, kind.behaviour.state):
+            raise TypeError(f"{apply.__name__} must return a {kind.behaviour.state.__qualname__}, not {state!r}")
+        self.state = state
+        return state
+
+    # -- messages -----------------------------------------------------------------------------------------------
+
+    def tell(self, to: str, message: Message) -> None:
+        cell = self._cell
+        fleet = cell.kind.fleet
+        target = fleet.cells.get(to) or fleet.find(address(to))
+        if target is None:
+            self._send_on(address(to), message, None)
+            return
+        check = checks.get(type(message))
+        if check is None or not check(message):
+            message = hand_on(message)
+        post = (message, cell.address, self._post[2] or self.context, None)
+        if self.out is None:
+            self.out = [(target, post)]
+        else:
+            self.out.append((target, post))
+
+    def ask(self, to: str, request: Request[R], *, tag: Tag = None) -> Pending[R]:
+        cell = self._cell
+        fleet = cell.kind.fleet
+        there = address(to)
+        target = fleet.find(there)
+        token = fleet.fresh_id()
+        settler = asked(type(request))
+        if target is None:
+            self._send_on(there, request, ReplyTo(cell.address, token, settler, tag_json(tag)))
+        else:
+            self._put(target, (hand_on(request), cell.address, self.context, Inside(cell, token)))
+        self._act(lambda: cell.rare().asks.__setitem__(token, (settler, tag)))
+        return Pending(token)
+
+    def forward(self, to: str, request: Request[Any]) -> Later[Any]:
+        cell, back = self._cell, self._post[3]
+        if not _waits(back):
+            raise DefinitionError("forward: nobody waits for an answer to this message")
+        there = address(to)
+        target = cell.kind.fleet.find(there)
+        if target is not None:
+            self._put(target, (hand_on(request), cell.address, self.context, back))
+        elif isinstance(back, Owed):
+            self._send_on(there, request, back.to, back.mail)
+        elif isinstance(back, Asking):
+            self._send_on(there, request, back.token(back, asked(type(request))))
+        elif isinstance(back, Inside):
+            more = back.cell.rare()
+            settler, tag = more.asks.get(back.token, ("", None))
+            self._send_on(there, request, ReplyTo(back.cell.address, back.token, settler, tag_json(tag)))
+        return Later("")
+
+    def later(self, request: Request[R]) -> Later[R]:
+        cell, back = self._cell, self._post[3]
+        if not _waits(back):
+            return Later("")  # it was told, not asked: replies to it go nowhere
+        id = cell.kind.fleet.fresh_id()
+        self._opened = {**(self._opened or {}), id: back}
+        self._act(lambda: cell.rare().askers.__setitem__(id, back))
+        return Later(id)
+
+    def reply(self, to: Later[R] | Tag, value: R) -> None:
+        back = self._asker(to)
+        if back is not None:
+            given = value if type(back) is not Owed and as_it_is(type(value))(value) else sized(Raw(encode(value)))
+            self._pay(to.id, given, None)
+
+    def refuse(self, to: Later[R] | Tag, failure: Failure) -> None:
+        if self._asker(to) is not None:
+            self._pay(to.id, NULL, failure)
+
+    # -- effects, time, life ------------------------------------------------------------------------------------
+
+    def pending(self) -> tuple[Effect, ...]:
+        return ()
+
+    def remind(self, message: Message, *, after: float | None = None, at: float | None = None) -> str:
+        self._none("turn.remind", "timers")
+
+    def forget(self, reminder: str) -> None:
+        self._none("turn.forget", "timers")
+
+    def stop(self) -> None:
+        """End this actor after this turn: nothing of it stays, and whoever writes to its address begins a new one."""
+        self.finished = True
+        self._act(lambda: None)
+
+    def uid(self) -> str:
+        fleet = self._cell.kind.fleet
+        return digest(fleet.seed, self._cell.address, fleet.fresh_id())
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def order(self, to: Address, message: Message) -> None:
+        self._none("turn.order", "children")
+
+    def _intend(
+        self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None
+    ) -> str:
+        self._none({"call": "turn.call", "think": "turn.think"}.get(verb, "turn.escalate"), "effects")
+
+    def _none(self, what: str, kind: str) -> NoReturn:
+        raise DefinitionError(
+            f"{what}: {self._cell.address} is memory-only (durable = False) and has no {kind}",
+            hint="let a durable actor do it",
+        )
+
+    def _put(self, target: Ephemeral, post: Post) -> None:
+        if self.out is None:
+            self.out = []
+        self.out.append((target, post))
+
+    def _act(self, act: Callable[[], None]) -> None:
+        if self.acts is None:
+            self.acts = []
+        self.acts.append(act)
+
+    def _send_on(self, to: Address, message: Message, back: ReplyTo | None, closes: str = "") -> None:
+        """A message to a durable actor: it comes there like one from outside. ``closes``: mail that is open until it is durable there."""
+        cell, cls = self._cell, type(message)
+        fleet = cell.kind.fleet
+        data = sized(roundtrip(message, cls)[0])
+        mail = Envelope(
+            fleet.fresh_id(), to, cls.__wire__, data, sender=cell.address, context=self.context, reply_to=back,
+            version=cls.__version__, at=fleet.pump.now,
+        )  # fmt: skip
+        item = Item(mail, durable=False)
+        item.closes = closes
+        self._act(lambda: fleet.pump.put(fleet.pump.addressee(to), item, "accepted"))
+
+    def _asker(self, to: Tag) -> Back:
+        if not isinstance(to, Later):
+            raise DefinitionError(
+                f"reply: {to!r} is not a us.Later", hint="keep what turn.later(msg) gave, for instance as the tag"
+            )
+        more = self._cell.more
+        return (self._opened or {}).get(to.id) or (more.askers.get(to.id) if more is not None else None)
+
+    def _pay(self, id: str, value: object, failure: Failure | None) -> None:
+        cell, context = self._cell, self.context
+        self._act(lambda: cell.kind.fleet.answer(cell, cell.rare().askers.pop(id, None), value, failure, context))
+
+
+def _waits(back: Back) -> bool:
+    """Whether somebody waits for an answer."""
+    return back is not None and not (type(back) is Owed and back.to is None)
+
+
+def sized(data: Raw) -> Raw:
+    """What goes to a durable actor or out of the node. Raises TooLarge."""
+    if len(bytes(data)) > MAX_MESSAGE:
+        size = f"{len(bytes(data)):,} bytes, more than {MAX_MESSAGE:,}"
+        raise TooLarge(f"the value is {size}", hint="keep large values elsewhere and send their names")
+    return data
