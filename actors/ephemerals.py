@@ -34,7 +34,7 @@ from .ephemeral_turn import EphemeralTurn, sized
 from .mailbox import Item
 from .registry import Directory
 from .releases import Answered, Done, Handed, Refused, Release
-from .turn import Later, Outcome, outcome_envelope
+from .turn import Later, Outcome, Tag, outcome_envelope
 
 LONG = 64
 """Turns a memory-only actor may take before the next has its turn. Mail beyond it waits in a deque."""
@@ -195,7 +195,7 @@ class Ephemerals:
             handlers = cell.kind.handlers
             for place, post in enumerate(box):
                 message, _, _, back = post
-                found = handlers.get(type(message))
+                found = handlers.get(message.__class__)
                 if found is None:
                     self._unusual(cell, post)
                 else:
@@ -238,7 +238,8 @@ class Ephemerals:
             self.answer(cell, post[3], answer, None, post[2])
 
     def _special(self, cell: Ephemeral, turn: EphemeralTurn, post: Post) -> object:
-        message, back, where = post[0], post[3], cell.address
+        message: Any = post[0]  # of any class
+        back, where = post[3], cell.address
         if type(message) is Envelope:
             if message.wire == OUTCOME:
                 body: OutcomeBody = decode(message.body, OutcomeBody)
@@ -258,9 +259,10 @@ class Ephemerals:
             return NULL
         if type(message) is Started:
             return NULL  # it has begun: whoever wants to know it is told
-        handles = cell.kind.handlers.get(type(message))
+        cls: type[Message] = message.__class__
+        handles = cell.kind.handlers.get(cls)
         if handles is None:
-            raise Refusal(_unhandled(where, type(message).__wire__, type(message).__version__, None))
+            raise Refusal(_unhandled(where, cls.__wire__, cls.__version__, None))
         answer = handles.method(turn, message)
         return answer if back is None else _value(back, handles, answer)
 
@@ -285,12 +287,12 @@ class Ephemerals:
         try:
             settler.method(actor, turn, outcome)
         except Rejected as refused:
-            if not isinstance(tag, Later):
+            if not _is_later(tag):
                 raise TypeError(f"{refused.args[0]}: nobody is there to be refused") from refused
             turn.undo()
             turn.refuse(tag, rejected(cell, refused))
         except Failed as error:
-            if not isinstance(tag, Later) or failure is None or error.failure is not failure:
+            if not _is_later(tag) or failure is None or error.failure is not failure:
                 raise
             turn.refuse(tag, failure)
 
@@ -495,13 +497,17 @@ def rejected(cell: Ephemeral, refused: Rejected) -> Failure:
     return Failure("change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address)
 
 
+def _is_later(tag: Tag) -> bool:
+    return isinstance(tag, Later)
+
+
 def _box(posts: list[Post]) -> list[Post] | deque[Post]:
     return posts if len(posts) <= LONG else deque(posts)
 
 
-def _value(back: Back, handles: Handles, answer: object) -> object:
+def _value(back: Back, handles: Handles, answer: Any) -> Any:  # of the request's answer type
     """An answer as it may be handed on. Raises NotStorable as ``roundtrip``."""
-    if type(answer) is Later or (type(back) is Owed and back.to is None):
+    if answer.__class__ is Later or (type(back) is Owed and back.to is None):
         return answer
     if type(back) is not Owed and handles.as_it_is(answer):
         return answer

@@ -420,7 +420,7 @@ class Kernel:
         else:
             draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
             self._row(cell, draft, item.envelope.id)
-        if item.inputs:
+        if item.inputs or item.closes:
             self._is_in(item)
         return True
 

@@ -61,7 +61,7 @@ def _expression(form: Any, x: str, names: dict[str, Any], *, top: bool = False) 
         return f"type({x}) is {name(form)}"
     origin, args = get_origin(form), get_args(form)
     if origin is Literal:
-        return f"({' or '.join(f'(type({x}) is {name(type(one))} and {x} == {name(one)})' for one in args)})"
+        return f"({' or '.join(f'(type({x}) is {name(one.__class__)} and {x} == {name(one)})' for one in args)})"
     if origin in (Union, types.UnionType):
         return f"({' or '.join(_expression(one, x, names) for one in args)})"
     if origin is tuple and len(args) == 2 and args[1] is ...:

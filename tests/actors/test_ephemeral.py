@@ -293,7 +293,7 @@ def test_memory_only_actors_share_the_queue_with_durable_ones() -> None:
 def test_one_that_settles_effects_or_has_tools_is_refused_when_it_is_defined() -> None:
     with pytest.raises(DefinitionError, match="settles 'tool:look'"):
 
-        class _Calls(us.Actor):
+        class Calls(us.Actor):  # pyright: ignore[reportUnusedClass]
             durable = False
 
             @us.settles(look)
@@ -303,7 +303,7 @@ def test_one_that_settles_effects_or_has_tools_is_refused_when_it_is_defined() -
         us.Child("m/{name}", Memory, tools=[look])
     with pytest.raises(DefinitionError, match="durable is 'no'"):
 
-        class _Odd(us.Actor):
+        class Odd(us.Actor):  # pyright: ignore[reportUnusedClass]
             durable = "no"  # type: ignore[assignment]
 
 
