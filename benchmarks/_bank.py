@@ -19,6 +19,12 @@ class Deposit(us.Message):
     amount: int
 
 
+class Withdraw(us.Request[int]):
+    """Money goes out; how much is left?"""
+
+    amount: int
+
+
 class Balance(us.Request[int]):
     """How much there is."""
 
@@ -41,6 +47,13 @@ class Account(us.Actor):
     def deposit(self, turn: us.Turn[State], msg: Deposit) -> None:
         """One event a turn."""
         turn.emit(Deposited(msg.amount))
+
+    @us.handles(Withdraw)
+    def withdraw(self, turn: us.Turn[State], msg: Withdraw) -> int:
+        """One event a turn, and an answer."""
+        if msg.amount > turn.state.balance:
+            raise us.Rejected("there is not that much")
+        return turn.emit(Deposited(-msg.amount)).balance
 
     @us.handles(Balance)
     def balance(self, turn: us.Turn[State], _: Balance) -> int:

@@ -7,10 +7,10 @@ journal takes in which nothing has happened.
     python benchmarks/disk_bytes.py
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 from _bank import ACCOUNTS, Deposit
 from _measure import Line, Options, main
 
@@ -35,9 +35,7 @@ async def measure(options: Options) -> AsyncIterator[Line]:
                 for _ in range(each):
                     await system.tell(f"accounts/{writer}", Deposit(1))
 
-            async with anyio.create_task_group() as tasks:
-                for writer in range(writers):
-                    tasks.start_soon(write, writer)
+            await asyncio.gather(*(write(writer) for writer in range(writers)))
         turns = writers * each
         disk = (size(folder / "ours.db") - size(folder / "empty.db")) / turns
         with read_only(folder / "ours.db") as reader:

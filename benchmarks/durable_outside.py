@@ -2,16 +2,18 @@
 
 Each writer tells its own account of a deposit, waits until it is durable, and tells it the next. The system has its
 defaults: a file, ``power_loss``, every check. Beside it: SQLite alone, which stores the same rows in batches of 1,000, as
-many as there are writers, so as much as ours can ever put into one commit.
+many as there are writers, so as much as ours can ever put into one commit. For context, the same with writers who ask, under
+a timeout, and wait for an answer that follows from the new state.
 
     python benchmarks/durable_outside.py
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from time import perf_counter
 
-import anyio
-from _bank import ACCOUNTS, Balance, Deposit
+from _bank import ACCOUNTS, Balance, Deposit, Withdraw
 from _flush import DELAY, flushes
 from _measure import Line, Options, main, race
 from _raw import BATCH, RawRows
@@ -31,14 +33,17 @@ async def measure(options: Options) -> AsyncIterator[Line]:
                 for _ in range(each):
                     await system.tell(f"accounts/{writer}", Deposit(1))
 
-            async def ours() -> float:
+            async def ask(writer: int) -> None:
+                for _ in range(each):
+                    await system.ask(f"accounts/{writer}", Withdraw(0))
+
+            async def all_of(write: Callable[[int], Awaitable[None]]) -> float:
                 start = perf_counter()
-                async with anyio.create_task_group() as tasks:
-                    for writer in range(writers):
-                        tasks.start_soon(write, writer)
+                await asyncio.gather(*(write(writer) for writer in range(writers)))
                 return perf_counter() - start
 
-            await ours()  # the accounts exist, as do rows to copy
+            tell_all, ask_all = partial(all_of, write), partial(all_of, ask)
+            await tell_all()  # the accounts exist, as do rows to copy
             raw = RawRows(folder / "raw.db", like=folder / "ours.db")
 
             async def peer() -> float:
@@ -47,10 +52,14 @@ async def measure(options: Options) -> AsyncIterator[Line]:
             for variant, delay, must, aim in (("as the disk is", 0.0, 0.15, 0.30), ("2 ms", DELAY, 0.25, 0.45)):
                 flush.delay = delay
                 commits = flush.commits
-                times = await race(ours, peer, options.rounds)
+                times = await race(tell_all, peer, options.rounds)
                 assert flush.commits > commits, "the delay stands beside the path"
                 yield times.rate(6, WHAT, AGAINST, writers * each, must=must, aim=aim, options=options, variant=variant)
             flush.delay = 0.0
+            times = await race(ask_all, peer, options.rounds)
+            yield times.rate(
+                6, WHAT, AGAINST, writers * each, must=None, aim=None, options=options, variant="asked, for context"
+            )
             told = each * (1 + 2 * (options.rounds + 1))
             assert await system.ask("accounts/0", Balance()) == told, "a turn is missing"
             raw.close()

@@ -26,6 +26,7 @@ ROWS = {
     "import_cost": [14, 14],
     "recovery": [11],
     "ring": [2],
+    "spawn": [4],
     "start": [12],
     "tell_burst": [1],
     "verify": [15],
