@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, cast, over
 from ..protocols.approvals import Answer
 from ..protocols.errors import DefinitionError, Unreadable
 from ..protocols.journal import StoredEvent
+from ..protocols.mail import MailboxPolicy
 from ..protocols.messages import Event, Message, Request, answer_type, asked
 from ..protocols.messages import State as BaseState
 from ..protocols.model import ModelReply, ModelRequest
@@ -132,12 +133,26 @@ class Actor:
     """Whether it decides about failed children: its mail is never put aside as what may kill the process."""
     durable: ClassVar[bool] = True
     """False: it lives in memory only. No rows, no effects, no timers; its mail is at most once and its state is gone after a crash."""
+    mailbox: ClassVar[MailboxPolicy] = MailboxPolicy()
+    """How much mail it lets wait, and what senders outside meet when that is full."""
+    poison_after: ClassVar[int] = 1
+    """Failed turns after which a message is parked. A turn is pure and fails again in the same state: more makes sense only where
+    the state, the hour or ``turn.random`` may make a difference. Until then it is tried again, first of all, after each restart."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if not isinstance(cls.mailbox, MailboxPolicy):
+            raise DefinitionError(f"{cls.__name__}.mailbox must be a us.MailboxPolicy, not {cls.mailbox!r}")
+        if not isinstance(cls.poison_after, int) or cls.poison_after < 1:
+            raise DefinitionError(f"{cls.__name__}.poison_after must be 1 or more, not {cls.poison_after!r}")
         cls.behaviour = Behaviour(cls)
         if not isinstance(cls.durable, bool):
             raise DefinitionError(f"{cls.__name__}.durable is {cls.durable!r}", hint="True (the default) or False")
+        if not cls.durable and (cls.mailbox != MailboxPolicy() or cls.poison_after != 1):
+            raise DefinitionError(
+                f"{cls.__name__} is memory-only (durable = False): it has no mailbox policy and parks nothing",
+                hint="leave mailbox and poison_after away",
+            )
         effects = [name for name in cls.behaviour.settlers if not name.startswith("ask:")]
         if effects and not cls.durable:
             raise DefinitionError(

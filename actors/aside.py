@@ -8,34 +8,48 @@ from __future__ import annotations
 import msgspec
 
 from ..protocols.codec import encode
+from ..protocols.envelope import OUTCOME, Envelope
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, item_id
 from ..protocols.journal import Record
+from ..protocols.mail import Post, Watch
 from .cell import Cell, context_for
 from .execute import Draft, failed, settled, word_of_failure
 from .mailbox import Item
 from .releases import Answered
 from .turn import outcome_envelope
+from .undelivered import Word, too_late
+from .watching import NOTICES, gone
 
 POISON_MARKS = 3
 """A message that was pending at so many deaths of the process is put aside: it may be what kills it."""
 
 
-def put_aside(cell: Cell, item: Item, gid: int, now: float) -> Draft | Answered | None:
-    """What becomes of mail that gets no turn: a row, or just an answer (nothing new is to be remembered); None for a turn."""
+def put_aside(cell: Cell, item: Item, gid: int, now: float, word: Word | None = None) -> Draft | Answered | None:
+    """What becomes of mail that gets no turn: a row, or just an answer (nothing new is to be remembered); None for a turn.
+
+    ``word``: what the sender of a dead letter is told.
+    """
     refused = _refusal(cell)
+    envelope = item.envelope
+    if (refused is not None or cell.memory.life == "finished") and _unmissed(cell, envelope):
+        return _notice(cell, item, refused, gid, now)
+    if envelope.expires is not None or envelope.reply_to is not None:
+        late = too_late(envelope, now)
+        if late is not None:
+            return failed(cell, item, late, gid, now, "expired", word=word)
     if item.settles and (refused is not None or cell.memory.life in ("finished", "stopped")):
         if cell.broken is None or refused is None:
             record = Record(message=item.envelope, changes=tuple(settled(cell, item)))
             return Draft("parked", record, None, encode(record))
         # The outcome is kept for code that can read the actor, and its supervisor is told that this code cannot.
-        word = word_of_failure(cell, item.envelope, refused, item_id(gid, 0), now)
-        record = Record(message=item.envelope, changes=tuple(settled(cell, item)), sends=word)
+        up = word_of_failure(cell, item.envelope, refused, item_id(gid, 0), now)
+        record = Record(message=item.envelope, changes=tuple(settled(cell, item)), sends=up)
         return Draft("settled", record, None, encode(record))
     if refused is not None:
-        return failed(cell, item, refused, gid, now, "parked")
+        return failed(cell, item, refused, gid, now, "parked", word=word)
     if cell.memory.life == "finished":
-        return _recorded_answer(cell, item, gid, now)
+        return _recorded_answer(cell, item, gid, now, word)
     if item.marks >= POISON_MARKS and not _vital(cell, item):
         why = f"the process died {item.marks} times while this message was pending"
         return failed(cell, item, Failure("abandon", "poison", why, where=cell.address), gid, now)
@@ -59,13 +73,37 @@ def _refusal(cell: Cell) -> Failure | None:
     return None
 
 
-def _recorded_answer(cell: Cell, item: Item, gid: int, now: float) -> Draft | Answered:
+def _unmissed(cell: Cell, envelope: Envelope) -> bool:
+    """Whether nobody misses this where it is not taken: word between actors, or an answer to who has ended."""
+    if envelope.wire == OUTCOME:
+        return bool(envelope.sender) and cell.memory.life in ("finished", "stopped")
+    return envelope.wire in NOTICES
+
+
+def _notice(cell: Cell, item: Item, refused: Failure | None, gid: int, now: float) -> Draft:
+    """Drop it; a watcher is told at once, and an answer is counted."""
+    envelope = item.envelope
+    over = refused or Failure("abandon", "finished", f"{cell.address} has finished", where=cell.address)
+    sends: tuple[Envelope, ...] = ()
+    if envelope.wire == Watch.__wire__ and envelope.sender:
+        context = context_for(cell.address, envelope)
+        sends = (gone(cell, envelope.sender, context, over, item_id(gid, 0), now),)
+    record = Record(
+        took=envelope.id if item.durable else "",
+        message=None if item.durable else envelope,
+        sends=sends,
+        post=Post(late=1) if envelope.wire == OUTCOME else None,
+    )
+    return Draft("parked", record, cell.state, encode(record))
+
+
+def _recorded_answer(cell: Cell, item: Item, gid: int, now: float, word: Word | None) -> Draft | Answered:
     """A finished actor answers a request with what it answered last to one of its class."""
     back = item.envelope.reply_to
     last = cell.memory.last.get(back.settler) if back is not None else None
     if back is None or last is None:
         why = Failure("abandon", "finished", f"{cell.address} has finished", where=cell.address)
-        return failed(cell, item, why, gid, now, "parked")
+        return failed(cell, item, why, gid, now, "parked", word=word)
     answer = msgspec.structs.replace(last, to=back)
     if back.address == OUTSIDE and not item.durable:
         return Answered(answer)

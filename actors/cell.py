@@ -13,6 +13,7 @@ from ..protocols.journal import ActorLine, Record, Row
 from ..protocols.lifecycle import Life
 from ..protocols.messages import State
 from .mailbox import Mailbox
+from .postal import Postal
 from .registry import Mount
 
 OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt"})
@@ -31,6 +32,7 @@ class Memory(Struct):
         keys: for each outside caller's key that was consumed, the digest of what it said.
         answers: for each outside ask id with a key, what was answered.
         last: the last answer it gave to anybody, by what was asked.
+        postal: its asks, stash and watches; None for none so far.
     """
 
     life: Life = "absent"
@@ -46,6 +48,13 @@ class Memory(Struct):
     keys: dict[str, str] = {}
     answers: dict[str, Reply] = {}
     last: dict[str, Reply] = {}
+    postal: Postal | None = None
+
+    def post(self) -> Postal:
+        """``postal``, made where there is none yet."""
+        if self.postal is None:
+            self.postal = Postal()
+        return self.postal
 
 
 class Cell:
@@ -93,6 +102,10 @@ class Cell:
             memory.life = record.life
         if record.message is not None or record.replies or record.askers or record.answered or record.sends:
             self._fold_requests(record, row.kind)
+        elif row.kind == "expired" and record.failure is not None:
+            self._free(record)
+        if record.post is not None or memory.postal is not None:
+            self._fold_post(record)
         if memory.timers or record.timers:
             self._fold_timers(record)
         if record.effects or record.changes:
@@ -109,6 +122,9 @@ class Cell:
         memory, message = self.memory, record.message
         if record.failure is not None and record.failure.code == "no_such_actor":
             return  # nobody was here: the key is still free
+        if kind == "expired" and record.failure is not None:
+            self._free(record)
+            return
         if message is not None and message.key and kind in ("turn", "failed", "accepted", "parked"):
             memory.keys[message.key] = digest(message.wire, message.body)
         if record.askers:
@@ -124,6 +140,26 @@ class Cell:
                 body: OutcomeBody = decode(envelope.body, OutcomeBody)
                 back = ReplyTo(envelope.to, body.of, body.settler)
                 memory.last[body.settler] = Reply(back, body.value, body.failure)
+            elif envelope.reply_to is not None and envelope.reply_to.token == envelope.id:
+                memory.post().asked(envelope)  # an ask of its own; a forwarded one has another's token
+
+    def _fold_post(self, record: Record) -> None:
+        postal, took = self.memory.post(), record.took
+        if not took and record.message is not None:
+            took = record.message.id
+        kept = record.post is not None and (record.post.stashed or record.post.kept)
+        if not kept:
+            postal.failures.pop(took, None)
+        if record.life in ("finished", "stopped"):
+            postal.asks.clear()
+            postal.stash.clear()
+        postal.fold(record, took)
+
+    def _free(self, record: Record) -> None:
+        """The message of this row got no turn: its key is free again."""
+        id = record.took or (record.message.id if record.message is not None else "")
+        if id.startswith("outside:"):
+            self.memory.keys.pop(id.partition("#")[2], None)
 
     def _fold_timers(self, record: Record) -> None:
         timers = self.memory.timers

@@ -93,7 +93,9 @@ class EphemeralTurn(Turn[Any]):
 
     # -- messages -----------------------------------------------------------------------------------------------
 
-    def tell(self, to: str, message: Message) -> None:
+    def tell(self, to: str, message: Message, *, priority: int = 0, within: float | None = None) -> None:
+        if priority or within is not None:
+            self._none("turn.tell(priority=, within=)", "priorities and deadlines")
         cell = self._cell
         fleet = cell.kind.fleet
         target = fleet.cells.get(to) or fleet.find(address(to))
@@ -109,7 +111,11 @@ class EphemeralTurn(Turn[Any]):
         else:
             self.out.append((target, post))
 
-    def ask(self, to: str, request: Request[R], *, tag: Tag = None) -> Pending[R]:
+    def ask(
+        self, to: str, request: Request[R], *, tag: Tag = None, priority: int = 0, within: float | None = None
+    ) -> Pending[R]:
+        if priority or within is not None:
+            self._none("turn.ask(priority=, within=)", "priorities and deadlines")
         cell = self._cell
         fleet = cell.kind.fleet
         there = address(to)
@@ -159,6 +165,18 @@ class EphemeralTurn(Turn[Any]):
     def refuse(self, to: Later[R] | Tag, failure: Failure) -> None:
         if self._asker(to) is not None:
             self._pay(to.id, NULL, failure)
+
+    def stash(self) -> Later[Any]:
+        self._none("turn.stash", "stash")
+
+    def unstash(self) -> None:
+        self._none("turn.unstash", "stash")
+
+    def watch(self, other: str) -> None:
+        self._none("turn.watch", "watches")
+
+    def unwatch(self, other: str) -> None:
+        self._none("turn.unwatch", "watches")
 
     # -- effects, time, life ------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from ..protocols.handover import as_it_is
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import RowKind
 from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
+from ..protocols.mail import Terminated, Watch
 from ..protocols.messages import Message
 from .cell import Cell
 from .ephemeral import Arrived, Asking, Back, Ephemeral, Handles, Inside, Kind, More, Owed, Post
@@ -414,8 +415,19 @@ class Ephemerals:
             cell.odd = int(cell.kind.begin is not None)
             cell.mail = [*more.held, *(cell.mail or ())]
             more.held.clear()
+        elif envelope.wire == Watch.__wire__:
+            self._not_watched(cell, envelope)
         if post[3] is not None:
             self.answer(cell, post[3], NULL, None, post[2])
+
+    def _not_watched(self, cell: Ephemeral, watch: Envelope) -> None:
+        """It comes and goes without a trace, so nobody can wait for its end: whoever wants to is told so at once."""
+        data = Raw(encode(Terminated(cell.address, "memory_only")))
+        mail = Envelope(
+            self.fresh_id(), watch.sender, Terminated.__wire__, data, sender=cell.address, context=watch.context,
+            at=self.pump.now,
+        )  # fmt: skip
+        self.pump.put(self.pump.addressee(watch.sender), Item(mail, durable=False), "accepted")
 
     def _end(self, cell: Ephemeral, more: More, why: Failure) -> None:
         """The end of an incarnation: state and asks are forgotten, whoever still waits for it is told."""

@@ -17,18 +17,23 @@ from ..protocols.approvals import Question
 from ..protocols.codec import NULL, decode, encode, roundtrip
 from ..protocols.effects import Counters, Effect, Intent
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
-from ..protocols.errors import Failed, Rejected, TooLarge
+from ..protocols.errors import DefinitionError, Failed, Rejected, TooLarge
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Gate
 from ..protocols.ids import OUTSIDE, Address, item_id
 from ..protocols.journal import MAX_ROW, Record, RowKind
 from ..protocols.lifecycle import ChildFailed, Life, Restart, Restarted, Started, Stop
+from ..protocols.mail import Post, Terminated
 from ..protocols.messages import Event, State
 from ..protocols.upcasting import lift, liftable
 from .actor import Behaviour, Handler
+from .asking import begin_anew, hear, heard
 from .cell import Cell, context_for
 from .mailbox import Item
+from .postal import later_id
 from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag_value
+from .undelivered import Word
+from .watching import gone, hears_of, obey, tell_watchers
 
 
 class Draft(msgspec.Struct):
@@ -54,6 +59,15 @@ class _Frame:
         self._cell, self._gate = cell, gate
         self._counters: Counters = settled_counters(cell, item) if item.settles else cell.memory.counters
         self._settles = item.settles
+        self._lane = item.envelope.lane
+
+    @property
+    def stashable(self) -> bool:
+        return self._lane == "work"
+
+    @property
+    def stashes(self) -> bool:
+        return self._cell.memory.postal is not None and bool(self._cell.memory.postal.stash)
 
     def admit(self, intent: Intent) -> Admission:
         return self._gate.admit(intent, self._counters, self.now)
@@ -81,6 +95,14 @@ class _Frame:
     def asker(self, id: str) -> ReplyTo | None:
         return self._cell.memory.askers.get(id)
 
+    def handles(self, wire: str) -> bool:
+        assert self._cell.mount is not None
+        return wire in self._cell.mount.actor.behaviour.handlers
+
+    def watches(self, address: Address) -> bool:
+        postal = self._cell.memory.postal
+        return postal is not None and address in postal.watching
+
 
 def settled_counters(cell: Cell, item: Item) -> Counters:
     """The gate's memory as a turn sees it: with the effect counted that this very mail settles."""
@@ -105,6 +127,8 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
             if restart is not None or (envelope.wire == OUTCOME and not _is_later(tag)):
                 raise  # nobody is there to be refused
             turn = Turn(_Frame(cell, item, gate, gid, now, seed), cell.state, request)
+            if envelope.wire == OUTCOME:
+                hear(cell, turn, envelope, decode(envelope.body, OutcomeBody))
             _start(cell, turn)
             why = Failure("change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address)
             if request is not None:
@@ -113,7 +137,20 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
                 turn.refuse(tag, why)
         return _draft(cell, item, turn, "turn", restart)
     except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
-        return failed(cell, item, of_exception(error, where=cell.address), gid, now)
+        why = of_exception(error, where=cell.address)
+        if _again(cell, item):
+            return failed(cell, item, why, gid, now, again=True)
+        return failed(cell, item, why, gid, now)
+
+
+def _again(cell: Cell, item: Item) -> bool:
+    """Whether the message of a failed turn is tried again after the restart, rather than parked."""
+    assert cell.mount is not None
+    actor, postal, envelope = cell.mount.actor, cell.memory.postal, item.envelope
+    if actor.poison_after <= 1 or envelope.lane == "control" or not cell.mount.supervisor or item.settles:
+        return False
+    failures = postal.failures.get(envelope.id, 0) if postal is not None else 0
+    return failures + 1 < actor.poison_after
 
 
 def _run(
@@ -128,9 +165,15 @@ def _run(
         if handler is not None:
             handler.method(actor, turn, Restarted(cell.memory.incarnation + 1, restart.cause))
         return
+    if envelope.lane == "control" and obey(cell, turn, envelope):
+        return
     _start(cell, turn)
     if envelope.wire == OUTCOME:
-        _settle(actor, behaviour, turn, decode(envelope.body, OutcomeBody))
+        outcome = decode(envelope.body, OutcomeBody)
+        if hear(cell, turn, envelope, outcome):
+            _settle(actor, behaviour, turn, outcome)
+        return
+    if envelope.wire == Terminated.__wire__ and not hears_of(cell, turn, envelope):
         return
     found = behaviour.handlers.get(envelope.wire)
     refusal = _refusal(found, envelope)
@@ -181,11 +224,16 @@ def _handle(
     answer = handler.method(actor, turn, message)
     if request is None or isinstance(answer, Later):
         return
+    if turn.notes is not None and "stashed" in turn.notes:
+        raise DefinitionError(
+            f"{handler.message.__name__} was stashed and answered", hint="return what turn.stash() gives"
+        )
     data, _ = roundtrip(answer, handler.answer)
     turn.respond(request[1], data, None)
 
 
 def _settle(actor: object, behaviour: Behaviour, turn: Turn[Any], body: OutcomeBody) -> None:
+    turn.behalf = later_id(bytes(body.tag)) or body.request
     settler = behaviour.settler(body.settler)
     if settler is None:
         raise LookupError(f"nobody settles {body.settler!r}: add a method with @us.settles to {type(actor).__name__}")
@@ -215,15 +263,22 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
     )
     changes = settled(cell, item) if item.settles else []
+    if turn.changes:
+        changes += turn.changes
     if life is not None:
         failure = decode(envelope.body, Stop).failure if ending else None
         changes += _end(cell, turn, life, failure, {e.id for e in changes})
+        if restart is not None:
+            begin_anew(cell, turn, restart, changes)
+        else:
+            tell_watchers(cell, turn, "stopped" if ending else "finished", failure)
     record = Record(
         took=envelope.id if item.durable else "",
         message=None if item.durable else envelope,
         events=tuple(turn.events),
         sends=tuple(turn.sends),
         replies=tuple(turn.replies),
+        post=turn.post() if turn.notes is not None else None,
     )
     if (
         life is not None
@@ -302,8 +357,15 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
     return (Envelope(id, supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now),)
 
 
-def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed") -> Draft:
-    """The record of a turn that raised, or (``parked``) of mail that is put aside without one."""
+def failed(
+    cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed", *,
+    word: Word | None = None, again: bool = False, silent: bool = False,
+) -> Draft:  # fmt: skip
+    """The record of a turn that raised, or (``parked``, ``expired``) of mail that is put aside without one.
+
+    ``word``: what its sender is told where nobody waits for an answer. ``again``: the message is to be tried again.
+    ``silent``: whoever asked waits no more.
+    """
     envelope = item.envelope
     context = context_for(cell.address, envelope)
     sends: list[Envelope] = []
@@ -314,12 +376,21 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
     child = decode(envelope.body, ChildFailed).child if envelope.wire == ChildFailed.__wire__ else None
     if child is not None and supervisor:  # whoever is above decides in its place: nobody stays suspended
         sends.append(msgspec.structs.replace(envelope, id=item_id(gid, 3), to=supervisor, sender=cell.address))
-    if envelope.reply_to is not None:
+    if again or silent:
+        pass
+    elif envelope.reply_to is not None:
         told = msgspec.structs.replace(failure, where=cell.address)
         if envelope.reply_to.address == OUTSIDE:
             replies.append(Reply(envelope.reply_to, NULL, told))
         else:
             sends.append(outcome_envelope(item_id(gid, 1), envelope.reply_to, NULL, told, cell.address, context, now))
+    elif word is not None:
+        sends += word(envelope, failure, item_id(gid, 1), now)
+    over = ((), ()) if again else heard(cell, envelope)
+    watchers: tuple[Address, ...] = ()
+    if cell.broken is not None and cell.memory.postal is not None:
+        watchers = tuple(cell.memory.postal.watchers)
+        sends += (gone(cell, w, context, failure, item_id(gid, 4 + n), now) for n, w in enumerate(watchers))
     record = Record(
         took=envelope.id if item.durable else "",
         message=None if item.durable else envelope,
@@ -331,6 +402,8 @@ def failed(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind:
         attempts=item.marks,
         life="restarting" if kind == "failed" and supervisor else None,
         context=context if cell.memory.seq == 0 else None,
+        dropped=tuple(over[1]),
+        post=Post(kept=True) if again else Post(heard=over[0], unwatched=watchers) if over[0] or watchers else None,
     )
     return Draft(kind, record, cell.state, encode(record))
 

@@ -17,31 +17,34 @@ away and a new one is built from the journal; the inputs that the old one had no
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from typing import Literal
 
 from msgspec import Raw
 
 from ..protocols.approvals import Answer
-from ..protocols.codec import digest, encode
+from ..protocols.codec import decode, digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure
 from ..protocols.hooks import Gate, Rng
-from ..protocols.ids import SYSTEM, Address
+from ..protocols.ids import OUTSIDE, SYSTEM, Address, item_id
 from ..protocols.journal import ActorLine, Batch, Found, Opened, Record, Row, RowKind, Want
+from ..protocols.mail import CancelAsk, Overloaded, Post
 from .aside import put_aside
 from .cell import Cell, context_for
+from .door import Door, gave_way, overloaded, policy
 from .ephemeral import Ephemeral
 from .ephemerals import Ephemerals
-from .execute import Draft, execute, settled
+from .execute import Draft, execute, failed, settled
 from .flights import Flights
 from .mailbox import Item
 from .registry import Directory
 from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .suspects import Suspects
+from .undelivered import expired, word_for
 from .working_sets import FOR_PEOPLE, WorkingSets
 
 TURNS_IN_A_ROW = 16
@@ -102,6 +105,10 @@ class Kernel:
         self._retiring: deque[tuple[int, Cell]] = deque()
         self._system_seq = opened.system_seq
         self._died = not opened.clean
+        self.late = Counter[Address]()
+        """Answers that came too late in this life, by who should have heard them or gave them."""
+        self._word = word_for(self._handles)
+        self._door = Door()
         self.flights = Flights(self, gate, rng, dict(flying or {}))
         self._system({"epoch": str(opened.epoch + 1), **(note or {})})
         self._recover(clean=opened.clean)
@@ -110,7 +117,11 @@ class Kernel:
 
     def deliver(self, envelope: Envelope, input: str) -> None:
         """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``."""
-        self.put(self.addressee(envelope.to), Item(envelope, durable=False, input=input), "accepted")
+        cell = self.addressee(envelope.to)
+        if envelope.lane == "work" and isinstance(cell, Cell) and self._door.full(cell):
+            self._at_door(cell, envelope, input)
+        else:
+            self.put(cell, Item(envelope, durable=False, input=input), "accepted")
 
     def settle(self, settlement: Settlement) -> None:
         """The outcome of an attempt at an effect."""
@@ -148,6 +159,7 @@ class Kernel:
                 continue
             effect = self.effect(id)
             if effect is None:
+                self._expire(id)
                 continue
             cell = self._cell(effect.stream)
             if cell.loaded:
@@ -173,6 +185,7 @@ class Kernel:
                 self._less(cell, item)
             else:
                 cell.mailbox.put(item)
+        self._put_by(cell)
         for held in self._held.pop(address, ()):
             if isinstance(held, Settlement):
                 self.flights.settle(cell, held)
@@ -183,6 +196,9 @@ class Kernel:
         if cell.broken is None:
             for id in list(self.sets.of.get(address, ())):
                 self.flights.resume(cell, self.sets.effects[id], died=self._died)
+        for item in mail:
+            if item.envelope.expires is not None and item.envelope.expires <= self.now:
+                self._drop(cell, item.envelope.id, expired(item.envelope))
         self._wake(cell)
 
     def unloaded(self, address: Address, failure: Failure) -> None:
@@ -197,6 +213,8 @@ class Kernel:
             self._less(cell, item)
             for brought in item.inputs:
                 self.after(Refused(brought, AskFailed(failure)))
+        for _, brought in self._door.clear(address):
+            self.after(Refused(brought, AskFailed(failure)))
         if cell.mailbox or address in self._held or address in self.sets.of:
             self.loads.append(Want(address, cell.memory.seq))
         else:
@@ -268,7 +286,12 @@ class Kernel:
             self._suspended.pop(cell.address, None)
 
     def due(self) -> float | None:
-        """Journal time of the next alarm."""
+        """Journal time of the next alarm. One whose timer, effect or message is gone does not ring."""
+        sets = self.sets
+        while self._alarms and (id := self._alarms[0][1]) not in sets.timers and id not in sets.effects:
+            if id in sets.mail:
+                break
+            heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
 
     @property
@@ -343,6 +366,8 @@ class Kernel:
         self._more(cell, item)
         if not item.durable:
             self._unsaved[item.envelope.id] = (cell, item, kind)
+        if item.envelope.expires is not None:
+            self.alarm(item.envelope.expires, item.envelope.id)
         self._wake(cell)
 
     def addressee(self, address: Address) -> Cell | Ephemeral:
@@ -414,15 +439,121 @@ class Kernel:
         self._less(cell, item)
         if not item.durable:
             self._unsaved.pop(item.envelope.id, None)
-        aside = put_aside(cell, item, self.gid + 1, self.now)
+        if item.envelope.lane == "control" and item.envelope.wire == CancelAsk.__wire__:
+            self._cancel(cell, item)
+        aside = put_aside(cell, item, self.gid + 1, self.now, self._word)
         if isinstance(aside, Answered):
             self.after(aside)
         else:
             draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
             self._row(cell, draft, item.envelope.id)
+            if draft.record.post is not None:
+                self._posted(cell, item, draft.record.post)
         if item.inputs or item.closes:
             self._is_in(item)
+        if self._door:
+            self._let_in(cell)
+        if cell.mailbox.over and cell.mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
+            cell.mailbox.side.over = False
         return True
+
+    def _at_door(self, cell: Cell, envelope: Envelope, input: str) -> None:
+        """A message from outside finds no room."""
+        item, how = Item(envelope, durable=False, input=input), policy(cell).overflow
+        if (envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
+            return  # it is in already
+        oldest = cell.mailbox.oldest_outside() if how == "drop_oldest" else None
+        if how == "wait" or (how == "drop_oldest" and not cell.loaded):
+            self._door.wait(envelope, input)
+        elif oldest is None:
+            self.after(Refused(input, overloaded(cell)))
+        else:
+            self._drop(cell, oldest.envelope.id, gave_way(cell, oldest.envelope))
+            self.put(cell, item, "accepted")
+
+    def _let_in(self, cell: Cell) -> None:
+        """There may be room again."""
+        while (visitor := self._door.next(cell)) is not None:
+            self.put(cell, Item(visitor[0], durable=False, input=visitor[1]), "accepted")
+
+    def _overloaded(self, sender: Cell, cell: Cell) -> None:
+        """A backlog has crossed its limit: the supervisor of whoever sends still more is told."""
+        cell.mailbox.side.over = True
+        supervisor = sender.mount.supervisor if sender.mount is not None else OUTSIDE
+        if not supervisor:
+            return
+        word = Overloaded(cell.address, sender.address, cell.mailbox.waiting)
+        id, wire, context = item_id(self.gid + 1, 0), Overloaded.__wire__, sender.memory.context
+        mail = Envelope(id, supervisor, wire, Raw(encode(word)), sender=cell.address, context=context, at=self.now)
+        self._write_system("system", Record(sends=(mail,), note={"overloaded": cell.address}))
+        self.put(self._cell(supervisor), Item(mail, durable=True), "turn")
+
+    def _posted(self, cell: Cell, item: Item, post: Post) -> None:
+        """What a row says about mail, done in memory."""
+        if post.late:
+            self.late[cell.address] += post.late
+        if post.unstashed:
+            self._come_back(cell)
+        if post.stashed or post.kept:
+            item.durable, item.settles = True, ""
+            if post.stashed:
+                cell.mailbox.stash(item)
+            else:
+                cell.mailbox.put_back(item)
+                self._more(cell, item)
+
+    def _come_back(self, cell: Cell) -> None:
+        for item in cell.mailbox.unstash():
+            self._more(cell, item)
+        self._wake(cell)
+
+    def _put_by(self, cell: Cell) -> None:
+        """An actor was loaded: what it had stashed is stashed."""
+        postal = cell.memory.postal
+        for id in postal.stash if postal is not None else ():
+            item = cell.mailbox.remove(id)
+            if item is not None:
+                self._less(cell, item)
+            elif id in self.sets.mail:
+                item = Item(self.sets.mail[id].envelope, durable=True, marks=self.sets.mail[id].marks)
+            if item is not None:
+                cell.mailbox.stash(item)
+
+    def _expire(self, id: str) -> None:
+        """The time of a message is over: if it still waits, it is a dead letter now."""
+        mail = self.sets.mail.get(id)
+        envelope = mail.envelope if mail is not None else None
+        cell = self._cells.get(envelope.to) if envelope is not None else None
+        if cell is not None and envelope is not None and cell.loaded:
+            self._drop(cell, id, expired(envelope))
+
+    def _cancel(self, cell: Cell, item: Item) -> None:
+        """Nobody waits any more for a request: if it still waits for its turn, it will not get it."""
+        order: CancelAsk = decode(item.envelope.body, CancelAsk)
+        self._drop(cell, order.of, order.failure, answer=order.answer)
+
+    def _drop(self, cell: Cell, id: str, failure: Failure, *, answer: bool = True) -> None:
+        """Make a dead letter of a message that waits, if it does."""
+        put_by = any(item.envelope.id == id for item in cell.mailbox.stashed())
+        item = cell.mailbox.remove(id)
+        if item is None:
+            visitor = self._door.turn_away(cell.address, id)
+            if visitor is not None:
+                self.after(Refused(visitor[1], AskFailed(failure)))
+            return
+        if not put_by:
+            self._less(cell, item)
+        self._suspects.forget(item)
+        self._unsaved.pop(id, None)
+        gid, now = self.gid + 1, self.now
+        self._row(cell, failed(cell, item, failure, gid, now, "expired", word=self._word, silent=not answer), id)
+        self._is_in(item)
+        if self._door:
+            self._let_in(cell)
+
+    def _handles(self, address: Address, wire: str) -> bool:
+        mount = self._directory.find(address)
+        return mount is not None and wire in mount.actor.behaviour.handlers
 
     def _is_in(self, item: Item) -> None:
         """Its row was made: who brought it is told when that is durable."""
@@ -443,14 +574,18 @@ class Kernel:
         cell.fold(row, record, draft.state)
         self._suspend(cell)
         self.sets.take(row, record, cell)
+        crossed: Cell | None = None
         for envelope in record.sends:
-            self.put(self.addressee(envelope.to), Item(envelope, durable=True), "turn")
+            to = self.addressee(envelope.to)
+            self.put(to, Item(envelope, durable=True), "turn")
+            if isinstance(to, Cell) and to.mailbox.waiting > 1 and self._crosses(to):
+                crossed = to
         for reply in record.replies:
             self.after(Answered(reply))
         for timer in record.timers:
             self.alarm(timer.at, timer.id)
         for effect in record.changes:
-            if effect.state == "withdrawn":
+            if effect.state == "withdrawn" or (effect.state == "settled" and effect.id in self.flights.flying):
                 self.flights.over(effect.id)
                 self.after(Withdraw(effect.id))
             elif effect.state == "settled":
@@ -461,7 +596,15 @@ class Kernel:
             elif effect.due is not None and effect.state == "asking":
                 self.alarm(effect.due, effect.id)
         if cell.memory.life in ("finished", "stopped") or cell.mount is None:
+            if cell.mailbox.stashed():
+                self._come_back(cell)
             self._retiring.append((self.gid, cell))
+        if crossed is not None:
+            self._overloaded(cell, crossed)
+
+    def _crosses(self, cell: Cell) -> bool:
+        most = policy(cell).max_backlog
+        return most is not None and cell.mailbox.waiting > most and not cell.mailbox.over
 
     def _suspend(self, cell: Cell) -> None:
         if cell.memory.life == "restarting":

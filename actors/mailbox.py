@@ -1,12 +1,14 @@
-"""A mailbox: two lanes, control before work, first come first served in each.
+"""A mailbox: two lanes, control before work; in the work lane higher priorities first, first come first served in each.
 
-FIFO per (sender, lane) follows from FIFO per lane. Nothing is refused for fullness here: inside the node a tell is never
-refused, and outside senders wait at the shell's door.
+FIFO per (sender, lane, priority) follows from FIFO in each queue. Nothing is refused for fullness here: inside the node a tell
+is never refused, and senders outside meet the door (``door``). Most mailboxes hold one priority and pay for no other.
 """
 
 from __future__ import annotations
 
 from collections import deque
+
+from msgspec import Struct
 
 from ..protocols.envelope import Envelope
 
@@ -45,50 +47,167 @@ class Item:
         self.inputs: tuple[str, ...] = (input,) if input else ()
 
 
+class Side(Struct):
+    """What few mailboxes have.
+
+    Attributes:
+        ranked: work of any priority but 0, by priority; no empty ones.
+        stash: what the actor has put by, in that order.
+        over: the backlog was over its limit and is not half gone yet.
+    """
+
+    ranked: dict[int, deque[Item]] = {}
+    stash: list[Item] = []
+    over: bool = False
+
+
 class Mailbox:
     """Mail of one actor."""
 
-    __slots__ = ("_control", "_work")
+    __slots__ = ("_control", "_side", "_work")
 
     def __init__(self) -> None:
         self._control: deque[Item] | None = None
         self._work: deque[Item] | None = None
+        self._side: Side | None = None
 
     def put(self, item: Item) -> None:
-        """Behind everything of its lane."""
+        """Behind everything of its lane and priority."""
         if item.envelope.lane == "control":
             if self._control is None:
                 self._control = deque()
             self._control.append(item)
+        elif item.envelope.priority:
+            self.side.ranked.setdefault(item.envelope.priority, deque()).append(item)
         else:
             if self._work is None:  # an empty deque is 760 bytes, and most actors are idle
                 self._work = deque()
             self._work.append(item)
 
+    def put_back(self, item: Item) -> None:
+        """Before everything of its lane and priority."""
+        self.put(item)
+        queue = self._queue(item)
+        queue.rotate(1)  # it was put last
+
     def head(self, *, control_only: bool = False) -> Item | None:
         """The next item, left where it is."""
         if self._control:
             return self._control[0]
-        if self._work and not control_only:
-            return self._work[0]
-        return None
+        if control_only:
+            return None
+        if self._side is not None and self._side.ranked:
+            return self._first(self._side.ranked)[0]
+        return self._work[0] if self._work else None
 
     def pop(self) -> Item:
         """Take what ``head`` showed."""
         if self._control:
             return self._control.popleft()
+        if self._side is not None and self._side.ranked:
+            return self._taken(self._first(self._side.ranked))
         assert self._work
         return self._work.popleft()
 
     def __len__(self) -> int:
-        return len(self._control or ()) + len(self._work or ())
+        return len(self._control or ()) + self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the work lane, without what is stashed."""
+        work = len(self._work) if self._work is not None else 0
+        return work if self._side is None else work + sum(map(len, self._side.ranked.values()))
+
+    @property
+    def side(self) -> Side:
+        """What few mailboxes have; made when it is asked for."""
+        if self._side is None:
+            self._side = Side()
+        return self._side
+
+    @property
+    def over(self) -> bool:
+        """Whether the backlog was over its limit and is not half gone yet."""
+        return self._side is not None and self._side.over
 
     def items(self) -> tuple[Item, ...]:
-        """All of it, in the order in which it would be taken."""
-        return (*(self._control or ()), *(self._work or ()))
+        """All of it but what is stashed, in the order in which it would be taken."""
+        work = tuple(self._work or ())
+        if self._side is not None and self._side.ranked:
+            ranked = self._side.ranked
+            above = tuple(item for rank in sorted(ranked, reverse=True) if rank > 0 for item in ranked[rank])
+            below = tuple(item for rank in sorted(ranked, reverse=True) if rank < 0 for item in ranked[rank])
+            work = (*above, *work, *below)
+        return (*(self._control or ()), *work)
 
     def clear(self) -> tuple[Item, ...]:
-        """Take all of it."""
+        """Take all of it but what is stashed."""
         items = self.items()
         self._control = self._work = None
+        if self._side is not None:
+            self._side.ranked.clear()
         return items
+
+    def remove(self, id: str) -> Item | None:
+        """Take one message out of the work lane or the stash, wherever it waits; None where it does not."""
+        for item in self.items():
+            if item.envelope.id == id and item.envelope.lane == "work":
+                self._queue(item).remove(item)
+                self._forget_empty()
+                return item
+        if self._side is not None:
+            for item in self._side.stash:
+                if item.envelope.id == id:
+                    self._side.stash.remove(item)
+                    return item
+        return None
+
+    def oldest_outside(self) -> Item | None:
+        """The message of a caller outside that has waited longest."""
+        ranked = self._side.ranked.values() if self._side is not None else ()
+        firsts = [
+            next((item for item in queue if item.envelope.id.startswith("outside:")), None)
+            for queue in (self._work or (), *ranked)
+        ]
+        return min((item for item in firsts if item is not None), key=lambda item: item.envelope.at, default=None)
+
+    def stash(self, item: Item) -> None:
+        """Put a message by."""
+        self.side.stash.append(item)
+
+    def stashed(self) -> tuple[Item, ...]:
+        """What was put by."""
+        return tuple(self._side.stash) if self._side is not None else ()
+
+    def unstash(self) -> tuple[Item, ...]:
+        """Put all that was put by back in front, each before everything of its lane and priority, in order. Gives it."""
+        items = self.stashed()
+        for item in reversed(items):
+            self.put_back(item)
+        if items:
+            self.side.stash.clear()
+        return items
+
+    def _queue(self, item: Item) -> deque[Item]:
+        queue = self._control if item.envelope.lane == "control" else self._work
+        if item.envelope.lane == "work" and item.envelope.priority:
+            queue = self.side.ranked[item.envelope.priority]
+        assert queue is not None
+        return queue
+
+    def _first(self, ranked: dict[int, deque[Item]]) -> deque[Item]:
+        best = max(ranked)
+        if best < 0 and self._work:
+            return self._work
+        return ranked[best]
+
+    def _taken(self, queue: deque[Item]) -> Item:
+        item = queue.popleft()
+        if not queue:
+            self._forget_empty()
+        return item
+
+    def _forget_empty(self) -> None:
+        if self._side is not None:
+            for rank in [rank for rank, queue in self._side.ranked.items() if not queue]:
+                del self._side.ranked[rank]

@@ -32,6 +32,11 @@ class Suspects:
         if self._alone is not None and self._alone[1] is item:
             self._alone = None
 
+    def forget(self, item: Item) -> None:
+        """It will have no turn."""
+        self._held.pop(item.envelope.id, None)
+        self.taken(item)
+
     def choose(self) -> tuple[str, ...]:
         """Ids to be marked now and delivered when that is durable: all that have no mark yet, else the next one alone."""
         if self._alone is not None and self._alone[0].memory.life != "restarting":
@@ -49,7 +54,8 @@ class Suspects:
         """Their marks are durable: the cells that may go on."""
         cells: list[Cell] = []
         for id in ids:
-            cell, item = self._held.pop(id)
-            item.marks += 1
-            cells.append(cell)
+            cell, item = self._held.pop(id, (None, None))
+            if cell is not None and item is not None:  # or it got no turn meanwhile
+                item.marks += 1
+                cells.append(cell)
         return cells

@@ -22,6 +22,7 @@ from ..protocols.failures import Failure
 from ..protocols.hooks import Admission
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import StoredEvent, Timer
+from ..protocols.mail import Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
 from ..protocols.tool import P, ToolRef
@@ -124,7 +125,25 @@ class Frame(Protocol):
         """Count an effect that the gate let through."""
         ...
 
+    def handles(self, wire: str) -> bool:
+        """Whether the actor handles messages of this wire name."""
+        ...
+
+    def watches(self, address: Address) -> bool:
+        """Whether the actor watches another."""
+        ...
+
     agent: str
+
+    @property
+    def stashable(self) -> bool:
+        """Whether the message of this turn can come back."""
+        ...
+
+    @property
+    def stashes(self) -> bool:
+        """Whether something is stashed."""
+        ...
 
 
 class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
@@ -172,12 +191,18 @@ class Turn(Generic[S]):
         self.sends: list[Envelope] = []
         self.replies: list[Reply] = []
         self.effects: list[Effect] = []
+        self.changes: tuple[Effect, ...] = ()
+        """Effects of earlier turns that this one takes back."""
         self.timers: list[Timer] = []
         self.dropped: list[str] = []
         self.askers: dict[str, ReplyTo] = {}
         self.answered: list[str] = []
         self.finished = False
         self.started = False
+        self.behalf = ""
+        """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
+        self.notes: dict[str, Any] | None = None
+        """What the row will say about mail, by the fields of ``Post``; None for nothing."""
 
     @property
     def random(self) -> Derived:
@@ -202,14 +227,89 @@ class Turn(Generic[S]):
 
     # -- messages -----------------------------------------------------------------------------------------------
 
-    def tell(self, to: str, message: Message) -> None:
-        """Send a message inside the node. It is never refused for fullness."""
-        self._send(to, message, None)
+    def tell(self, to: str, message: Message, *, priority: int = 0, within: float | None = None) -> None:
+        """Send a message inside the node. It is never refused for fullness.
 
-    def ask(self, to: str, request: Request[R], *, tag: Tag = None) -> Pending[R]:
-        """Send a request; the answer comes to ``@us.settles(type(request))``, also when the other fails or is gone."""
+        Args:
+            priority: higher ones are taken first; mail of one sender and priority stays in order.
+            within: seconds in which its turn must begin; after that it is a dead letter, and this actor is told
+                (``us.Undelivered``) if it handles that. None for no end.
+
+        Raises:
+            ValueError, TypeError: ``within`` is no time, or ``priority`` no whole number.
+        """
+        self._send(to, message, None, priority, self._until(within))
+
+    def ask(
+        self, to: str, request: Request[R], *, tag: Tag = None, priority: int = 0, within: float | None = None
+    ) -> Pending[R]:
+        """Send a request; the answer comes to ``@us.settles(type(request))``, also when the other fails or is gone.
+
+        Made on behalf of a request that is still open (the one in ``tag``, else the one of this turn), it ends when nobody waits
+        for that one any more: an ask has the deadline of whoever asked, and is cancelled with it.
+
+        Args:
+            tag: comes back with the outcome.
+            priority: as in ``tell``.
+            within: seconds to wait for the answer. Then the outcome is a failure (``timeout``), the other is told that nobody waits
+                (``us.Cancel``, if it handles that), and a later answer is dropped and counted.
+
+        Raises:
+            ValueError, TypeError: as ``tell``.
+        """
+        due = self._until(within)
         settler = asked(type(request))
-        return Pending(self._send(to, request, (settler, tag)))
+        id = self._send(to, request, (settler, tag), priority, due)
+        if due is not None:
+            self._time_out(id, self.sends[-1], within or 0.0)
+        return Pending(id)
+
+    def stash(self) -> Later[Any]:  # whoever asked goes on waiting
+        """Put the message of this turn by: it stays in the journal as it is and comes back, in order and before newer mail of its
+        priority, after ``unstash`` or a restart. Return what this gives where the message is a request.
+
+        Raises:
+            DefinitionError: this turn has no message that could come back.
+        """
+        if not self._frame.stashable:
+            raise DefinitionError("stash: there is no message in this turn that could come back")
+        self.note("stashed", True)
+        return Later(self._request[0] if self._request is not None else "")
+
+    def unstash(self) -> None:
+        """Let everything that was stashed before this turn come back."""
+        if self._frame.stashes:
+            self.note("unstashed", True)
+
+    def watch(self, other: str) -> None:
+        """Be told (``us.Terminated``) when another actor finishes, is stopped or parked; at once, if it is already. Survives a crash
+        and ends with a restart of this actor. Twice is once.
+
+        Raises:
+            DefinitionError: this actor does not handle ``us.Terminated``.
+            ValueError: no address, or its own.
+        """
+        whom = address(other)
+        if not self._frame.handles(Terminated.__wire__):
+            raise DefinitionError(f"watch: {self.me} would not hear of it", hint="add @us.handles(us.Terminated)")
+        if whom == self.me:
+            raise ValueError("watch: an actor cannot watch itself")
+        if whom in self._noted("unwatches"):
+            self._unnote("unwatches", whom)
+            self.order(whom, Watch())
+        elif whom not in self._noted("watches") and not self._frame.watches(whom):
+            self.note("watches", (*self._noted("watches"), whom))
+            self.order(whom, Watch())
+
+    def unwatch(self, other: str) -> None:
+        """Be told no more, even if it has ended and the word is on its way."""
+        whom = address(other)
+        if whom in self._noted("watches"):
+            self._unnote("watches", whom)
+            self.order(whom, Unwatch())
+        elif whom not in self._noted("unwatches") and self._frame.watches(whom):
+            self.note("unwatches", (*self._noted("unwatches"), whom))
+            self.order(whom, Unwatch())
 
     def forward(self, to: str, request: Request[Any]) -> Later[Any]:  # the answer goes past this actor
         """Hand the request of this turn on: the other answers it in this actor's place. Return what this gives."""
@@ -227,10 +327,13 @@ class Turn(Generic[S]):
         return Later(self._request[0])
 
     def reply(self, to: Later[R] | Tag, value: R) -> None:
-        """Answer a request that was left open. Twice, or for a request that nobody asked, does nothing."""
+        """Answer a request that was left open. For one that is answered, or that nobody waits for any more, it does nothing: the
+        answer is dropped and counted as late."""
         asker = self._take_asker(to)
         if asker is not None:
             self.respond(asker, Raw(encode(value)), None)
+        elif isinstance(to, Later) and to.id:
+            self.note("late", (self.notes or {}).get("late", 0) + 1)
 
     def refuse(self, to: Later[R] | Tag, failure: Failure) -> None:
         """Answer a request that was left open with a failure."""
@@ -325,16 +428,78 @@ class Turn(Generic[S]):
         envelope = self._envelope(self._next(), to, message, data, None)
         self.sends.append(msgspec.structs.replace(envelope, lane="control"))
 
+    def next_id(self) -> str:
+        """The id of the next thing that this turn makes."""
+        return self._next()
+
     def _next(self) -> str:
         self._ordinal += 1
         return item_id(self._frame.gid, self._ordinal - 1)
 
-    def _send(self, to: str, message: Message, asks: tuple[str, Tag] | None) -> str:
+    def note(self, field: str, value: Any) -> None:  # a field of ``Post``
+        """Have the row say something about mail."""
+        if self.notes is None:
+            self.notes = {}
+        self.notes[field] = value
+
+    def post(self) -> Post | None:
+        """What the row says about mail."""
+        if self.notes is None:
+            return None
+        if self.notes.get("stashed"):
+            self.notes.pop("heard", None)  # it is heard when it comes back
+        return Post(**self.notes)
+
+    def _noted(self, field: str) -> tuple[Address, ...]:
+        found: tuple[Address, ...] = (self.notes or {}).get(field, ())
+        return found
+
+    def _unnote(self, field: str, whom: Address) -> None:
+        self.note(field, tuple(one for one in self._noted(field) if one != whom))
+
+    def _until(self, within: float | None) -> float | None:
+        if within is None:
+            return None
+        if not math.isfinite(within) or within < 0:
+            raise ValueError(f"within={within} is no number of seconds")
+        return self.now + within
+
+    def _send(
+        self, to: str, message: Message, asks: tuple[str, Tag] | None, priority: int = 0, due: float | None = None
+    ) -> str:
         data, _ = roundtrip(message, type(message))
         id = self._next()
-        back = ReplyTo(self.me, id, asks[0], tag_json(asks[1])) if asks else None
-        self.sends.append(self._envelope(id, address(to), message, data, back))
+        back = self._back(id, asks, due) if asks else None
+        envelope = self._envelope(id, address(to), message, data, back)
+        if priority or (due is not None and back is None):
+            if not isinstance(priority, int):  # it would not come back from the journal as it is
+                raise TypeError(f"priority={priority!r} is no whole number")
+            expires = due if back is None else None
+            envelope = msgspec.structs.replace(envelope, priority=priority, expires=expires)
+        self.sends.append(envelope)
         return id
+
+    def _back(self, id: str, asks: tuple[str, Tag], due: float | None) -> ReplyTo:
+        """Where the answer to an ask of this turn goes, and until when anybody waits for it."""
+        settler, tag = asks
+        later = isinstance(tag, Later)
+        request = tag.id if later else self._request[0] if self._request is not None else self.behalf
+        if not request:
+            return ReplyTo(self.me, id, settler, tag_json(tag), due)
+        asker = self.askers.get(request) or self._frame.asker(request)
+        if asker is None and self._request is not None and self._request[0] == request:
+            asker = self._request[1]
+        if asker is not None and asker.deadline is not None:
+            due = asker.deadline if due is None else min(due, asker.deadline)
+        return ReplyTo(self.me, id, settler, tag_json(tag), due, "" if later else request)
+
+    def _time_out(self, id: str, ask: Envelope, within: float) -> None:
+        """Set the alarm after which an ask of this turn is over."""
+        back = ask.reply_to
+        assert back is not None
+        late = Failure("retry_later", "timeout", f"no answer from {ask.to} within {within:g} s", where=ask.to)
+        word = outcome_envelope(time_out_id(id), back, NULL, late, self.me, self.context, self.now)
+        self.timers.append(Timer(word.id, self.now + within, word))
 
     def _envelope(self, id: str, to: Address, message: Message, data: Raw, back: ReplyTo | None) -> Envelope:
         cls = type(message)
@@ -402,11 +567,16 @@ class Turn(Generic[S]):
         return asker
 
 
+def time_out_id(ask: str) -> str:
+    """The id of the alarm after which an ask is over."""
+    return f"{ask}@"
+
+
 def outcome_envelope(
     id: str, asker: ReplyTo, value: Raw, failure: Failure | None, sender: Address, context: Context, now: float
 ) -> Envelope:
     """The answer to an ask inside the node, as mail."""
-    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure)
+    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure, asker.request)
     return Envelope(id, asker.address, OUTCOME, Raw(encode(body)), sender=sender, context=context, at=now)
 
 

@@ -62,11 +62,14 @@ class WorkingSets:
             self._cells[row.stream] = stands
         elif stands is not None:
             self._system = stands
-        if record.took:
+        post = record.post
+        if post is not None and (post.stashed or post.kept):
+            self._keep(row, record)
+        elif record.took:
             self._close(record.took)
         for envelope in record.sends:
             self._open_mail(Mail(envelope, row.gid))
-        if record.message is not None and row.kind in ("accepted", "settled", "expired"):
+        if record.message is not None and row.kind in ("accepted", "settled", "expired") and record.failure is None:
             self._open_mail(Mail(record.message, row.gid))
         for id in record.marked:
             mail = self.mail.get(id)
@@ -111,6 +114,15 @@ class WorkingSets:
     def waiting_rows(self) -> int:
         """Rows taken since the last cut."""
         return len(self._rows)
+
+    def _keep(self, row: Row, record: Record) -> None:
+        """The message of a turn stays open, as mail, whatever it was before."""
+        timer = self.timers.get(record.took)
+        if timer is not None:  # it has rung
+            self._close(record.took)
+            self._open_mail(Mail(timer.envelope, row.gid))
+        elif record.message is not None:
+            self._open_mail(Mail(record.message, row.gid))
 
     def _open_mail(self, mail: Mail) -> None:
         self.mail[mail.envelope.id] = mail

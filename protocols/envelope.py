@@ -41,12 +41,16 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):
         token: what the asker knows the request by: its item id, or the outside caller's ask id.
         settler: which ``@us.settles`` of the asker takes the answer; it names the request's class, outside too.
         tag: what the asker wants back with it, as JSON.
+        deadline: journal time after which nobody waits any more; None for no end. Asks made on its behalf inherit it.
+        request: the asker's own open request on whose behalf it asks, where the tag does not name it.
     """
 
     address: Address
     token: str
     settler: str = ""
     tag: Raw = NULL
+    deadline: float | None = None
+    request: str = ""
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -63,6 +67,8 @@ class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
         lane: control before work.
         key: the outside caller's idempotency key; empty for none.
         at: journal time at which it was sent, seconds since the epoch.
+        priority: in the work lane higher ones come first.
+        expires: journal time after which it is not to be begun any more; None for no end.
     """
 
     id: str
@@ -76,12 +82,14 @@ class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
     key: str = ""
     version: int = 1
     at: float = 0.0
+    priority: int = 0
+    expires: float | None = None
 
 
 class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of an ``OUTCOME`` envelope: what came of an effect or an ask.
 
-    ``value`` (JSON) counts where there is no ``failure``.
+    ``value`` (JSON) counts where there is no ``failure``; ``request`` as in the ask's ``ReplyTo``.
     """
 
     of: str
@@ -89,6 +97,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     tag: Raw = NULL
     value: Raw = NULL
     failure: Failure | None = None
+    request: str = ""
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -21,6 +21,7 @@ from .envelope import Context, Envelope, Reply, ReplyTo
 from .failures import Failure
 from .ids import Address
 from .lifecycle import Life
+from .mail import Post
 
 FORMAT = 1
 """Version of the file format. A newer one is refused, untouched."""
@@ -39,7 +40,7 @@ RowKind = Literal["turn", "failed", "accepted", "started", "attempt", "settled",
 * ``started``: an effect is about to leave.
 * ``attempt``: an effect was tried and failed, or was cut off; or a message was pending when the process died.
 * ``settled``: an effect's outcome is in and waits for its turn.
-* ``expired``: nobody answered in time.
+* ``expired``: nobody answered in time; or, with a failure, a message was not begun in time, was cancelled or gave way.
 * ``parked``: a message was put aside without a turn.
 * ``system``: the journal itself: taken over, stopped.
 """
@@ -85,6 +86,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         context: on whose behalf, in the first row of an actor.
         started: its ``Started`` handler ran in this turn.
         note: facts of a ``system`` row.
+        post: what else became of mail; None for nothing.
     """
 
     took: str = ""
@@ -107,6 +109,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     context: Context | None = None
     started: bool = False
     note: dict[str, str] = {}
+    post: Post | None = None
 
 
 class Row(Struct, frozen=True, gc=False):

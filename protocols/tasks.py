@@ -56,9 +56,17 @@ class Task(Request[Result], wire="us.task"):
 
 
 class Cancel(Message, wire="us.cancel"):
-    """Ends a run: open asks fail, effects that have not begun are withdrawn."""
+    """Ends a run: open asks fail, effects that have not begun are withdrawn.
+
+    An actor that handles it is also told, in its place, when nobody waits any more for a request that it left open.
+
+    Attributes:
+        reason: why, one line.
+        request: id of that request, as in its ``Later``; empty for all that the actor does.
+    """
 
     reason: str = ""
+    request: str = ""
 
 
 class Route(Struct, frozen=True, omit_defaults=True):

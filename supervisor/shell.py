@@ -34,6 +34,7 @@ from .door import Door
 from .journal.writer import AsyncJournal
 from .loading import Loading, Unloaded
 from .log import log
+from .stats import Stats
 from .waiter import Waiter
 
 ROWS_AHEAD = 2_000
@@ -42,6 +43,9 @@ ROWS_AHEAD = 2_000
 REBUILDS = 3
 REBUILDS_WITHIN = 60.0
 """More failed commits than this in so many seconds stop the intake."""
+
+GONE = 10_000
+"""Asks that were given up on and whose late answers are still counted."""
 
 K = TypeVar("K", bound=str)
 
@@ -90,6 +94,9 @@ class Shell:
         self._loading = Loading(journal, self._nudge)
         self._count = 0
         self.memory_door = Door(self)
+        self._gone: dict[str, None] = {}
+        """Asks that nobody waits for any more, the newest ones; an answer that still comes is late."""
+        self._late = 0
 
     # -- outside ------------------------------------------------------------------------------------------------
 
@@ -118,6 +125,23 @@ class Shell:
         """Somebody no longer waits."""
         _drop(self._waiters, token, waiter)
         _drop(self._of_run, waiter.run, waiter)
+
+    def give_up(self, envelope: Envelope, order: Envelope) -> None:
+        """Whoever asked waits no more: what was not begun on its behalf is not begun. ``order`` says so to who was asked."""
+        assert envelope.reply_to is not None
+        if self.failure is not None or self._draining:
+            return
+        self._gone[envelope.reply_to.token] = None
+        if len(self._gone) > GONE:
+            del self._gone[next(iter(self._gone))]
+        self._take(f"in:{self._next()}", order)
+
+    def stats(self) -> Stats:
+        """What this life counts."""
+        late = {str(address): n for address, n in self.kernel.late.items()}
+        return Stats(
+            self.kernel.residents.counts().in_memory, len(self.kernel.sets.mail), self._late + sum(late.values()), late
+        )
 
     def rest(self) -> Waiter:
         """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""
@@ -253,7 +277,9 @@ class Shell:
         self.opened = await self.journal.open()
         await self._find()
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
+        late = self.kernel.late
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
+        self.kernel.late.update(late)
         self.kernel.flights.hold = bool(self._draining)
         self._fresh, self._door = list(self._held), []
         self.memory_door.lost()
@@ -312,9 +338,13 @@ class Shell:
         if isinstance(release, Start):
             self._begin(release)
         elif isinstance(release, Answered):
-            for waiter in self._waiters.pop(release.reply.to.token, []):
+            waiters = self._waiters.pop(release.reply.to.token, [])
+            for waiter in waiters:
                 waiter.reply = release.reply
                 waiter.wake()
+            if not waiters and release.reply.to.token in self._gone:
+                del self._gone[release.reply.to.token]
+                self._late += 1
         elif isinstance(release, Handed):
             release.asking.told(release.value, release.failure)
         elif isinstance(release, Done):

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from ..actors.asking import cancellation
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
 from ..actors.releases import Answered, Done, Handed, Refused, Release, Settlement, Start
@@ -108,13 +109,25 @@ class Simulated:
 
     # -- outside ------------------------------------------------------------------------------------------------
 
-    def ask(self, to: str, request: Request[Any], *, key: str = "") -> Sent:
-        """Bring a request; ``reply`` follows in some later step."""
-        return self._bring(to, request, key, asks=True)
+    def ask(
+        self, to: str, request: Request[Any], *, key: str = "", priority: int = 0, timeout: float | None = None
+    ) -> Sent:
+        """Bring a request; ``reply`` follows in some later step. ``timeout``: seconds after which nobody waits any more."""
+        return self._bring(to, request, key, asks=True, priority=priority, timeout=timeout)
 
-    def tell(self, to: str, message: Message, *, key: str = "") -> Sent:
+    def tell(self, to: str, message: Message, *, key: str = "", priority: int = 0) -> Sent:
         """Bring a message; ``accepted`` follows in some later step."""
-        return self._bring(to, message, key, asks=False)
+        return self._bring(to, message, key, asks=False, priority=priority)
+
+    def give_up(self, sent: Sent) -> Sent:
+        """Wait no more for the answer to a request, and say so, as a caller does whose time is over."""
+        assert isinstance(sent.thing, Envelope)
+        assert sent.thing.reply_to is not None
+        self._callers.pop(sent.thing.reply_to.token, None)
+        self._count += 1
+        word = Sent(cancellation(sent.thing, "the caller waits no more", f"cancel {self._count}"))
+        self._take(word)
+        return word
 
     def again(self, sent: Sent) -> None:
         """Bring the same once more, as a caller does who lost its connection."""
@@ -293,14 +306,20 @@ class Simulated:
 
     # -- what the shell does ------------------------------------------------------------------------------------
 
-    def _bring(self, to: str, message: Message, key: str, *, asks: bool) -> Sent:
+    def _bring(
+        self, to: str, message: Message, key: str, *, asks: bool, priority: int = 0, timeout: float | None = None
+    ) -> Sent:
+        if not isinstance(priority, int):
+            raise TypeError(f"priority={priority!r} is no whole number")
         self._count += 1
+        deadline = None if timeout is None else self.now + timeout
         data, _ = roundtrip(message, type(message))
         token = f"{to}#{key or f'call {self._count}'}"
         sent = Sent(
             Envelope(
                 f"outside:{token}", address(to), type(message).__wire__, data, context=Context(),
-                reply_to=ReplyTo(OUTSIDE, token, asked(type(message))) if asks else None, key=key, version=type(message).__version__,
+                reply_to=ReplyTo(OUTSIDE, token, asked(type(message)), deadline=deadline) if asks else None, key=key,
+                version=type(message).__version__, priority=priority,
             )
         )  # fmt: skip
         self._take(sent)

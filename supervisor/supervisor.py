@@ -24,6 +24,7 @@ from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
 from ..protocols.ids import Address, address, check_template
 from ..protocols.lifecycle import ChildFailed, Restart, Stop
+from ..protocols.mail import Overloaded, Suspended
 from ..protocols.messages import Event, Message, State
 from ..protocols.tasks import Task
 from ..tools.tool import Tool
@@ -197,6 +198,10 @@ class SupervisorActor(Actor):
     def restart_now(self, turn: Turn[SupervisorState], msg: _RestartNow) -> None:
         turn.order(msg.child, Restart(self.on_restart, msg.failure))
 
+    @handles(Overloaded)
+    def overloaded(self, turn: Turn[SupervisorState], msg: Overloaded) -> None:
+        """A child sends more than somebody takes. The row of this turn is the record; nothing is stopped for it."""
+
     @settles(PERSON)
     def decided(self, turn: Turn[SupervisorState], outcome: Outcome[Answer]) -> None:
         child = Address(str(outcome.tag)) if outcome.tag is not None else turn.me
@@ -222,6 +227,8 @@ class SupervisorActor(Actor):
         text = f"{what} Start it again (approve) or stop it (reject)?"
         question = Question("escalation", text, failure=failure, takes=("approve", "reject"))
         turn.escalate(question, topic="child", tag=msg.child)
+        if msg.failure.code != "unreadable":  # which takes no orders, and has told its watchers
+            turn.order(msg.child, Suspended(failure))
 
     def _quiet(self, state: SupervisorState, now: float, but: Address) -> tuple[Address, ...]:
         """Children whose last failure is of no account any more."""

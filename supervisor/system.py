@@ -22,13 +22,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec import Raw
 
 from ..actors.agent import Agent
+from ..actors.asking import cancellation
 from ..actors.kernel import Kernel
 from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols import ids
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import AskFailed, SystemStopped, TooLarge, UnderstudyError
+from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, TooLarge, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
@@ -44,6 +45,7 @@ from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .results import RunResult
 from .shell import Shell, system_random, unanswered
+from .stats import Stats
 from .supervisor import Supervisor
 from .tree import Definition, Tree
 from .waiter import Waiter
@@ -184,7 +186,7 @@ class System:
         unready = self.tree.unready(who.name)
         if unready is not None and not await self.actors(run):
             raise unready  # before anything is written: the run can begin when the cause is mended
-        await self._wait(envelope, waiter, timeout)
+        await self._wait(envelope, waiter, timeout, gives_up=False)
         journal = str(self.path) if self.path is not None else ""
         form = object if isinstance(who, Supervisor) else who.output
         if waiter.asking:
@@ -225,41 +227,62 @@ class System:
         again with fewer seconds it is over sooner."""
         await self._shell.drain(seconds)
 
-    async def ask(self, to: str, request: Request[R], *, key: str = "", timeout: float | None = 60.0) -> R:
+    async def ask(
+        self, to: str, request: Request[R], *, key: str = "", timeout: float | None = 60.0, priority: int = 0
+    ) -> R:
         """Ask an actor; typed by the request.
+
+        When the time is over, or the waiting is cancelled, what has not begun on behalf of it is not begun any more, down the chain of
+        asks that it caused; a turn is never interrupted. An ask with a key is work that its caller comes back for: giving up
+        on the answer cancels nothing.
 
         Args:
             to: its address.
             request: the message.
             key: idempotency key. The same key and message again gives the recorded answer.
             timeout: seconds to wait for the answer; None for ever.
+            priority: higher ones are taken first.
 
         Raises:
-            AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, timeout …
+            AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, overloaded, timeout …
         """
         fleeting = self._shell.memory_door.find(to)
         if fleeting is not None:
+            _none_in_memory(to, priority)
             return await self._shell.memory_door.ask(fleeting, request, timeout, key)
-        envelope, waiter = self._request(self._owned(to), request, key=key, context=Context())
-        await self._wait(envelope, waiter, timeout)
+        deadline = None if timeout is None or key else self._shell.clock.now() + timeout
+        envelope, waiter = self._request(
+            self._owned(to), request, key=key, context=Context(), deadline=deadline, priority=priority
+        )
+        await self._wait(envelope, waiter, timeout, gives_up=not key)
         answer: R = self._value(waiter, answer_type(type(request)))
         return answer
 
-    async def tell(self, to: str, message: Message, *, key: str = "") -> None:
-        """Tell an actor something. Returns when the message is durable; for a memory-only actor, when it is in its mailbox.
+    async def tell(self, to: str, message: Message, *, key: str = "", priority: int = 0) -> None:
+        """Tell an actor something. Returns when the message is durable, which takes until there is room where its mailbox is full; for a
+        memory-only actor, when it is in its mailbox.
+
+        Args:
+            to: its address.
+            message: what to say.
+            key: idempotency key. The same key and message again is taken once.
+            priority: higher ones are taken first.
 
         Raises:
-            AskFailed: nothing is mounted there (``no_such_actor``).
+            AskFailed: nothing is mounted there (``no_such_actor``), or its mailbox is full and refuses (``overloaded``).
         """
         fleeting = self._shell.memory_door.find(to)
         if fleeting is not None:
+            _none_in_memory(to, priority)
             await self._shell.memory_door.tell(fleeting, message, key)
             return
         owned = self._owned(to)
         data = _admissible(message)
         token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
         cls = type(message)
-        envelope = Envelope(f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__)
+        envelope = Envelope(
+            f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__, priority=_rank(priority)
+        )
         await self._shell.deliver(envelope, None).wait()
 
     # -- people -------------------------------------------------------------------------------------------------
@@ -314,6 +337,10 @@ class System:
         """Where the actors at or below an address stand."""
         return await self._shell.journal.actors(prefix)
 
+    def stats(self) -> Stats:
+        """What this life of the system has counted so far."""
+        return self._shell.stats()
+
     # -- being asked from other processes -----------------------------------------------------------------------
 
     def facts(self) -> Facts:
@@ -358,36 +385,53 @@ class System:
         return found
 
     def _request(
-        self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE
-    ) -> tuple[Envelope, Waiter]:
+        self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE,
+        deadline: float | None = None, priority: int = 0,
+    ) -> tuple[Envelope, Waiter]:  # fmt: skip
         data = _admissible(request)
         token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
         cls = type(request)
         envelope = Envelope(
             f"outside:{token}", to, cls.__wire__, data,
-            context=context, reply_to=ReplyTo(OUTSIDE, token, asked(cls)), key=key, version=cls.__version__,
+            context=context, reply_to=ReplyTo(OUTSIDE, token, asked(cls), deadline=deadline), key=key,
+            version=cls.__version__, priority=_rank(priority),
         )  # fmt: skip
         return envelope, Waiter(watch)
 
-    async def _wait(self, envelope: Envelope, waiter: Waiter, timeout: float | None) -> None:
+    async def _wait(self, envelope: Envelope, waiter: Waiter, timeout: float | None, *, gives_up: bool) -> None:
         assert envelope.reply_to is not None
-        token = envelope.reply_to.token
+        token, why = envelope.reply_to.token, ""
         try:
             with anyio.fail_after(timeout):
                 await self._shell.deliver(envelope, waiter).wait()
                 await waiter.wait()
         except TimeoutError:
-            raise unanswered(
-                Failure("retry_later", "timeout", f"no answer from {envelope.to} within {timeout:g} s")
-            ) from None
+            why = f"no answer from {envelope.to} within {timeout:g} s"
+            raise unanswered(Failure("retry_later", "timeout", why)) from None
+        except anyio.get_cancelled_exc_class():
+            why = "the caller waits no more"
+            raise
         finally:
             self._shell.forget(token, waiter)
+            if why and gives_up:
+                self._shell.give_up(envelope, cancellation(envelope, why, uuid.uuid4().hex))
 
     def _value(self, waiter: Waiter, form: Any) -> Any:  # a type form and its value
         reply = waiter.reply
         if reply is None or reply.failure is not None:
             raise unanswered(reply.failure if reply is not None else None)
         return decode(reply.value, form)
+
+
+def _none_in_memory(to: str, priority: int) -> None:
+    if priority:
+        raise DefinitionError(f"{to} is memory-only (durable = False) and has no priorities")
+
+
+def _rank(priority: int) -> int:
+    if not isinstance(priority, int):
+        raise TypeError(f"priority={priority!r} is no whole number")
+    return priority
 
 
 def _admissible(message: Message) -> Raw:

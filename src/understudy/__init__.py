@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from .protocols.failures import Failure as Failure
     from .protocols.lifecycle import Restarted as Restarted
     from .protocols.lifecycle import Started as Started
+    from .protocols.mail import MailboxPolicy as MailboxPolicy
+    from .protocols.mail import Overloaded as Overloaded
+    from .protocols.mail import Terminated as Terminated
+    from .protocols.mail import Undelivered as Undelivered
     from .protocols.messages import Event as Event
     from .protocols.messages import Message as Message
     from .protocols.messages import Request as Request
@@ -105,6 +109,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "JournalError": "protocols.errors",
         "Later": "actors.turn",
         "Limits": "protocols.effects",
+        "MailboxPolicy": "protocols.mail",
         "Message": "protocols.messages",
         "ModelMessage": "protocols.model",
         "ModelReply": "protocols.model",
@@ -113,6 +118,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "OpenAI": "tools.models.openai",
         "NotDone": "tools.tool",
         "Outcome": "actors.turn",
+        "Overloaded": "protocols.mail",
         "Pending": "actors.turn",
         "PERSON": "actors.actor",
         "Question": "protocols.approvals",
@@ -138,9 +144,11 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Supervisor": "supervisor.supervisor",
         "System": "supervisor.system",
         "Task": "protocols.tasks",
+        "Terminated": "protocols.mail",
         "THINK": "actors.actor",
         "tool": "tools.tool",
         "Turn": "actors.turn",
+        "Undelivered": "protocols.mail",
         "UnderstudyError": "protocols.errors",
         "Usage": "protocols.model",
         "Use": "tools.models.rules",

@@ -16,7 +16,7 @@ Views (what people ask), times in seconds since the epoch, money in US dollars:
 * ``spend``: one line an answered model call: tokens and cost.
 * ``failures``: one line a failure, of turns, of attempts and of messages put aside.
 * ``approvals``: one line an open question to a person: approvals, escalations, calls in doubt.
-* ``dead_letters``: one line a message put aside or dropped, with its true addressee.
+* ``dead_letters``: one line a message put aside, expired, cancelled or dropped, with its true addressee.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ _TAKEN = """COALESCE(
               WHERE o.gid = CAST(json_extract(r.payload, '$.took') AS INTEGER)
                 AND json_extract(j.value, '$.id') = json_extract(r.payload, '$.took')),
             (SELECT json_extract(o.payload, '$.message') FROM rows o
-              WHERE o.stream = r.stream AND o.kind IN ('accepted', 'settled', 'expired')
+              WHERE o.stream = r.stream AND (o.kind IN ('accepted', 'settled', 'expired')
+                     OR (o.kind IN ('turn', 'failed') AND json_extract(o.payload, '$.post') IS NOT NULL))
                 AND json_extract(o.payload, '$.message.id') = json_extract(r.payload, '$.took'))
         )"""
 
@@ -140,8 +141,9 @@ VIEWS = (
            json_extract(taken, '$.sender'), json_extract(taken, '$.wire'), json_extract(taken, '$.body'), run, kind,
            json_extract(payload, '$.failure.code'), json_extract(payload, '$.failure.message')
       FROM (SELECT r.*, s.address, s.run, {_TAKEN} AS taken
-              FROM rows r JOIN streams s ON s.id = r.stream WHERE r.kind IN ('failed', 'parked'))
-     WHERE taken IS NOT NULL AND json_extract(payload, '$.failure') IS NOT NULL""",
+              FROM rows r JOIN streams s ON s.id = r.stream WHERE r.kind IN ('failed', 'parked', 'expired'))
+     WHERE taken IS NOT NULL AND json_extract(payload, '$.failure') IS NOT NULL
+       AND json_extract(payload, '$.post.kept') IS NULL""",
 )
 
 CREATE = (*TABLES, *VIEWS, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {FORMAT}")

@@ -1,0 +1,21 @@
+"""Counters of one life of a system, for whoever looks."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Stats(Struct, frozen=True):
+    """What a running system counts.
+
+    Attributes:
+        actors: how many are in memory.
+        waiting: messages that are open: waiting for their turn, or stashed.
+        late_replies: answers that came when nobody waited for them any more, dropped since the system was opened.
+        late_by_actor: those inside the node, by the actor that they were for, or that gave them to nobody.
+    """
+
+    actors: int
+    waiting: int
+    late_replies: int
+    late_by_actor: dict[str, int]
