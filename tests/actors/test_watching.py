@@ -135,3 +135,19 @@ def test_a_watch_survives_crashes_at_every_step() -> None:
                 board.again(one)
         board.rest()
         assert heard(board, "p/ada") == ("terminated p/eve finished",), f"seed {seed}"
+
+
+def test_a_memory_only_actor_cannot_be_watched_and_says_so_at_once() -> None:
+    class Fleeting(us.Actor):
+        durable = False
+
+        @us.handles(Say)
+        def say(self, turn: us.Turn[us.State], msg: Say) -> None:
+            turn.watch(msg.text)
+
+    board = Simulated(us.Child("p/{name}", Clerk, tools=[lookup]), us.Child("m/{name}", Fleeting))
+    board.ask("p/ada", Do("watch", "m/eve"))
+    board.rest()
+    assert heard(board, "p/ada") == ("terminated m/eve memory_only",)
+    with pytest.raises(us.DefinitionError, match="no mailbox policy"):
+        type("Policy", (us.Actor,), {"durable": False, "mailbox": us.MailboxPolicy(bound=5)})
