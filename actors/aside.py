@@ -10,6 +10,7 @@ import msgspec
 from ..protocols.codec import encode
 from ..protocols.envelope import OUTCOME, Envelope
 from ..protocols.failures import Failure
+from ..protocols.hooks import NO_CALENDAR, Calendar
 from ..protocols.ids import OUTSIDE, item_id
 from ..protocols.journal import Record
 from ..protocols.mail import Post, Watch
@@ -17,6 +18,7 @@ from .cell import Cell, context_for
 from .execute import Draft, failed, settled, word_of_failure
 from .mailbox import Item
 from .releases import Answered
+from .reminders import tick_anyway
 from .turn import outcome_envelope
 from .undelivered import Word, too_late
 from .watching import NOTICES, gone
@@ -25,7 +27,15 @@ POISON_MARKS = 3
 """A message that was pending at so many deaths of the process is put aside: it may be what kills it."""
 
 
-def put_aside(cell: Cell, item: Item, gid: int, now: float, word: Word | None = None) -> Draft | Answered | None:
+def left_out(cell: Cell, item: Item, gid: int, now: float, calendar: Calendar) -> Draft:
+    """The row of a reminder that came too late to be delivered."""
+    record = Record(took=item.envelope.id, timers=tick_anyway(cell, item, item_id(gid, 0), now, calendar))
+    return Draft("expired", record, None, encode(record))
+
+
+def put_aside(
+    cell: Cell, item: Item, gid: int, now: float, word: Word | None = None, calendar: Calendar = NO_CALENDAR
+) -> Draft | Answered | None:
     """What becomes of mail that gets no turn: a row, or just an answer (nothing new is to be remembered); None for a turn.
 
     ``word``: what the sender of a dead letter is told.
@@ -47,12 +57,12 @@ def put_aside(cell: Cell, item: Item, gid: int, now: float, word: Word | None = 
         record = Record(message=item.envelope, changes=tuple(settled(cell, item)), sends=up)
         return Draft("settled", record, None, encode(record))
     if refused is not None:
-        return failed(cell, item, refused, gid, now, "parked", word=word)
+        return failed(cell, item, refused, gid, now, "parked", word=word, calendar=calendar)
     if cell.memory.life == "finished":
         return _recorded_answer(cell, item, gid, now, word)
     if item.marks >= POISON_MARKS and not _vital(cell, item):
         why = f"the process died {item.marks} times while this message was pending"
-        return failed(cell, item, Failure("abandon", "poison", why, where=cell.address), gid, now)
+        return failed(cell, item, Failure("abandon", "poison", why, where=cell.address), gid, now, calendar=calendar)
     return None
 
 

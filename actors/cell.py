@@ -9,7 +9,7 @@ from ..protocols.effects import Counters, Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
-from ..protocols.journal import ActorLine, Record, Row
+from ..protocols.journal import ActorLine, Record, Row, Schedule
 from ..protocols.lifecycle import Life
 from ..protocols.messages import State
 from .mailbox import Mailbox
@@ -28,7 +28,7 @@ class Memory(Struct):
         askers: requests left open, by the id of their mail.
         effects: effects that are not settled, by id.
         started: whether its ``Started`` handler has run in this life of its state.
-        timers: ids of its open reminders.
+        timers: its open reminders, by id; what there is to know of those that come again, or may come too late.
         keys: for each outside caller's key that was consumed, the digest of what it said.
         answers: for each outside ask id with a key, what was answered.
         last: the last answer it gave to anybody, by what was asked.
@@ -44,7 +44,7 @@ class Memory(Struct):
     askers: dict[str, ReplyTo] = {}
     effects: dict[str, Effect] = {}
     started: bool = False
-    timers: dict[str, None] = {}
+    timers: dict[str, Schedule | None] = {}
     keys: dict[str, str] = {}
     answers: dict[str, Reply] = {}
     last: dict[str, Reply] = {}
@@ -163,7 +163,7 @@ class Cell:
 
     def _fold_timers(self, record: Record) -> None:
         timers = self.memory.timers
-        timers.update((timer.id, None) for timer in record.timers)
+        timers.update((timer.id, timer.schedule) for timer in record.timers)
         for id in (record.took, *record.dropped):
             timers.pop(id, None)
 

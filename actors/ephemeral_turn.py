@@ -18,7 +18,7 @@ from ..protocols.errors import DefinitionError, TooLarge
 from ..protocols.failures import Failure
 from ..protocols.handover import as_it_is, checks, hand_on
 from ..protocols.ids import Address, address
-from ..protocols.journal import MAX_MESSAGE
+from ..protocols.journal import MAX_MESSAGE, Missed
 from ..protocols.messages import Event, Message, Request, State, asked
 from .derived import Derived
 from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post
@@ -183,7 +183,10 @@ class EphemeralTurn(Turn[Any]):
     def pending(self) -> tuple[Effect, ...]:
         return ()
 
-    def remind(self, message: Message, *, after: float | None = None, at: float | None = None) -> str:
+    def remind(
+        self, message: Message, *, after: float | None = None, at: float | None = None, cron: str | None = None,
+        tz: str = "UTC", missed: Missed = "once",
+    ) -> str:  # fmt: skip
         self._none("turn.remind", "timers")
 
     def forget(self, reminder: str) -> None:

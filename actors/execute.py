@@ -19,9 +19,9 @@ from ..protocols.effects import Counters, Effect, Intent
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.errors import DefinitionError, Failed, Rejected, TooLarge
 from ..protocols.failures import Failure, of_exception
-from ..protocols.hooks import Admission, Gate
+from ..protocols.hooks import NO_CALENDAR, Admission, Calendar, Gate
 from ..protocols.ids import OUTSIDE, Address, item_id
-from ..protocols.journal import MAX_ROW, Record, RowKind
+from ..protocols.journal import MAX_ROW, Record, RowKind, Schedule
 from ..protocols.lifecycle import ChildFailed, Life, Restart, Restarted, Started, Stop
 from ..protocols.mail import Post, Terminated
 from ..protocols.messages import Event, State
@@ -31,6 +31,7 @@ from .asking import begin_anew, hear, heard
 from .cell import Cell, context_for
 from .mailbox import Item
 from .postal import later_id
+from .reminders import series_of, tick, tick_anyway
 from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag_value
 from .undelivered import Word
 from .watching import gone, hears_of, obey, tell_watchers
@@ -48,7 +49,7 @@ class Draft(msgspec.Struct):
 class _Frame:
     """The surroundings of one turn, see ``turn.Frame``."""
 
-    def __init__(self, cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> None:
+    def __init__(self, cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar) -> None:
         assert cell.mount is not None
         self.gid, self.now, self.seed = gid, now, seed
         self.me: Address = cell.address
@@ -56,6 +57,7 @@ class _Frame:
         self.turns = cell.memory.turns
         self.context: Context = context_for(cell.address, item.envelope)
         self.agent = cell.mount.agent
+        self.calendar = calendar
         self._cell, self._gate = cell, gate
         self._counters: Counters = settled_counters(cell, item) if item.settles else cell.memory.counters
         self._settles = item.settles
@@ -89,8 +91,8 @@ class _Frame:
     def open_effects(self) -> Mapping[str, Effect]:
         return {id: e for id, e in self._cell.memory.effects.items() if id != self._settles}
 
-    def reminds(self, id: str) -> bool:
-        return id in self._cell.memory.timers
+    def reminders(self) -> Mapping[str, Schedule | None]:
+        return self._cell.memory.timers
 
     def asker(self, id: str) -> ReplyTo | None:
         return self._cell.memory.askers.get(id)
@@ -110,10 +112,12 @@ def settled_counters(cell: Cell, item: Item) -> Counters:
     return counters.changed(after[0]) if after else counters
 
 
-def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str) -> Draft:
+def execute(
+    cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar = NO_CALENDAR
+) -> Draft:
     """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither."""
     assert cell.mount is not None
-    frame = _Frame(cell, item, gate, gid, now, seed)
+    frame = _Frame(cell, item, gate, gid, now, seed, calendar)
     envelope = item.envelope
     request = (envelope.id, envelope.reply_to) if envelope.reply_to else None
     restart = decode(envelope.body, Restart) if envelope.wire == Restart.__wire__ else None
@@ -121,12 +125,14 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
     turn: Turn[Any] = Turn(frame, cell.mount.actor.behaviour.state() if fresh else cell.state, request)
     try:
         try:
+            _remind_again(cell, item, turn, calendar)
             _run(cell, turn, envelope, request, restart)
         except Rejected as refused:  # a refusal leaves nothing but its answer
             tag: Tag = tag_value(decode(envelope.body, OutcomeBody).tag) if envelope.wire == OUTCOME else None
             if restart is not None or (envelope.wire == OUTCOME and not _is_later(tag)):
                 raise  # nobody is there to be refused
-            turn = Turn(_Frame(cell, item, gate, gid, now, seed), cell.state, request)
+            turn = Turn(_Frame(cell, item, gate, gid, now, seed, calendar), cell.state, request)
+            _remind_again(cell, item, turn, calendar)
             if envelope.wire == OUTCOME:
                 hear(cell, turn, envelope, decode(envelope.body, OutcomeBody))
             _start(cell, turn)
@@ -139,8 +145,8 @@ def execute(cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str)
     except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         why = of_exception(error, where=cell.address)
         if _again(cell, item):
-            return failed(cell, item, why, gid, now, again=True)
-        return failed(cell, item, why, gid, now)
+            return failed(cell, item, why, gid, now, again=True, calendar=calendar)
+        return failed(cell, item, why, gid, now, calendar=calendar)
 
 
 def _again(cell: Cell, item: Item) -> bool:
@@ -151,6 +157,12 @@ def _again(cell: Cell, item: Item) -> bool:
         return False
     failures = postal.failures.get(envelope.id, 0) if postal is not None else 0
     return failures + 1 < actor.poison_after
+
+
+def _remind_again(cell: Cell, item: Item, turn: Turn[Any], calendar: Calendar) -> None:
+    """The row that takes a tick sets the next one."""
+    if cell.memory.timers and (series := series_of(cell, item)) is not None:
+        turn.timers.append(tick(series, item, turn._next(), turn.now, calendar))
 
 
 def _run(
@@ -359,7 +371,7 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
 
 def failed(
     cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed", *,
-    word: Word | None = None, again: bool = False, silent: bool = False,
+    word: Word | None = None, again: bool = False, silent: bool = False, calendar: Calendar = NO_CALENDAR,
 ) -> Draft:  # fmt: skip
     """The record of a turn that raised, or (``parked``, ``expired``) of mail that is put aside without one.
 
@@ -396,6 +408,7 @@ def failed(
         message=None if item.durable else envelope,
         sends=tuple(sends),
         replies=tuple(replies),
+        timers=tick_anyway(cell, item, item_id(gid, 4 + len(watchers)), now, calendar),
         effects=() if supervisor or kind != "failed" else (_last_resort(cell, failure, context, gid, now, child),),
         changes=tuple(settled(cell, item)),
         failure=failure,

@@ -28,11 +28,11 @@ from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure
-from ..protocols.hooks import Gate, Rng
+from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import OUTSIDE, SYSTEM, Address, item_id
 from ..protocols.journal import ActorLine, Batch, Found, Opened, Record, Row, RowKind, Want
 from ..protocols.mail import CancelAsk, Overloaded, Post
-from .aside import put_aside
+from .aside import left_out, put_aside
 from .cell import Cell, context_for
 from .door import Door, gave_way, overloaded, policy
 from .ephemeral import Ephemeral
@@ -42,6 +42,7 @@ from .flights import Flights
 from .mailbox import Item
 from .registry import Directory
 from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
+from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .suspects import Suspects
 from .undelivered import expired, word_for
@@ -67,6 +68,7 @@ class Kernel:
         flying: attempts that the shell is still performing for a kernel before this one, by effect.
         idle: seconds without a row after which an actor leaves memory.
         in_memory: actors in memory above which idle ones leave at once.
+        calendar: when reminders with ``cron`` come due.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Kernel:
         flying: dict[str, int] | None = None,
         idle: float = IDLE,
         in_memory: int = IN_MEMORY,
+        calendar: Calendar = NO_CALENDAR,
     ) -> None:
         self.now = max(now, opened.at)
         self.gid = opened.last
@@ -109,6 +112,9 @@ class Kernel:
         """Answers that came too late in this life, by who should have heard them or gave them."""
         self._word = word_for(self._handles)
         self._door = Door()
+        self._calendar = calendar
+        self._missed: set[str] = set()
+        """Reminders that came too late to be delivered, until their row says so."""
         self.flights = Flights(self, gate, rng, dict(flying or {}))
         self._system({"epoch": str(opened.epoch + 1), **(note or {})})
         self._recover(clean=opened.clean)
@@ -155,6 +161,8 @@ class Kernel:
             _, id = heapq.heappop(self._alarms)
             timer = self.sets.timers.get(id)
             if timer is not None:
+                if is_missed(timer, self.now):
+                    self._missed.add(id)
                 self.put(self.addressee(timer.envelope.to), Item(timer.envelope, durable=True), "turn")
                 continue
             effect = self.effect(id)
@@ -441,11 +449,15 @@ class Kernel:
             self._unsaved.pop(item.envelope.id, None)
         if item.envelope.lane == "control" and item.envelope.wire == CancelAsk.__wire__:
             self._cancel(cell, item)
-        aside = put_aside(cell, item, self.gid + 1, self.now, self._word)
+        if self._missed and item.envelope.id in self._missed:
+            self._missed.discard(item.envelope.id)
+            aside: Draft | Answered | None = left_out(cell, item, self.gid + 1, self.now, self._calendar)
+        else:
+            aside = put_aside(cell, item, self.gid + 1, self.now, self._word, self._calendar)
         if isinstance(aside, Answered):
             self.after(aside)
         else:
-            draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed)
+            draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed, self._calendar)
             self._row(cell, draft, item.envelope.id)
             if draft.record.post is not None:
                 self._posted(cell, item, draft.record.post)

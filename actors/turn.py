@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, overload
+from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, get_args, overload
 
 import msgspec
 from msgspec import Raw
@@ -19,9 +19,9 @@ from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.errors import DefinitionError, Failed
 from ..protocols.failures import Failure
-from ..protocols.hooks import Admission
+from ..protocols.hooks import Admission, Calendar
 from ..protocols.ids import OUTSIDE, Address, address, item_id
-from ..protocols.journal import StoredEvent, Timer
+from ..protocols.journal import Missed, Schedule, StoredEvent, Timer
 from ..protocols.mail import Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
@@ -113,8 +113,10 @@ class Frame(Protocol):
         """Effects of this actor that are not settled."""
         ...
 
-    def reminds(self, id: str) -> bool:
-        """Whether this is an open reminder of the actor."""
+    calendar: Calendar
+
+    def reminders(self) -> Mapping[str, Schedule | None]:
+        """Open reminders of the actor."""
         ...
 
     def asker(self, id: str) -> ReplyTo | None:
@@ -387,29 +389,57 @@ class Turn(Generic[S]):
 
     # -- time, life ---------------------------------------------------------------------------------------------
 
-    def remind(self, message: Message, *, after: float | None = None, at: float | None = None) -> str:
-        """Send this actor a message ``after`` seconds from now, or ``at`` a journal time. Durable. Gives an id for ``forget``.
+    def remind(
+        self, message: Message, *, after: float | None = None, at: float | None = None, cron: str | None = None,
+        tz: str = "UTC", missed: Missed = "once",
+    ) -> str:  # fmt: skip
+        """Send this actor a message later. Durable. Gives an id for ``forget``.
+
+        Args:
+            message: what.
+            after: seconds from now.
+            at: a journal time, seconds since the epoch; one that is over comes at once.
+            cron: again and again, such as ``"*/5 * * * *"``: minute, hour, day of the month, month, day of the week (six fields:
+                seconds first). Needs the extra ``cron``.
+            tz: time zone of ``cron``, such as ``"Europe/Oslo"``. Where clocks are put forward, a time that does not exist comes at
+                the next one that does; where they are put back, a time that comes twice counts once.
+            missed: what becomes of ticks for which nobody was there, because the process was down or the clock jumped: ``once``,
+                one comes late for all of them; ``all``, each comes late (the newest 100 at most); ``skip``, none does (up to 5
+                seconds late still counts as in time).
 
         Raises:
-            ValueError: neither or both are given, or no time.
+            ValueError: not exactly one of ``after``, ``at`` and ``cron`` is given; no time, expression or time zone; or one that
+                never comes.
+            MissingExtra: ``cron`` without its library.
         """
+        if (after is not None) + (at is not None) + (cron is not None) != 1:
+            raise ValueError("remind takes one of after= (seconds from now), at= (seconds since the epoch) and cron=")
         if not math.isfinite(after or at or 0.0):
             raise ValueError(f"remind: {after if at is None else at} is no time")
-        if (after is None) == (at is None):
-            raise ValueError("remind takes either after= (seconds from now) or at= (seconds since the epoch)")
-        due = self.now + max(0.0, after) if after is not None else cast(float, at)
+        if missed not in get_args(Missed):
+            raise ValueError(f"remind: missed={missed!r} is none of {', '.join(get_args(Missed))}")
+        if cron is None and tz != "UTC":
+            raise ValueError("remind: tz= goes with cron=; at= and after= are seconds, which have no time zone")
+        if cron is not None:
+            due = self._frame.calendar.next(cron, tz, self.now)
+        else:
+            due = self.now + max(0.0, after) if after is not None else cast(float, at)
         data, _ = roundtrip(message, type(message))
         id = self._next()
-        self.timers.append(Timer(id, due, self._envelope(id, self.me, message, data, None)))
+        plain = cron is None and missed != "skip"
+        schedule = None if plain else Schedule(cron or "", tz, missed, id, due)
+        self.timers.append(Timer(id, due, self._envelope(id, self.me, message, data, None), schedule))
         return id
 
     def forget(self, reminder: str) -> None:
-        """Drop a reminder of this actor. One that has fired already is not called back."""
-        kept = [timer for timer in self.timers if timer.id != reminder]
+        """Drop a reminder of this actor; one with ``cron`` comes no more. What has fired already is not called back."""
+        kept = [timer for timer in self.timers if not _is_called(reminder, timer.id, timer.schedule)]
         if len(kept) < len(self.timers):
             self.timers[:] = kept
-        elif self._frame.reminds(reminder):
-            self.dropped.append(reminder)
+            return
+        for id, schedule in self._frame.reminders().items():
+            if _is_called(reminder, id, schedule) and id not in self.dropped:
+                self.dropped.append(id)
 
     def stop(self) -> None:
         """End this actor after this turn. Its answers are kept: whoever asks again gets what it answered."""
@@ -570,6 +600,11 @@ class Turn(Generic[S]):
 def time_out_id(ask: str) -> str:
     """The id of the alarm after which an ask is over."""
     return f"{ask}@"
+
+
+def _is_called(reminder: str, id: str, schedule: Schedule | None) -> bool:
+    """Whether a timer is, or is a tick of, what ``remind`` gave this id for."""
+    return reminder in (id, schedule.series if schedule is not None else id)
 
 
 def outcome_envelope(

@@ -1,4 +1,4 @@
-"""Ports through which the kernel reaches what it must not know: randomness and the gate's deciding half."""
+"""Ports through which the kernel reaches what it must not know: randomness, the calendar and the gate's deciding half."""
 
 from __future__ import annotations
 
@@ -17,6 +17,35 @@ class Rng(Protocol):
     def random(self) -> float:
         """A number in [0, 1)."""
         ...
+
+
+class Calendar(Protocol):
+    """When a cron expression comes due. Pure: the same arguments give the same answer.
+
+    Both methods raise ValueError for an expression or time zone that is none, or one that never comes, and MissingExtra
+    where the library that knows is not installed.
+    """
+
+    def next(self, cron: str, tz: str, after: float) -> float:
+        """The first time after ``after``; seconds since the epoch, as everything here."""
+        ...
+
+    def newest(self, cron: str, tz: str, first: float, until: float, most: int) -> float:
+        """The earliest of the newest ``most`` ticks from the tick ``first`` up to ``until``."""
+        ...
+
+
+class NoCalendar:
+    """The calendar of a kernel that was given none."""
+
+    def next(self, cron: str, tz: str, after: float) -> float:
+        raise ValueError(f"this kernel has no calendar: it cannot say when {cron!r} comes due")
+
+    def newest(self, cron: str, tz: str, first: float, until: float, most: int) -> float:
+        return first
+
+
+NO_CALENDAR: Calendar = NoCalendar()
 
 
 class Admission(Struct, frozen=True):

@@ -40,7 +40,8 @@ RowKind = Literal["turn", "failed", "accepted", "started", "attempt", "settled",
 * ``started``: an effect is about to leave.
 * ``attempt``: an effect was tried and failed, or was cut off; or a message was pending when the process died.
 * ``settled``: an effect's outcome is in and waits for its turn.
-* ``expired``: nobody answered in time; or, with a failure, a message was not begun in time, was cancelled or gave way.
+* ``expired``: nobody answered in time; or a reminder came too late to be delivered; or, with a failure, a message was not begun in time,
+  was cancelled or gave way.
 * ``parked``: a message was put aside without a turn.
 * ``system``: the journal itself: taken over, stopped.
 """
@@ -54,12 +55,35 @@ class StoredEvent(Struct, frozen=True, omit_defaults=True, gc=False):
     version: int = 1
 
 
+Missed = Literal["once", "all", "skip"]
+"""What becomes of the ticks of a reminder for which nobody was there: the newest one comes late, each does, or none."""
+
+
+class Schedule(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a reminder is besides one time.
+
+    Attributes:
+        cron: when it comes again, as a cron expression; empty for never.
+        tz: the time zone in which that is read.
+        missed: what becomes of ticks for which nobody was there.
+        series: id that its actor knows it by: that of its first tick.
+        due: when this tick is due, as ``Timer.at``.
+    """
+
+    cron: str = ""
+    tz: str = "UTC"
+    missed: Missed = "once"
+    series: str = ""
+    due: float = 0.0
+
+
 class Timer(Struct, frozen=True, omit_defaults=True, gc=False):
-    """A message to be delivered at a journal time."""
+    """A message to be delivered at a journal time. ``schedule``: for one that comes again, or that may come too late."""
 
     id: str
     at: float
     envelope: Envelope
+    schedule: Schedule | None = None
 
 
 class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):

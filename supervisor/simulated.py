@@ -12,6 +12,7 @@ calling the tools' functions in place, so the world that they change is the test
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from ..protocols.journal import Row
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
 from .attempts import Attempts, Faults
+from .calendar import CronCalendar
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
 from .tree import Definition, Tree
@@ -90,6 +92,7 @@ class Simulated:
     ) -> None:
         self.tree = Tree(definitions)
         self.gate = Gate(self.tree.grants)
+        self.calendar = CronCalendar()
         self.seed, self.now = seed, EPOCH
         self.random = random.Random(seed)
         self.journal = journal or MemoryJournal(seed=f"simulated:{seed}")
@@ -163,10 +166,10 @@ class Simulated:
 
     # -- steps --------------------------------------------------------------------------------------------------
 
-    def step(self) -> bool:
-        """One step, drawn; false when there is nothing to do but wait for people or callers."""
+    def step(self, *, until: float = math.inf) -> bool:
+        """One step, drawn; false when there is nothing to do but wait for people or callers, or for a time after ``until``."""
         choices = self._choices()
-        if not choices and not self._wait():
+        if not choices and not self._wait(until):
             return False
         if choices:
             name, act = self.random.choice(choices)
@@ -177,9 +180,19 @@ class Simulated:
         return True
 
     def rest(self, *, steps: int = 200_000) -> None:
-        """Step until nothing moves by itself. Raises AssertionError where that takes more than so many steps."""
+        """Step until nothing moves by itself: all is over, waits for people, or for reminders that come again and again (which
+        ``pass_time`` brings). Raises AssertionError where that takes more than so many steps."""
         for _ in range(steps):
-            if not self.step():
+            if not self.step(until=self.now if self._only_ticks() else math.inf):
+                return
+        raise AssertionError(f"seed {self.seed}: still moving after {steps} steps")
+
+    def pass_time(self, seconds: float, *, steps: int = 200_000) -> None:
+        """Let virtual time pass, and all that comes due in it. Raises AssertionError as ``rest``."""
+        end = self.now + seconds
+        for _ in range(steps):
+            if not self.step(until=end):
+                self.now = max(self.now, end)
                 return
         raise AssertionError(f"seed {self.seed}: still moving after {steps} steps")
 
@@ -294,12 +307,22 @@ class Simulated:
     def _tick(self) -> None:
         self.now += self.random.choice((0.001, 0.1, 1.0, 10.0))
 
-    def _wait(self) -> bool:
+    def _only_ticks(self) -> bool:
+        """Whether all that will come by itself is reminders that come again and again."""
+        sets = self.kernel.sets
+        return (
+            any(timer.schedule is not None for timer in sets.timers.values())
+            and all(timer.schedule is not None and timer.schedule.cron for timer in sets.timers.values())
+            and not any(effect.due is not None for effect in sets.effects.values())
+            and not self.attempts.coming()
+        )
+
+    def _wait(self, until: float) -> bool:
         """Nothing to do now: let time pass up to what comes next."""
         dues = [due for due, _ in self.attempts.coming()]
         alarm = self.kernel.due()
         dues += [alarm] if alarm is not None else []
-        if not dues:
+        if not dues or min(dues) > until:
             return False
         self.now = max(self.now, min(dues))
         return True
@@ -340,7 +363,7 @@ class Simulated:
         self._acked = opened.last
         return Kernel(
             self.tree.directory, self.gate, opened, rng=self.random, now=self.now, note={}, flying=flying,
-            idle=self.idle, in_memory=self.in_memory,
+            idle=self.idle, in_memory=self.in_memory, calendar=self.calendar,
         )  # fmt: skip
 
     def _rebuild(self) -> None:

@@ -38,6 +38,7 @@ from ..protocols.model import Model
 from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
 from ..tools.perform import Performer
+from .calendar import CronCalendar
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
 from .journal.reader import read_only
@@ -365,7 +366,7 @@ class System:
         now = self._shell.clock.now()
         kernel = Kernel(
             self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying,
-            idle=self._idle, in_memory=self._in_memory,
+            idle=self._idle, in_memory=self._in_memory, calendar=CronCalendar(),
         )  # fmt: skip
         kernel.memory.clock = self._shell.clock.now
         return kernel

@@ -32,6 +32,7 @@ from .protocols.ids import OUTSIDE, Address
 from .protocols.journal import Record
 from .protocols.messages import Event, Message, Request, State, answer_type
 from .supervisor.attempts import Faults
+from .supervisor.calendar import CronCalendar
 from .supervisor.simulated import Sent, Simulated
 from .tools.models.scripted import Scripted
 
@@ -167,7 +168,7 @@ def take(
     cell.state = state if state is not None else cell.state
     envelope = _envelope(message, Address(sender), now)
     cell.memory.askers = {id: ReplyTo(OUTSIDE, id) for id in (*open_requests, *_tagged(message))}
-    draft = execute(cell, Item(envelope, durable=False), gate or OpenGate(), 1, now, seed)
+    draft = execute(cell, Item(envelope, durable=False), gate or OpenGate(), 1, now, seed, CronCalendar())
     return _taken(cell, draft.record, draft.state, draft.kind == "failed", message, now)
 
 

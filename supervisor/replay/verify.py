@@ -24,6 +24,7 @@ from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ...protocols.failures import of_exception
 from ...protocols.ids import Address
 from ...protocols.journal import Record, Row
+from ..calendar import CronCalendar, Recorded
 from ..journal.reader import JournalReader, read_only
 from .lives import Definitions, Lives
 
@@ -132,7 +133,10 @@ def _again(
         of = decode(envelope.body, OutcomeBody).of
         settles = of if of in cell.memory.effects else ""
     item = Item(envelope, durable=durable, marks=record.attempts, settles=settles)
-    draft = put_aside(cell, item, row.gid, row.at) or execute(cell, item, definitions.gate, row.gid, row.at, seed)
+    calendar = Recorded(record.timers, CronCalendar())
+    draft = put_aside(cell, item, row.gid, row.at, calendar=calendar) or execute(
+        cell, item, definitions.gate, row.gid, row.at, seed, calendar
+    )
     if not isinstance(draft, Draft):  # an answer that stands there already
         return Difference(row.gid, row.stream, row.seq, "kind", row.kind, "no row")
     if draft.payload == bytes(row.payload) and draft.kind == row.kind:

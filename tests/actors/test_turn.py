@@ -120,7 +120,7 @@ def test_reminders_need_one_time() -> None:
     taken = take(Reminds, Note("x"))
     assert taken.crashed
     assert taken.failure is not None
-    assert "either after=" in taken.failure.message
+    assert "takes one of after=" in taken.failure.message
 
 
 def test_definitions_that_cannot_work_are_refused_when_they_are_made() -> None:
