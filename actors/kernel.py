@@ -261,6 +261,8 @@ class Kernel:
             self.write(cell, kind, record, id)
             item.durable = True
             item.settles = ""
+            if item.envelope.expires is not None:
+                self.alarm(item.envelope.expires, id)  # an alarm that has rung before found nothing durable to drop
             self._is_in(item)
         if self.memory.taken:  # what memory-only actors took is open no more
             taken, self.memory.taken = self.memory.taken, []
@@ -295,10 +297,7 @@ class Kernel:
 
     def due(self) -> float | None:
         """Journal time of the next alarm. One whose timer, effect or message is gone does not ring."""
-        sets = self.sets
-        while self._alarms and (id := self._alarms[0][1]) not in sets.timers and id not in sets.effects:
-            if id in sets.mail:
-                break
+        while self._alarms and not self._rings(self._alarms[0][1]):
             heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
 
@@ -387,10 +386,16 @@ class Kernel:
 
     def alarm(self, due: float, id: str) -> None:
         """Ring for a timer or an effect at a journal time."""
-        if len(self._alarms) > 2 * (len(self.sets.timers) + len(self.sets.effects)) + 1_000:
-            # Those of dropped timers and settled effects; sorted is a heap, too.
-            self._alarms = sorted({a for a in self._alarms if a[1] in self.sets.timers or a[1] in self.sets.effects})
+        sets = self.sets
+        if len(self._alarms) > 2 * (len(sets.timers) + len(sets.effects) + len(sets.mail)) + 1_000:
+            # Without those of dropped timers, settled effects and taken mail; sorted is a heap, too.
+            self._alarms = sorted({alarm for alarm in self._alarms if self._rings(alarm[1])})
         heapq.heappush(self._alarms, (due, id))
+
+    def _rings(self, id: str) -> bool:
+        """Whether an alarm still is for anything."""
+        sets = self.sets
+        return id in sets.timers or id in sets.effects or id in sets.mail or id in self._unsaved
 
     def effect(self, id: str) -> Effect | None:
         """An open effect."""

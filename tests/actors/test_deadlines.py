@@ -55,6 +55,24 @@ def test_a_message_that_is_not_begun_in_time_is_a_dead_letter_and_its_sender_is_
     assert board.now < began + 4_000.0, "at its time, not at the other's"
 
 
+def test_a_deadline_outlives_thousands_of_alarms_that_ring_for_nothing() -> None:
+    board = office()
+    board.tell("p/bob", Say("first"))
+    board.rest()
+    load_no_more(board)
+    began = board.now
+    board.ask("p/ada", Do("tell", "p/bob", within=50.0, text="late"))
+    waits_for(board, "p/bob")
+    for number in range(3_000):  # as after thousands of forgotten reminders
+        board.kernel.alarm(began + 10_000.0 + number, f"gone {number}")
+    assert len(board.kernel._alarms) < 3_000, "they are cleared away"
+    step_until(board, lambda: board.now >= began + 50.0)
+    step_until(board, lambda: not board.kernel.sets.mail)
+    go_on(board)
+    board.rest()
+    assert heard(board, "p/ada") == ("undelivered p/bob Say expired",)
+
+
 @pytest.mark.parametrize("within", [-1.0, float("nan"), float("inf")])
 def test_within_is_a_time(within: float) -> None:
     class Sends(us.Actor):
