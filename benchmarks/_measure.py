@@ -123,7 +123,7 @@ class Race(msgspec.Struct, frozen=True):
         low, high = spread(ratios)
         return Line(
             row, what, against, count / median(self.ours), count / median(self.peer), unit, median(ratios), low, high,
-            len(ratios), must, aim, variant, judged=not options.quick and not note, note=note,
+            len(ratios), must, aim, variant, judged=not options.quick, note=note,
         )  # fmt: skip
 
 

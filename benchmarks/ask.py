@@ -17,12 +17,6 @@ from _measure import Line, Options, main, race
 
 import understudy as us
 
-NOTE = (
-    ""
-    if hasattr(us.Actor, "durable")
-    else "not there yet: memory-only actors are still being built, this one is durable"
-)
-
 TIMEOUT = 5.0
 
 
@@ -115,7 +109,7 @@ async def measure(options: Options) -> AsyncIterator[Line]:
                 who = f"{callers} caller{'s' if callers > 1 else ''}" + ("" if must else ", durable, for context")
                 yield times.rate(
                     3, "ask from outside, with a timeout", "Queue and Future, each under asyncio.timeout", asks,
-                    must=must, aim=aim, options=options, variant=who, note=NOTE if must else "",
+                    must=must, aim=aim, options=options, variant=who,
                 )  # fmt: skip
     server.cancel()
 

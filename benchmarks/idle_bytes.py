@@ -16,12 +16,6 @@ from _process import elsewhere, resident
 
 import understudy as us
 
-NOTE = (
-    ""
-    if hasattr(us.Actor, "durable")
-    else "not there yet: memory-only actors are still being built, this one is durable"
-)
-
 FIRST = 1_000
 """Actors that are there before the first look: caches, tables and the interpreter's own growth are theirs."""
 

@@ -14,12 +14,6 @@ from _measure import Line, Options, main, race
 
 import understudy as us
 
-NOTE = (
-    ""
-    if hasattr(us.Actor, "durable")
-    else "not there yet: memory-only actors are still being built, this one is durable"
-)
-
 ACTORS = 100
 
 
@@ -103,7 +97,7 @@ async def measure(options: Options) -> AsyncIterator[Line]:
         times = await race(ours, peer, options.rounds)
         yield times.rate(
             2, f"ring of {ACTORS} memory-only actors, one token", f"ring of {ACTORS} tasks with a queue each", hops,
-            must=1.5, aim=2.2, options=options, unit=" hops/s", note=NOTE,
+            must=1.5, aim=2.2, options=options, unit=" hops/s",
         )  # fmt: skip
         counts = [await system.ask(f"ring/{actor}", Count()) for actor in range(ACTORS)]
         assert sum(counts) == hops * (options.rounds + 1), "a hop is missing"

@@ -15,12 +15,6 @@ from _measure import Line, Options, main, race
 
 import understudy as us
 
-NOTE = (
-    ""
-    if hasattr(us.Actor, "durable")
-    else "not there yet: memory-only actors are still being built, this one is durable"
-)
-
 
 class Begin(us.Message):
     """Be there."""
@@ -113,7 +107,7 @@ async def measure(options: Options) -> AsyncIterator[Line]:
     times = await race(ours, peer, options.rounds)
     yield times.rate(
         4, "a supervised, addressable actor comes to life", "a bare asyncio.Task", actors,
-        must=2.0, aim=6.0, options=options, note=NOTE,
+        must=2.0, aim=6.0, options=options,
     )  # fmt: skip
 
 

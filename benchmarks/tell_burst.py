@@ -15,12 +15,6 @@ from _measure import Line, Options, main, race
 
 import understudy as us
 
-NOTE = (
-    ""
-    if hasattr(us.Actor, "durable")
-    else "not there yet: memory-only actors are still being built, this one is durable"
-)
-
 
 class Note(us.Message):
     """One thing."""
@@ -105,7 +99,7 @@ async def measure(options: Options) -> AsyncIterator[Line]:
         times = await race(ours, peer, options.rounds)
         yield times.rate(
             1, "tell burst to a memory-only actor", "asyncio.Queue, put and get", notes,
-            must=0.30, aim=0.50, options=options, note=NOTE,
+            must=0.30, aim=0.50, options=options,
         )  # fmt: skip
     taker.cancel()
 

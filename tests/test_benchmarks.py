@@ -24,6 +24,7 @@ ROWS = {
     "durable_outside": [6, 6],
     "idle_bytes": [5],
     "import_cost": [14, 14],
+    "peers": [],
     "recovery": [11],
     "ring": [2],
     "spawn": [4],
