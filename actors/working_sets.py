@@ -14,6 +14,7 @@ from ..protocols.effects import Effect
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
 from .cell import OPEN_STATES, Cell
+from .keys import Keys
 
 FOR_PEOPLE = frozenset({"asking", "in_doubt"})
 """States in which an effect waits for a person."""
@@ -40,6 +41,7 @@ class WorkingSets:
         self.questions: dict[Address, dict[str, None]] = {}
         self.of: dict[Address, dict[str, None]] = {}
         self.changed: set[Address] = set()
+        self._keys = Keys()
         self._rows: list[Row] = []
         self._touched: dict[str, None] = {}
         self._cells: dict[Address, Cell] = {}
@@ -62,6 +64,8 @@ class WorkingSets:
             self._cells[row.stream] = stands
         elif stands is not None:
             self._system = stands
+        if record.message is not None or record.replies or row.kind == "expired":
+            self._keys.take(row, record)
         post = record.post
         if post is not None and (post.stashed or post.kept):
             self._keep(row, record)
@@ -90,6 +94,7 @@ class WorkingSets:
         mail = tuple(self.mail[id] for id in touched_mail if id in self.mail)
         effects = tuple(self.effects[id] for id in touched if id in self.effects)
         timers = tuple(self.timers[id] for id in touched if id in self.timers)
+        freed, keys, answers = self._keys.cut()
         batch = Batch(
             rows=tuple(self._rows),
             mail=mail,
@@ -99,6 +104,9 @@ class WorkingSets:
             timers=timers,
             timers_closed=tuple(id for id in touched if id in self._stored_timers and id not in self.timers),
             actors=(*(cell.line() for cell in self._cells.values()), *((self._system,) if self._system else ())),
+            keys_freed=freed,
+            keys=keys,
+            answers=answers,
         )
         for stored, opened, closed in (
             (self._stored_mail, (m.envelope.id for m in mail), batch.mail_closed),

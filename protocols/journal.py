@@ -23,8 +23,8 @@ from .ids import Address
 from .lifecycle import Life
 from .mail import Post
 
-FORMAT = 1
-"""Version of the file format. A newer one is refused, untouched."""
+FORMAT = 2
+"""Version of the file format. A newer one is refused, untouched; an older one is migrated by its next owner."""
 
 MAX_ROW = 1_000_000
 """Bytes of one row's payload; a larger one fails its turn with ``TooLarge``."""
@@ -111,6 +111,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         started: its ``Started`` handler ran in this turn.
         note: facts of a ``system`` row.
         post: what else became of mail; None for nothing.
+        erased: never stored: what a reader gives in the place of a payload that retention has nulled.
     """
 
     took: str = ""
@@ -134,6 +135,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     started: bool = False
     note: dict[str, str] = {}
     post: Post | None = None
+    erased: bool = False
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -190,8 +192,48 @@ class ActorLine(Struct, frozen=True, omit_defaults=True, gc=False):
     turns: int = 0
 
 
+class Key(Struct, frozen=True, gc=False):
+    """A key that a caller outside gave a message: kept for ever, whatever becomes of the row. (Only a message that was never
+    begun, because it expired, was cancelled or gave way, leaves its key free.)
+
+    Attributes:
+        address: whom the message was for.
+        key: as the caller gave it; unique to the address.
+        digest: of the message's wire name and body (``protocols.codec.digest``).
+        gid: the row that took the message in.
+        answered: the row with the recorded reply; 0 while there is none.
+    """
+
+    address: Address
+    key: str
+    digest: str
+    gid: int
+    answered: int = 0
+
+
+class Snapshot(Struct, frozen=True, gc=False):
+    """An actor's state at a committed row. Disposable: everything in it can be folded again.
+
+    Attributes:
+        address: whose.
+        gid, seq: the row after which it was taken.
+        schema: fingerprint of the code that can read it; one of other code is ignored by whoever asked for it.
+        state: as JSON.
+    """
+
+    address: Address
+    gid: int
+    seq: int
+    schema: str
+    state: str
+
+
 class Batch(Struct, frozen=True):
-    """Rows that commit together, and what they change in the working sets (``*_closed``: ids that are open no more)."""
+    """Rows that commit together, and what they change in the working sets (``*_closed``: ids that are open no more).
+
+    ``keys_freed``: (address, key) pairs that are free again. ``keys``: keys that these rows took in, after those were freed;
+    one that is known already stays as it is. ``answers``: where a key of an earlier row (or of no row at all) has its reply now.
+    """
 
     rows: tuple[Row, ...]
     mail: tuple[Mail, ...] = ()
@@ -201,6 +243,9 @@ class Batch(Struct, frozen=True):
     timers: tuple[Timer, ...] = ()
     timers_closed: tuple[str, ...] = ()
     actors: tuple[ActorLine, ...] = ()
+    keys_freed: tuple[tuple[Address, str], ...] = ()
+    keys: tuple[Key, ...] = ()
+    answers: tuple[Key, ...] = ()
 
 
 class Opened(Struct, frozen=True):
@@ -318,6 +363,22 @@ class JournalCore(Protocol):
 
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors whose address is ``prefix`` or below it (all for an empty one), by address."""
+        ...
+
+    def keys(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
+        """Those of these (address, key) pairs that were used, in the order in which they are asked for."""
+        ...
+
+    def snapshot(self, address: Address) -> Snapshot | None:
+        """The snapshot of an actor; None where there is none, or none that belongs to a row which stands in this journal."""
+        ...
+
+    def put_snapshots(self, snapshots: tuple[Snapshot, ...]) -> None:
+        """Keep snapshots, one an actor, the newest. Those of rows that are not committed are left out.
+
+        Raises:
+            JournalFull, JournalError: they were not kept; nothing else is lost.
+        """
         ...
 
     def close(self) -> None:

@@ -14,10 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import msgspec
+
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalError
 from ...protocols.ids import SYSTEM, Address
-from ...protocols.journal import FOUND_ROWS, ActorLine, Batch, Found, Mail, Opened, Row, Timer, Want
+from ...protocols.journal import FOUND_ROWS, ActorLine, Batch, Found, Key, Mail, Opened, Row, Snapshot, Timer, Want
 from .batch import check, system_facts
 
 Fault = Callable[[Batch], JournalError | None]
@@ -41,6 +43,8 @@ class MemoryJournal:
         self._effects: dict[str, Effect] = {}
         self._timers: dict[str, Timer] = {}
         self._actors: dict[Address, ActorLine] = {}
+        self._keys: dict[tuple[Address, str], Key] = {}
+        self._snapshots: dict[Address, Snapshot] = {}
 
     def open(self) -> Opened:
         if self._open:
@@ -97,6 +101,22 @@ class MemoryJournal:
             if not prefix or address == prefix or address.startswith(below)
         )
 
+    def keys(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
+        self._must_be_open()
+        return tuple(self._keys[pair] for pair in pairs if pair in self._keys)
+
+    def snapshot(self, address: Address) -> Snapshot | None:
+        self._must_be_open()
+        return self._snapshots.get(address)
+
+    def put_snapshots(self, snapshots: tuple[Snapshot, ...]) -> None:
+        self._must_be_open()
+        for snapshot in snapshots:
+            if 0 < snapshot.gid <= len(self._rows):
+                row, before = self._rows[snapshot.gid - 1], self._snapshots.get(snapshot.address)
+                if (row.stream, row.seq) == (snapshot.address, snapshot.seq) and (not before or before.gid <= row.gid):
+                    self._snapshots[snapshot.address] = snapshot
+
     def close(self) -> None:
         self._open = False
 
@@ -115,6 +135,14 @@ class MemoryJournal:
         for row in batch.rows:
             self._rows.append(row)
             self._streams.setdefault(row.stream, []).append(row)
+        for pair in batch.keys_freed:
+            self._keys.pop(pair, None)
+        for key in batch.keys:
+            self._keys.setdefault((key.address, key.key), key)
+        for answer in batch.answers:
+            known = self._keys.get((answer.address, answer.key))
+            if known is not None:
+                self._keys[known.address, known.key] = msgspec.structs.replace(known, answered=answer.answered)
         self._mail.update((m.envelope.id, m) for m in batch.mail)
         self._effects.update((e.id, e) for e in batch.effects)
         self._timers.update((t.id, t) for t in batch.timers)

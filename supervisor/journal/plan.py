@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ...protocols.errors import JournalError
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Batch, Row
+from ...protocols.journal import ActorLine, Batch, Key, Row
 from .batch import SystemFacts, system_facts
 from .chain import content, link
 from .driver import Connection, Value
@@ -33,6 +33,11 @@ _ACTOR_AGAIN = """ ON CONFLICT (id) DO UPDATE SET life = excluded.life, incarnat
     at = excluded.at, turns = excluded.turns"""
 _ENTRY = "INSERT INTO {} (id, entry) VALUES "
 _ENTRY_AGAIN = " ON CONFLICT (id) DO UPDATE SET entry = excluded.entry"
+_KEY = "INSERT INTO keys (stream, key, digest, gid, answered) VALUES "
+_KEY_AGAIN = " ON CONFLICT (stream, key) DO NOTHING"
+_FREE = "DELETE FROM keys WHERE (stream, key) IN (VALUES "
+_ANSWERED = "UPDATE keys SET answered = new.column3 FROM (VALUES "
+_ANSWERED_WHERE = ") AS new WHERE keys.stream = new.column1 AND keys.key = new.column2"
 _CLOSE = "DELETE FROM {} WHERE id IN (SELECT value FROM json_each(?))"
 
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +69,9 @@ class Plan(Struct, frozen=True):
     facts: SystemFacts
     tail: Tail
     size: int
+    keys_freed: Sequence[Line] = ()
+    keys: Sequence[Line] = ()
+    answers: Sequence[Line] = ()
 
 
 def prepare(batch: Batch, tail: Tail, streams: Mapping[Address, Stream]) -> Plan:
@@ -86,6 +94,9 @@ def prepare(batch: Batch, tail: Tail, streams: Mapping[Address, Stream]) -> Plan
             facts=system_facts(batch.rows),
             tail=last,
             size=size,
+            keys_freed=[(streams[address].id, key) for address, key in batch.keys_freed],
+            keys=[_key(key, streams) for key in batch.keys],
+            answers=[(streams[key.address].id, key.key, key.answered) for key in batch.answers],
         )
     except (ValueError, msgspec.MsgspecError) as error:
         raise JournalError(f"the batch of row {batch.rows[0].gid} cannot be stored: {error}") from error
@@ -95,6 +106,7 @@ def write(connection: Connection, plan: Plan, *, clean_before: bool) -> None:
     """Run a plan's statements, inside the caller's transaction."""
     _insert(connection, _STREAM, plan.streams)
     _insert(connection, _ROW, plan.rows)
+    write_keys(connection, plan.keys_freed, plan.keys, plan.answers)
     _insert(connection, _ACTOR, plan.actors, _ACTOR_AGAIN)
     for change in plan.sets:
         _insert(connection, _ENTRY.format(change.table), change.opened, _ENTRY_AGAIN)
@@ -104,6 +116,18 @@ def write(connection: Connection, plan: Plan, *, clean_before: bool) -> None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (str(plan.facts.epoch),))
     if plan.facts.clean != clean_before:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'clean'", (str(int(plan.facts.clean)),))
+
+
+def write_keys(connection: Connection, freed: Sequence[Line], keys: Sequence[Line], answers: Sequence[Line]) -> None:
+    """Keys (stream, key) that are free again, those (stream, key, digest, gid, answered) that are new, and answers (stream,
+    key, gid) to those that are known."""
+    _insert(connection, _FREE, freed, ")")
+    _insert(connection, _KEY, keys, _KEY_AGAIN)
+    _insert(connection, _ANSWERED, answers, _ANSWERED_WHERE)
+
+
+def _key(key: Key, streams: Mapping[Address, Stream]) -> Line:
+    return (streams[key.address].id, key.key, key.digest, key.gid, key.answered or None)
 
 
 def _chain(rows: Sequence[Row], tail: Tail, streams: Mapping[Address, Stream]) -> tuple[list[Line], Tail, int]:

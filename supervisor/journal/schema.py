@@ -7,6 +7,10 @@ Tables (what the product writes):
 * ``streams``: each address once, and where its actor stands; ``life`` is NULL where it is no actor. ``began`` is the
   journal time of its first line, ``at`` of its last.
 * ``inbox``, ``effects``, ``timers``: what is open, in the order in which it was made; ``entry`` is JSON.
+* ``keys``: each key that a caller outside gave, for ever: the digest of what was said with it, the row that took it in (``gid``),
+  the row with the recorded reply (``answered``, NULL while there is none).
+* ``snapshots``: states at committed rows, so that not every row has to be read again; disposable. One counts only while
+  ``hash`` is that of its row.
 * ``meta``: ``seed``, ``epoch`` (how often taken over), ``clean`` (1: the last owner stopped in order), ``chain``.
 
 Views (what people ask), times in seconds since the epoch, money in US dollars:
@@ -57,6 +61,26 @@ TABLES = (
     "CREATE TABLE effects (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL)",
     "CREATE TABLE timers (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL)",
 )
+
+SINCE_2 = (
+    """CREATE TABLE keys (
+        stream INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        gid INTEGER NOT NULL,
+        answered INTEGER,
+        PRIMARY KEY (stream, key)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE snapshots (
+        stream INTEGER PRIMARY KEY,
+        gid INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        schema TEXT NOT NULL,
+        state TEXT NOT NULL
+    )""",
+)
+"""Tables that format 1 did not have."""
 
 # A message that a row took by reference stands in the row that sent it (an item id begins with that row's gid), or in
 # the row that accepted it (an outcome or a message from outside), which is one of the same stream.
@@ -146,5 +170,5 @@ VIEWS = (
        AND json_extract(payload, '$.post.kept') IS NULL""",
 )
 
-CREATE = (*TABLES, *VIEWS, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {FORMAT}")
+CREATE = (*TABLES, *SINCE_2, *VIEWS, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {FORMAT}")
 """All of it, to be run in one transaction."""

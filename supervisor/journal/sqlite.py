@@ -20,8 +20,8 @@ import msgspec
 
 from ...protocols.errors import JournalDamaged, JournalError, JournalFull, JournalReadOnly
 from ...protocols.ids import SYSTEM, Address
-from ...protocols.journal import ActorLine, Batch, Found, Opened, Row, Want
-from . import finding, preflight, schema, tables
+from ...protocols.journal import FORMAT, ActorLine, Batch, Found, Key, Opened, Row, Snapshot, Want
+from . import finding, migrate, preflight, schema, snapshots, tables
 from .batch import check
 from .chain import ALGORITHM, genesis
 from .connect import Durability, connect, pragma, transaction
@@ -47,6 +47,7 @@ class SqliteJournal:
         durability: what an acknowledged row survives.
         driver: which SQLite; for tests.
         open_head: how the head's file (and a log that is flushed again) is written; for tests.
+        on_migration: told how far the migration of an older file has come; by default the log says it, where it takes long.
 
     Attributes:
         warnings: what a person should know; grows if the head can no longer be written.
@@ -59,12 +60,14 @@ class SqliteJournal:
         durability: Durability = "power_loss",
         driver: Driver | None = None,
         open_head: OpenHead = OsHeadFile,
+        on_migration: migrate.Progress | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))
         self.durability: Durability = durability
         self.warnings: tuple[str, ...] = ()
         self._driver = driver or choose()
         self._open_head = open_head
+        self._on_migration = on_migration
         self._lock = Lock(self.path)
         self._connection: Connection | None = None
         self._head: Head | None = None
@@ -158,6 +161,25 @@ class SqliteJournal:
         with self._translated("read"):
             return tables.actors(connection, prefix)
 
+    def keys(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
+        connection = self._must_be_open()
+        with self._translated("read"):
+            return tables.keys(connection, pairs)
+
+    # --- Snapshots
+
+    def snapshot(self, address: Address) -> Snapshot | None:
+        connection = self._must_be_open()
+        with self._translated("read"):
+            return snapshots.read(connection, address)
+
+    def put_snapshots(self, kept: tuple[Snapshot, ...]) -> None:
+        connection = self._must_be_open()
+        if self._suspect:
+            return  # what the medium holds is not known; the next append asks it
+        with self._translated("keep snapshots in"):
+            snapshots.write(connection, kept)
+
     def pragmas(self) -> dict[str, str]:
         """What the connection itself says that it does, for people and tests."""
         connection = self._must_be_open()
@@ -182,6 +204,8 @@ class SqliteJournal:
                     connection.execute(statement)
                 for item in facts.items():
                     connection.execute("INSERT INTO meta VALUES (?, ?)", item)
+        elif int(pragma(connection, "user_version")) < FORMAT:
+            migrate.migrate(connection, self._on_migration or migrate.say(self.path))
         opened = self._load(connection)
         path, start = head_path(self.path), Mark(0, self._genesis)
         try:

@@ -12,7 +12,7 @@ from ...protocols.effects import Effect
 from ...protocols.envelope import Context
 from ...protocols.errors import JournalDamaged
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Mail, Row, RowKind, Timer
+from ...protocols.journal import ActorLine, Key, Mail, Row, RowKind, Timer
 from ...protocols.lifecycle import Life
 from .driver import Connection
 
@@ -24,18 +24,24 @@ _timer = msgspec.json.Decoder(Timer)
 _context = msgspec.json.Decoder(Context)
 
 # As BLOB: the payload's bytes are wanted, not a str of them.
-_ROW = (
-    "SELECT r.gid, s.address, r.seq, r.incarnation, r.kind, r.cause, r.at, CAST(r.payload AS BLOB)"
+ROW = (
+    "SELECT r.gid, s.address, r.seq, r.incarnation, r.kind, r.cause, r.at, CAST(r.payload AS BLOB), r.digest IS NOT NULL"
     " FROM rows r JOIN streams s ON s.id = r.stream"
 )
 
 
+ERASED = b'{"erased":true}'
+"""What is given in the place of a payload that was erased."""
+
+
 class Link(msgspec.Struct, frozen=True):
-    """A row as the chain sees it. ``digest`` is set where cause and payload were erased."""
+    """A row as the chain sees it. ``digest`` is set where cause and payload were erased; ``kept``: whether one of them is there
+    all the same."""
 
     row: Row
     hash: bytes
     digest: bytes | None
+    kept: bool = False
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -49,8 +55,8 @@ class Tail(msgspec.Struct, frozen=True):
 def rows(connection: Connection, after: int, limit: int) -> tuple[Row, ...]:
     """Rows with gid > after, in order."""
     return tuple(
-        _row(line)
-        for line in connection.execute(f"{_ROW} WHERE r.gid > ? ORDER BY r.gid LIMIT ?", (after, max(limit, 0)))
+        row(line)
+        for line in connection.execute(f"{ROW} WHERE r.gid > ? ORDER BY r.gid LIMIT ?", (after, max(limit, 0)))
     )
 
 
@@ -59,16 +65,18 @@ def stream(connection: Connection, address: Address, after: int) -> tuple[Row, .
     found = connection.execute("SELECT id FROM streams WHERE address = ?", (address,)).fetchone()
     if found is None:
         return ()
-    cursor = connection.execute(f"{_ROW} WHERE r.stream = ? AND r.seq > ? ORDER BY r.seq", (found[0], after))
-    return tuple(_row(line) for line in cursor)
+    cursor = connection.execute(f"{ROW} WHERE r.stream = ? AND r.seq > ? ORDER BY r.seq", (found[0], after))
+    return tuple(row(line) for line in cursor)
 
 
 def links(connection: Connection) -> Iterator[Link]:
     """Every row with its link of the chain, in order."""
-    sql = _ROW.replace(" FROM", ", r.hash, r.digest FROM", 1) + " ORDER BY r.gid"
+    sql = (
+        ROW.replace(" FROM", ", r.hash, r.digest, r.payload IS NOT NULL OR r.cause IS NOT NULL FROM", 1)
+        + " ORDER BY r.gid"
+    )
     for line in connection.execute(sql):
-        erased = line[9] is not None
-        yield Link(_row((*line[:5], "", line[6], b"{}") if erased else line[:8]), line[8], line[9])
+        yield Link(row(line[:9]), line[9], line[10], bool(line[11]))
 
 
 def actors(connection: Connection, prefix: str) -> tuple[ActorLine, ...]:
@@ -107,6 +115,19 @@ def timers(connection: Connection) -> tuple[Timer, ...]:
     return _entries(connection, "timers", _timer)
 
 
+_KEYS = """SELECT s.address, k.key, k.digest, k.gid, k.answered
+    FROM json_each(?) p JOIN streams s ON s.address = json_extract(p.value, '$[0]')
+    JOIN keys k ON k.stream = s.id AND k.key = json_extract(p.value, '$[1]') ORDER BY p.key"""
+
+
+def keys(connection: Connection, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
+    """Those of these (address, key) pairs that were used, in their order."""
+    if not pairs:
+        return ()
+    found = connection.execute(_KEYS, (msgspec.json.encode(pairs).decode(),))
+    return tuple(Key(Address(to), key, digest, gid, answered or 0) for to, key, digest, gid, answered in found)
+
+
 def meta(connection: Connection) -> dict[str, str]:
     """What the journal says of itself."""
     return dict(cast("list[tuple[str, str]]", connection.execute("SELECT key, value FROM meta").fetchall()))
@@ -123,10 +144,12 @@ def tail(connection: Connection, start: bytes) -> Tail:
     return Tail(gid, at, link)
 
 
-def _row(line: tuple[Any, ...]) -> Row:
-    gid, address, seq, incarnation, kind, cause, at, payload = line
-    if payload is None:
+def row(line: tuple[Any, ...]) -> Row:
+    gid, address, seq, incarnation, kind, cause, at, payload, erased = line
+    if payload is None and not erased:
         raise JournalDamaged(f"row {gid} of {address!r} has no payload")
+    if erased:
+        payload = ERASED
     return Row(gid, Address(address), seq, incarnation, cast("RowKind", kind), cause or "", at, Raw(payload))
 
 

@@ -51,6 +51,8 @@ def _walk(connection: Connection) -> Verified:
                 )
             if row.at < at:
                 return Verified(last, row.gid, "it is older than the row before it")
+            if found.digest is not None and found.kept:
+                return Verified(last, row.gid, "it is said to be erased, but its text is there")
             digest = found.digest if found.digest is not None else content(row.cause, bytes(row.payload))
             previous = link(previous, row, digest)
             if previous != found.hash:

@@ -20,7 +20,7 @@ import anyio
 
 from ...protocols.errors import JournalError
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Batch, Found, JournalCore, Opened, Row, Want
+from ...protocols.journal import ActorLine, Batch, Found, JournalCore, Key, Opened, Row, Snapshot, Want
 from .memory import MemoryJournal
 
 P = ParamSpec("P")
@@ -115,6 +115,19 @@ class AsyncJournal:
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """As ``JournalCore.actors``."""
         return await self._hop(self._must_be_open().actors, prefix)
+
+    async def keys(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
+        """As ``JournalCore.keys``."""
+        return await self._hop(self._must_be_open().keys, pairs)
+
+    async def snapshot(self, address: Address) -> Snapshot | None:
+        """As ``JournalCore.snapshot``."""
+        return await self._hop(self._must_be_open().snapshot, address)
+
+    async def put_snapshots(self, snapshots: tuple[Snapshot, ...]) -> None:
+        """As ``JournalCore.put_snapshots``; not cancelled once begun."""
+        core = self._must_be_open()
+        await _to_the_end(self._hop(core.put_snapshots, snapshots))
 
     async def close(self) -> None:
         """As ``JournalCore.close``; not cancelled once begun."""

@@ -14,7 +14,7 @@ from msgspec import Raw
 from tests.contracts.author import ADA, BOB, Author, effect, line, mail, timer
 from understudy.protocols.errors import JournalError, TooLarge
 from understudy.protocols.ids import SYSTEM, Address
-from understudy.protocols.journal import MAX_ROW, Batch, JournalCore, Opened, Record, Row, Want
+from understudy.protocols.journal import MAX_ROW, Batch, JournalCore, Key, Opened, Record, Row, Snapshot, Want
 from understudy.supervisor.journal import finding, memory
 
 Medium = Callable[[], JournalCore]
@@ -289,6 +289,77 @@ class JournalContract:
     def test_a_stream_without_a_line_is_no_actor(self, core: JournalCore) -> None:
         core.append(Author().batch())
         assert core.actors() == ()
+
+    # --- Keys
+
+    def test_a_key_is_found_by_whom_it_was_for_and_an_answer_finds_its_key(
+        self, core: JournalCore, medium: Medium
+    ) -> None:
+        author = Author()
+        batch = Batch((author.row(ADA), author.row(BOB), author.row(ADA)))
+        first, other, done = Key(ADA, "k", "d1", 1), Key(BOB, "k", "d2", 2), Key(ADA, "l'\u2028", "d3", 3, answered=3)
+        core.append(msgspec.structs.replace(batch, keys=(first, other, done)))
+        core, _ = self.again(core, medium)
+        pairs = ((ADA, "l'\u2028"), (ADA, "none"), (BOB, "k"), (Address("desk/nobody"), "k"), (ADA, "k"))
+        assert core.keys(pairs) == (done, other, first)
+        assert core.keys(()) == ()
+        core.append(
+            msgspec.structs.replace(author.batch(), answers=(Key(ADA, "k", "", 0, 4), Key(ADA, "none", "", 0, 4)))
+        )
+        assert core.keys(((ADA, "k"), (ADA, "none"))) == (msgspec.structs.replace(first, answered=4),)
+        core.close()
+
+    def test_a_key_that_is_known_stays_as_it_is(self, core: JournalCore) -> None:
+        author = Author()
+        core.append(msgspec.structs.replace(author.batch(), keys=(Key(ADA, "k", "d1", 1),)))
+        core.append(msgspec.structs.replace(author.batch(), keys=(Key(ADA, "k", "d2", 2), Key(ADA, "l", "d3", 2))))
+        assert core.keys(((ADA, "k"), (ADA, "l"))) == (Key(ADA, "k", "d1", 1), Key(ADA, "l", "d3", 2))
+
+    def test_a_key_that_is_freed_can_be_taken_again_in_the_same_batch(self, core: JournalCore) -> None:
+        author = Author()
+        first = tuple(Key(ADA, key, "d1", 1, answered=1) for key in "abc")
+        core.append(msgspec.structs.replace(author.batch(), keys=first))
+        again = Key(ADA, "b", "d2", 2)
+        freed = ((ADA, "a"), (ADA, "b"), (ADA, "none"))
+        core.append(msgspec.structs.replace(author.batch(), keys_freed=freed, keys=(again,)))
+        assert core.keys(((ADA, "a"), (ADA, "b"), (ADA, "c"))) == (again, first[2])
+
+    def test_a_thousand_keys_in_one_batch(self, core: JournalCore) -> None:
+        keys = tuple(Key(ADA, f"k{n}", "d", 1) for n in range(1_000))
+        core.append(msgspec.structs.replace(Author().batch(), keys=keys))
+        assert core.keys(tuple((key.address, key.key) for key in keys)) == keys
+        answers = tuple(msgspec.structs.replace(key, answered=2) for key in keys)
+        core.append(msgspec.structs.replace(Author(1, {ADA: 1}).batch(), answers=answers))
+        assert core.keys(tuple((key.address, key.key) for key in keys)) == answers
+
+    def test_keys_of_a_batch_that_is_refused_are_not_kept(self, core: JournalCore) -> None:
+        wrong = Author(5).batch()
+        with pytest.raises(JournalError):
+            core.append(msgspec.structs.replace(wrong, keys=(Key(ADA, "k", "d", 6),)))
+        assert core.keys(((ADA, "k"),)) == ()
+
+    # --- Snapshots
+
+    def test_the_newest_snapshot_of_a_committed_row_comes_back(self, core: JournalCore, medium: Medium) -> None:
+        core.append(Author().batch(3))
+        old, new = (Snapshot(ADA, n, n, "s1", f'{{"n":{n}}}') for n in (2, 3))
+        core.put_snapshots((old,))
+        assert core.snapshot(ADA) == old
+        core.put_snapshots((new,))
+        core.put_snapshots((old,))
+        core, _ = self.again(core, medium)
+        assert core.snapshot(ADA) == new
+        assert core.snapshot(BOB) is None
+        core.close()
+
+    @pytest.mark.parametrize(("gid", "seq", "who"), [(4, 4, ADA), (2, 1, ADA), (2, 2, BOB), (0, 0, ADA)])
+    def test_a_snapshot_of_no_committed_row_is_not_kept(
+        self, core: JournalCore, gid: int, seq: int, who: Address
+    ) -> None:
+        core.append(Author().batch(3))
+        core.put_snapshots((Snapshot(who, gid, seq, "s1", "{}"), Snapshot(ADA, 1, 1, "s1", "{}")))
+        assert core.snapshot(ADA) == Snapshot(ADA, 1, 1, "s1", "{}")
+        assert core.snapshot(BOB) is None
 
     # --- The journal itself
 

@@ -49,9 +49,9 @@ async def first(journal: Path) -> None:
         await node.ask("accounts/ada", Deposit(5), key="first")
         await node.ask("accounts/ada", Deposit(5), key="first")
         await node.tell("accounts/ada", Note("Λ 'quoted' \u2028"), key="noted")
-        for failing in (lambda: node.ask("accounts/ada", Deposit(-1), key="refused"), lambda: node.ask("accounts/ada", Break())):
+        for refused, key in ((Deposit(-1), "refused"), (Break(), "")):
             try:
-                await failing()
+                await node.ask("accounts/ada", refused, key=key)
             except us.AskFailed as error:
                 print(error)
         await node.tell("accounts/ada", Remember(A_CENTURY, "so late"))
@@ -70,7 +70,7 @@ async def second(journal: Path) -> None:
 async def third(journal: Path) -> None:
     """Finds the doubt, lets an actor fail until it has to wait, and dies with mail before it."""
     async with system(journal) as node:
-        while not any(item.kind == "in_doubt" for item in node.inbox()):
+        while not any(item.kind == "in_doubt" for item in node.inbox()):  # noqa: ASYNC110 - nobody tells
             await anyio.sleep(0.01)
         try:
             await node.ask("accounts/ada", Break(), key="break again")

@@ -40,7 +40,7 @@ def test_a_journal_is_a_sqlite_file_that_says_so(tmp_path: Path) -> None:
     made(tmp_path / "desk.db")
     with read_only(tmp_path / "desk.db") as reader:
         assert reader.query("PRAGMA application_id") == [(APPLICATION_ID,)]
-        assert reader.query("PRAGMA user_version") == [(1,)]
+        assert reader.query("PRAGMA user_version") == [(2,)]
         assert reader.query("PRAGMA integrity_check") == [("ok",)]
 
 

@@ -1,0 +1,92 @@
+"""Journals of older versions are opened, brought to this format and come to the same; see ``make`` for how they were made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.golden.fingerprint import fingerprint
+from understudy.protocols.ids import Address
+from understudy.protocols.journal import FORMAT, Key
+from understudy.supervisor.journal.driver import choose
+from understudy.supervisor.journal.reader import read_only
+from understudy.supervisor.journal.sqlite import SqliteJournal
+from understudy.supervisor.journal.verify import Verified, verify
+from understudy.supervisor.replay.verify import replay
+
+HERE = Path(__file__).parent
+ERASED = "troupe/erased"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """A copy of the one of format 1."""
+    path = tmp_path / "troupe.db"
+    shutil.copyfile(HERE / "format-1.journal", path)
+    return path
+
+
+def opened(path: Path) -> None:
+    """As its next owner does, who writes nothing."""
+    core = SqliteJournal(path)
+    core.open()
+    core.close()
+
+
+def expected() -> object:
+    """What was folded when it was made."""
+    return json.loads((HERE / "format-1.json").read_text())
+
+
+@pytest.mark.parametrize("migrated", [False, True])
+def test_every_actor_and_everything_open_comes_to_the_same(journal: Path, migrated: bool) -> None:
+    if migrated:
+        opened(journal)
+    with read_only(journal) as reader:
+        assert reader.query("PRAGMA user_version") == [(FORMAT if migrated else 1,)]
+        assert fingerprint(reader, but=ERASED) == expected()
+        assert verify(reader) == Verified(46)
+
+
+def test_a_changed_event_changes_the_fingerprint(journal: Path) -> None:
+    connection = choose().connect(f"file:{journal}")
+    connection.execute("""UPDATE rows SET payload = replace(payload, '{"amount":5}', '{"amount":6}')""")
+    connection.close()
+    with read_only(journal) as reader:
+        assert fingerprint(reader, but=ERASED) != expected()
+
+
+@pytest.mark.parametrize("run", ["troupe/looked", "troupe/asking", "troupe/paid", "troupe/sent", "accounts/ada"])
+def test_its_runs_are_decided_again_to_the_byte(journal: Path, run: str) -> None:
+    opened(journal)
+    report = replay(journal, run)
+    assert report.difference is None
+    assert report.turns > 0
+
+
+def test_its_keys_are_found_in_its_rows(journal: Path) -> None:
+    opened(journal)
+    with read_only(journal) as reader:
+        found = [
+            Key(Address(to), key, "", gid, answered or 0)
+            for to, key, gid, answered in reader.query(
+                "SELECT address, key, gid, answered FROM keys JOIN streams ON id = stream ORDER BY gid"
+            )
+        ]
+        digests = reader.query("SELECT digest FROM keys")
+    assert found == [
+        Key(Address("troupe/looked"), "looked", "", 2, 7),
+        Key(Address("troupe/asking"), "asking", "", 14),
+        Key(Address("troupe/paid"), "paid", "", 17, 24),
+        Key(Address("accounts/ada"), "first", "", 25, 25),
+        Key(Address("accounts/ada"), "noted", "", 26),
+        Key(Address("accounts/ada"), "refused", "", 27, 27),
+        Key(Address("accounts/bob"), "closing", "", 33, 33),
+        Key(Address("troupe/sent"), "sent", "", 38),
+        Key(Address("accounts/ada"), "break again", "", 44, 44),
+        Key(Address("accounts/ada"), "waiting", "", 46),
+    ]
+    assert all(len(digest) == 32 for (digest,) in digests)
