@@ -373,7 +373,7 @@ class JournalCore(Protocol):
         """The snapshot of an actor; None where there is none, or none that belongs to a row which stands in this journal."""
         ...
 
-    def put_snapshots(self, snapshots: tuple[Snapshot, ...]) -> None:
+    def put_snapshots(self, snapshots: tuple[Snapshot, ...], /) -> None:
         """Keep snapshots, one an actor, the newest. Those of rows that are not committed are left out.
 
         Raises:

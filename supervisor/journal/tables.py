@@ -146,10 +146,10 @@ def tail(connection: Connection, start: bytes) -> Tail:
 
 def row(line: tuple[Any, ...]) -> Row:
     gid, address, seq, incarnation, kind, cause, at, payload, erased = line
-    if payload is None and not erased:
-        raise JournalDamaged(f"row {gid} of {address!r} has no payload")
     if erased:
         payload = ERASED
+    elif payload is None:
+        raise JournalDamaged(f"row {gid} of {address!r} has no payload")
     return Row(gid, Address(address), seq, incarnation, cast("RowKind", kind), cause or "", at, Raw(payload))
 
 
