@@ -103,16 +103,19 @@ class Kind:
         behaviour = mount.actor.behaviour
         self.fleet, self.mount, self.behaviour = fleet, mount, behaviour
         self.handlers = {handler.message: Handles(mount.actor, handler) for handler in behaviour.handlers.values()}
-        self.appliers: dict[type[Event], Callable[[Any, Event], Any]] = {
-            event: MethodType(method, mount.actor) for event, method in behaviour.appliers.values()
+        self.appliers: dict[type[Event], tuple[Callable[[Any, Event], Any], Callable[[Any], bool]]] = {
+            event: (MethodType(method, mount.actor), as_it_is(event)) for event, method in behaviour.appliers.values()
         }
+        self.form = behaviour.state
         self.begin = self.handlers.pop(Started, None)
         self.again = self.handlers.pop(Restarted, None)
-        self._shared = behaviour.state() if as_it_is(behaviour.state)(behaviour.state()) else None
+        self.odd = int(self.begin is not None)
+        self.shared = behaviour.state() if as_it_is(behaviour.state)(behaviour.state()) else None
+        """A first state, one object for all, where nobody can change it."""
 
     def state(self) -> State:
-        """A first state: one object for all where nobody can change it."""
-        return self._shared if self._shared is not None else self.behaviour.state()
+        """A first state."""
+        return self.shared if self.shared is not None else self.behaviour.state()
 
 
 class More:
@@ -146,10 +149,10 @@ class Ephemeral:
     def __init__(self, address: Address, kind: Kind) -> None:
         self.address = address
         self.kind = kind
-        self.state: State = kind.state()
+        self.state: State = kind.shared or kind.state()
         self.mail: list[Post] | deque[Post] | None = None
         self.more: More | None = None
-        self.odd = int(kind.begin is not None)
+        self.odd = kind.odd
 
     def rare(self) -> More:
         """Its ``More``."""

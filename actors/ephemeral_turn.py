@@ -19,10 +19,12 @@ from ..protocols.failures import Failure
 from ..protocols.handover import as_it_is, checks, hand_on
 from ..protocols.ids import Address, address
 from ..protocols.journal import MAX_MESSAGE, Missed
+from ..protocols.lifecycle import Started
 from ..protocols.messages import Event, Message, Request, State, asked
 from .derived import Derived
 from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post
 from .mailbox import Item
+from .spawn import Where, covered
 from .turn import Later, Pending, Tag, Turn, tag_json
 
 S = TypeVar("S", bound=State)
@@ -79,15 +81,13 @@ class EphemeralTurn(Turn[Any]):
 
     def emit(self, event: Event) -> Any:
         kind = self._cell.kind
-        apply = kind.appliers.get(type(event))
-        if apply is None:
+        found = kind.appliers.get(event.__class__)
+        if found is None:
             raise LookupError(f"{type(kind.mount.actor).__name__} has no @us.applies({type(event).__name__})")
-        check = checks.get(type(event))
-        if check is None or not check(event):
-            event = hand_on(event)
-        state = apply(self.state, event)
-        if type(state) is not kind.behaviour.state and not isinstance(state, kind.behaviour.state):
-            raise TypeError(f"{apply.__name__} must return a {kind.behaviour.state.__qualname__}, not {state!r}")
+        apply, check = found
+        state = apply(self.state, event if check(event) else hand_on(event))
+        if state.__class__ is not kind.form and not isinstance(state, kind.form):
+            raise TypeError(f"{apply.__name__} must return a {kind.form.__qualname__}, not {state!r}")
         self.state = state
         return state
 
@@ -98,11 +98,11 @@ class EphemeralTurn(Turn[Any]):
             self._none("turn.tell(priority=, within=)", "priorities and deadlines")
         cell = self._cell
         fleet = cell.kind.fleet
-        target = fleet.cells.get(to) or fleet.find(address(to))
+        target = fleet.cells.get(to) or fleet.near(to) or fleet.find(address(to))
         if target is None:
             self._send_on(address(to), message, None)
             return
-        check = checks.get(type(message))
+        check = checks.get(message.__class__)
         if check is None or not check(message):
             message = hand_on(message)
         post = (message, cell.address, self._post[2] or self.context, None)
@@ -177,6 +177,13 @@ class EphemeralTurn(Turn[Any]):
 
     def unwatch(self, other: str) -> None:
         self._none("turn.unwatch", "watches")
+
+    def spawn(self, where: Where, key: str | tuple[str, ...] = "", message: Message | None = None) -> Address:
+        to = covered(self._cell.kind.mount.among, where, key)
+        self.tell(to, Started())
+        if message is not None:
+            self.tell(to, message)
+        return to
 
     # -- effects, time, life ------------------------------------------------------------------------------------
 

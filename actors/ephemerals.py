@@ -33,7 +33,7 @@ from .cell import Cell
 from .ephemeral import Arrived, Asking, Back, Ephemeral, Handles, Inside, Kind, More, Owed, Post
 from .ephemeral_turn import EphemeralTurn, sized
 from .mailbox import Item
-from .registry import Directory
+from .registry import Directory, Mount
 from .releases import Answered, Done, Handed, Refused, Release
 from .turn import Later, Outcome, Tag, outcome_envelope
 
@@ -82,22 +82,47 @@ class Ephemerals:
         """Journal time as the shell counts it, for turns that are run between its steps."""
         self._directory = directory
         self._kinds: dict[str, Kind] = {}
+        self._paths: dict[str, Kind] = {}
+        """Kinds that are mounted at ``path/{key}``, by path."""
         self._count = 0
 
     # -- mail in ------------------------------------------------------------------------------------------------
 
     def find(self, address: Address) -> Ephemeral | None:
         """The memory-only actor of an address, made where it is new; None where none is mounted there."""
-        cell = self.cells.get(address)
-        if cell is None:
-            mount = self._directory.find(address)
-            if mount is None or mount.actor.durable:
-                return None
-            kind = self._kinds.get(mount.template)
-            if kind is None:
-                kind = self._kinds[mount.template] = Kind(self, mount)
-            cell = self.cells[address] = Ephemeral(address, kind)
+        return self.cells.get(address) or self.near(address) or self._far(address)
+
+    def near(self, address: str) -> Ephemeral | None:
+        """``find``, for an address that is new and, as most are, one of those under a path that is known; else None."""
+        path, _, key = address.rpartition("/")
+        kind = self._paths.get(path)
+        if kind is None or not key.isalnum() or len(key) > 200:
+            return None
+        cell = self.cells[address] = Ephemeral(Address(address), kind)
         return cell
+
+    def _far(self, address: Address) -> Ephemeral | None:
+        mount = self.mounted(address)
+        if mount is None:
+            return None
+        kind = self.kind(mount)
+        path, _, key = mount.template.rpartition("/")
+        if "{" not in path and key.startswith("{"):
+            self._paths[path] = kind
+        cell = self.cells[address] = Ephemeral(address, kind)
+        return cell
+
+    def mounted(self, address: Address) -> Mount | None:
+        """The mount of a memory-only actor; None where none is."""
+        mount = self._directory.find(address)
+        return mount if mount is not None and not mount.actor.durable else None
+
+    def kind(self, mount: Mount) -> Kind:
+        """What the memory-only actors of a mount share."""
+        kind = self._kinds.get(mount.template)
+        if kind is None:
+            kind = self._kinds[mount.template] = Kind(self, mount)
+        return kind
 
     def put(self, cell: Ephemeral, post: Post) -> None:
         """Behind everything else."""
@@ -209,8 +234,15 @@ class Ephemerals:
                         self._raised(cell, post, error)
                     else:
                         cell.state = turn.state
-                        if turn.out is not None or turn.acts is not None:
-                            self._let_out(turn)
+                        if turn.out is not None:
+                            for target, mail in turn.out:
+                                if target.mail is None:
+                                    target.mail = [mail]
+                                    ready.append(target)
+                                else:
+                                    self.put(target, mail)
+                        if turn.acts is not None:
+                            self._act(turn)
                         if back is not None and type(answer) is not Later:
                             self.answer(cell, back, answer, None, post[2])
                 if cell.odd > 0:  # held, stopped or over: the rest is looked at with that in mind
@@ -233,8 +265,7 @@ class Ephemerals:
             self._raised(cell, post, error)
             return
         cell.state = turn.state
-        if turn.out is not None or turn.acts is not None:
-            self._let_out(turn)
+        self._let_out(turn)
         if post[3] is not None and type(answer) is not Later:
             self.answer(cell, post[3], answer, None, post[2])
 
@@ -300,12 +331,11 @@ class Ephemerals:
     def _let_out(self, turn: EphemeralTurn) -> None:
         """What a turn that returned has sent and left open."""
         for target, post in turn.out or ():
-            box = target.mail
-            if box is None:
-                target.mail = [post]
-                self.ready.append(target)
-            else:
-                self.put(target, post)
+            self.put(target, post)
+        if turn.acts is not None:
+            self._act(turn)
+
+    def _act(self, turn: EphemeralTurn) -> None:
         for act in turn.acts or ():
             act()
         if turn.finished:
@@ -366,27 +396,32 @@ class Ephemerals:
                     cell, post, Failure("abandon", "stopped", f"{cell.address} was stopped", where=cell.address)
                 )
         elif box:
-            if self._begin(cell, box[0]):
-                cell.odd = 0
-                self._refill(cell, box)
-            else:
+            if self.begin(cell, box[0]) is not None:
                 self._hold(cell, list(box)[1:])
+            elif cell.odd > 0:  # it stopped itself at once, and so would the next one
+                for post in box:
+                    self._refuse(
+                        cell, post, Failure("abandon", "stopped", f"{cell.address} stopped", where=cell.address)
+                    )
+            else:
+                self._refill(cell, box)
         return turns
 
-    def _begin(self, cell: Ephemeral, first: Post) -> bool:
+    def begin(self, cell: Ephemeral, first: Post) -> Failure | None:
         """Run the ``Started`` handler. Where it raises, the mail that woke the actor has failed."""
         begin = cell.kind.begin
         if begin is None:
-            return True
+            cell.odd = 0
+            return None
         turn = EphemeralTurn(cell, (None, first[1], first[2], None))
         try:
             begin.method(turn, Started())
         except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is told
-            self._raised(cell, first, error, vital=True)
-            return False
+            return self._raised(cell, first, error, vital=True)
+        cell.odd = 0
         cell.state = turn.state
         self._let_out(turn)
-        return True
+        return None
 
     def _order(self, cell: Ephemeral, more: More, post: Post) -> None:
         """What its supervisor, or a person, decided."""
@@ -412,7 +447,7 @@ class Ephemerals:
                     return
                 cell.state = turn.state
                 self._let_out(turn)
-            cell.odd = int(cell.kind.begin is not None)
+            cell.odd = cell.kind.odd
             cell.mail = [*more.held, *(cell.mail or ())]
             more.held.clear()
         elif envelope.wire == Watch.__wire__:
@@ -446,7 +481,7 @@ class Ephemerals:
         more.life = "over"
         cell.odd = 1
 
-    def _raised(self, cell: Ephemeral, post: Post, error: Exception, *, vital: bool = False) -> None:
+    def _raised(self, cell: Ephemeral, post: Post, error: Exception, *, vital: bool = False) -> Failure | None:
         """A turn raised: a refusal is an answer; anything else is a failure, and its supervisor decides. ``vital``: nobody asked for it."""
         message, _, context, back = post
         waits = back is not None and not (type(back) is Owed and back.to is None)
@@ -454,7 +489,7 @@ class Ephemerals:
             self.answer(
                 cell, back, NULL, error.failure if isinstance(error, Refusal) else rejected(cell, error), context
             )
-            return
+            return None
         failure = of_exception(error, where=cell.address)
         self.dead[failure.code] += 1
         more = cell.rare()
@@ -470,6 +505,7 @@ class Ephemerals:
         )  # fmt: skip
         self.pump.put(self.pump.addressee(supervisor), Item(mail, durable=False), "accepted")
         self.answer(cell, back, NULL, failure, context)
+        return failure
 
     def _refuse(self, cell: Ephemeral, post: Post, why: Failure) -> None:
         """A dead letter."""

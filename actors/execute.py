@@ -32,6 +32,7 @@ from .cell import Cell, context_for
 from .mailbox import Item
 from .postal import later_id
 from .reminders import series_of, tick, tick_anyway
+from .spawn import Where, covered
 from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag_value
 from .undelivered import Word
 from .watching import gone, hears_of, obey, tell_watchers
@@ -93,6 +94,10 @@ class _Frame:
 
     def reminders(self) -> Mapping[str, Schedule | None]:
         return self._cell.memory.timers
+
+    def place(self, where: Where, key: str | tuple[str, ...]) -> Address:
+        assert self._cell.mount is not None
+        return covered(self._cell.mount.among, where, key)
 
     def asker(self, id: str) -> ReplyTo | None:
         return self._cell.memory.askers.get(id)
@@ -180,6 +185,10 @@ def _run(
     if envelope.lane == "control" and obey(cell, turn, envelope):
         return
     _start(cell, turn)
+    if envelope.wire == Started.__wire__:  # it was spawned, and has begun now or before
+        if request is not None:
+            turn.respond(request[1], NULL, None)
+        return
     if envelope.wire == OUTCOME:
         outcome = decode(envelope.body, OutcomeBody)
         if hear(cell, turn, envelope, outcome):

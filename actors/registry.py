@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from ..protocols.errors import DefinitionError
@@ -23,6 +24,8 @@ class Mount(Struct, frozen=True):
     actor: Actor
     supervisor: Address
     agent: str
+    among: Directory | None = None
+    """The directory that it is in."""
 
 
 class Directory:
@@ -53,6 +56,7 @@ class Directory:
                     f"two definitions are mounted at {both!r}: the same addresses fit both",
                     hint="give one of them another name",
                 )
+        mount = msgspec.structs.replace(mount, among=self)
         self.memory_only = self.memory_only or not mount.actor.durable
         if "{" in mount.template:
             self._templates.setdefault(mount.template.count("/"), []).append(mount)

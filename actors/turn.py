@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, get_args, overload
 
 import msgspec
 from msgspec import Raw
@@ -22,11 +22,15 @@ from ..protocols.failures import Failure
 from ..protocols.hooks import Admission, Calendar
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import Missed, Schedule, StoredEvent, Timer
+from ..protocols.lifecycle import Started
 from ..protocols.mail import Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
 from ..protocols.tool import P, ToolRef
 from .derived import Derived
+
+if TYPE_CHECKING:
+    from .spawn import Where
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")
@@ -117,6 +121,10 @@ class Frame(Protocol):
 
     def reminders(self) -> Mapping[str, Schedule | None]:
         """Open reminders of the actor."""
+        ...
+
+    def place(self, where: Where, key: str | tuple[str, ...]) -> Address:
+        """The address that a definition and a key come to."""
         ...
 
     def asker(self, id: str) -> ReplyTo | None:
@@ -386,6 +394,27 @@ class Turn(Generic[S]):
     def pending(self) -> tuple[Effect, ...]:
         """Effects of this actor that are under way or wait for a person."""
         return tuple(self._frame.open_effects().values())
+
+    # -- others -------------------------------------------------------------------------------------------------
+
+    def spawn(self, where: Where, key: str | tuple[str, ...] = "", message: Message | None = None) -> Address:
+        """Begin an actor, so that its ``Started`` handler runs before anybody writes to it. One that has begun stays as it is.
+
+        Args:
+            where: a template, an address, or an actor class that is mounted once.
+            key: what goes into the template's hole; a tuple for several.
+            message: the first one that it is told.
+
+        Returns its address. If it fails at that, its supervisor is told.
+
+        Raises:
+            DefinitionError: nothing is mounted there, or the class at several templates.
+        """
+        to = self._frame.place(where, key)
+        self.tell(to, Started())
+        if message is not None:
+            self.tell(to, message)
+        return to
 
     # -- time, life ---------------------------------------------------------------------------------------------
 

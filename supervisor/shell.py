@@ -105,6 +105,7 @@ class Shell:
         self.opened = await self.journal.open()
         self._acked = self.opened.last
         self.kernel = self._build(self.opened, {})
+        self.memory_door.memory = self.kernel.memory
         return self.opened
 
     def deliver(self, envelope: Envelope, waiter: Waiter | None) -> Waiter:
@@ -163,6 +164,7 @@ class Shell:
         if self.failure is not None or self._drained.is_set():
             return
         self._draining = "soft"
+        self.memory_door.shut()
         self.kernel.flights.hold = True
         self._nudge()
         with anyio.move_on_after(seconds):
@@ -282,7 +284,7 @@ class Shell:
         self.kernel.late.update(late)
         self.kernel.flights.hold = bool(self._draining)
         self._fresh, self._door = list(self._held), []
-        self.memory_door.lost()
+        self.memory_door.lost(self.kernel.memory)
         self._unseen.update(self._of_run)
 
     async def _find(self) -> None:

@@ -25,6 +25,7 @@ from ..actors.agent import Agent
 from ..actors.asking import cancellation
 from ..actors.kernel import Kernel
 from ..actors.residents import IDLE, IN_MEMORY
+from ..actors.spawn import Where, covered
 from ..protocols import ids
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
@@ -33,6 +34,7 @@ from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, TooLar
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
+from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type, asked
 from ..protocols.model import Model
 from ..protocols.tasks import Result, Task
@@ -247,10 +249,11 @@ class System:
         Raises:
             AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, overloaded, timeout …
         """
-        fleeting = self._shell.memory_door.find(to)
+        door = self._shell.memory_door
+        fleeting = door.memory.cells.get(to) or door.find(to)
         if fleeting is not None:
             _none_in_memory(to, priority)
-            return await self._shell.memory_door.ask(fleeting, request, timeout, key)
+            return await door.ask(fleeting, request, timeout, key)
         deadline = None if timeout is None or key else self._shell.clock.now() + timeout
         envelope, waiter = self._request(
             self._owned(to), request, key=key, context=Context(), deadline=deadline, priority=priority
@@ -272,10 +275,13 @@ class System:
         Raises:
             AskFailed: nothing is mounted there (``no_such_actor``), or its mailbox is full and refuses (``overloaded``).
         """
-        fleeting = self._shell.memory_door.find(to)
+        door = self._shell.memory_door
+        if not key and not priority and door.put(to, message):
+            return
+        fleeting = door.find(to)
         if fleeting is not None:
             _none_in_memory(to, priority)
-            await self._shell.memory_door.tell(fleeting, message, key)
+            await door.tell(fleeting, message, key)
             return
         owned = self._owned(to)
         data = _admissible(message)
@@ -285,6 +291,45 @@ class System:
             f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__, priority=_rank(priority)
         )
         await self._shell.deliver(envelope, None).wait()
+
+    async def spawn(
+        self,
+        where: Where,
+        key: str | tuple[str, ...] = "",
+        message: Message | None = None,
+        *,
+        timeout: float | None = 60.0,
+    ) -> Address:
+        """Begin an actor before anybody writes to it. Returns its address when its ``Started`` turn is durable (of a memory-only actor:
+        has run). One that has begun before stays as it is.
+
+        Args:
+            where: a template, an address, or an actor class that is mounted once.
+            key: what goes into the template's hole; a tuple for several.
+            message: the first one that it is told.
+            timeout: seconds to wait; None for ever.
+
+        Raises:
+            DefinitionError: nothing is mounted there, or the class at several templates.
+            AskFailed: its ``Started`` turn failed, it has ended, or the time is over.
+        """
+        door = self._shell.memory_door
+        fleeting = door.spawn(where, key) if type(key) is str else None
+        if fleeting is not None and not fleeting.odd and message is None:
+            return fleeting.address
+        to = fleeting.address if fleeting is not None else covered(self.tree.directory, where, key)
+        if fleeting is None and (fleeting := door.find(to)) is not None:
+            door.learn(where, to)
+        if fleeting is not None:
+            await door.begin(fleeting, timeout)
+        else:
+            envelope, waiter = self._request(to, Started(), key="", context=Context())
+            await self._wait(envelope, waiter, timeout, gives_up=False)
+            if waiter.reply is None or waiter.reply.failure is not None:
+                raise unanswered(waiter.reply.failure if waiter.reply is not None else None)
+        if message is not None:
+            await self.tell(to, message)
+        return to
 
     # -- people -------------------------------------------------------------------------------------------------
 
@@ -386,7 +431,7 @@ class System:
         return found
 
     def _request(
-        self, to: Address, request: Request[Any], *, key: str, context: Context, watch: Address = OUTSIDE,
+        self, to: Address, request: Message, *, key: str, context: Context, watch: Address = OUTSIDE,
         deadline: float | None = None, priority: int = 0,
     ) -> tuple[Envelope, Waiter]:  # fmt: skip
         data = _admissible(request)

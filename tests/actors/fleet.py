@@ -205,9 +205,28 @@ class Starts(us.Actor):
         return state.evolve(notes=(*state.notes, event.text))
 
 
+class Fleeting(us.Actor):
+    """Stops itself when it begins."""
+
+    durable = False
+
+    @us.handles(us.Started)
+    def started(self, turn: us.Turn[us.State], msg: us.Started) -> None:
+        turn.stop()
+
+    @us.handles(Listed)
+    def listed(self, turn: us.Turn[us.State], msg: Listed) -> tuple[str, ...]:
+        return ("never",)
+
+
 def team(**options: Any) -> us.Supervisor:
     """Memory-only actors at ``m/{name}`` and ``s/{name}``, durable ones at ``d/{name}``, below ``crew``."""
-    children = [us.Child("m/{name}", Memory), us.Child("s/{name}", Starts), us.Child("d/{name}", Durable, tools=[look])]
+    children = [
+        us.Child("m/{name}", Memory),
+        us.Child("s/{name}", Starts),
+        us.Child("gone", Fleeting),
+        us.Child("d/{name}", Durable, tools=[look]),
+    ]
     return us.Supervisor("crew", children, **options)
 
 

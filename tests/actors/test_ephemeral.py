@@ -197,6 +197,12 @@ def test_mail_behind_a_stop_is_for_the_next_one() -> None:
         assert ask(board, "m/a", Listed()) == ["y", "0"]
 
 
+def test_one_that_stops_itself_when_it_begins_takes_no_mail() -> None:
+    board = node()
+    assert ask(board, "gone", Listed()) == "stopped"
+    assert ask(board, "gone", Listed()) == "stopped"
+
+
 def test_keys_are_refused() -> None:
     board = node()
     sent = board.ask("m/a", Add(1), key="k")

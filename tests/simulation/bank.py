@@ -1,7 +1,8 @@
 """A bank on a simulated node: what it does, and what must be true of it after every crash and at the end.
 
 Accounts take deposits, transfer by asking each other, pay out through a tool that may run once, and send receipts through
-one that is idempotent; handlers raise now and then. The world outside is an object that counts.
+one that is idempotent; handlers raise now and then. A board that lives in memory only hears of each deposit and tells whoever
+asks. The world outside is an object that counts.
 """
 
 from __future__ import annotations
@@ -135,9 +136,56 @@ class Noted(us.Event):
     what: str
 
 
+class Told(us.Event):
+    id: str
+
+
 class Took(us.Event):
     id: str
     later: str
+
+
+class Heard(us.Message):
+    """A deposit was made."""
+
+    id: str
+
+
+class Doubted(us.Request[bool]):
+    """Did you hear of it?"""
+
+    id: str
+
+
+class What(us.Request[tuple[str, ...]]):
+    """Of which deposits did you hear?"""
+
+
+class Board(us.Actor):
+    """Remembers in memory only what it heard: it may know of less than happened, never of more."""
+
+    durable = False
+
+    class State(us.State):
+        heard: tuple[str, ...] = ()
+
+    @us.handles(Heard)
+    def hear(self, turn: us.Turn[State], msg: Heard) -> None:
+        turn.emit(Told(msg.id))
+        if turn.random.random() < world.raising:
+            raise RuntimeError("dropped it")
+
+    @us.handles(What)
+    def what(self, turn: us.Turn[State], msg: What) -> tuple[str, ...]:
+        return turn.state.heard
+
+    @us.handles(Doubted)
+    def doubted(self, turn: us.Turn[State], msg: Doubted) -> bool:
+        return msg.id in turn.state.heard
+
+    @us.applies(Told)
+    def told(self, state: State, event: Told) -> State:
+        return state.evolve(heard=(*state.heard, event.id))
 
 
 class Courier(us.Actor):
@@ -192,12 +240,18 @@ class Account(us.Actor):
         self.stumble(turn)
         if msg.amount <= 0:
             raise us.Rejected("amount must be positive")
+        turn.tell("board", Heard(msg.id))
         return turn.emit(Deposited(msg.id, msg.amount)).balance
 
     @us.handles(Nudge)
     def nudge(self, turn: us.Turn[State], msg: Nudge) -> None:
         turn.emit(Nudged(msg.id))
+        turn.ask("board", Doubted(msg.id), tag=msg.id)
         self.stumble(turn)
+
+    @us.settles(Doubted)
+    def did_it_hear(self, turn: us.Turn[State], outcome: us.Outcome[bool]) -> None:
+        turn.emit(Noted(str(outcome.tag), "no answer" if outcome.failure else "answered"))
 
     @us.handles(Credit)
     def credit(self, turn: us.Turn[State], msg: Credit) -> int:
@@ -320,6 +374,7 @@ def bank(seed: int, faults: Faults = STORM) -> Simulated:
             [
                 us.Child("accounts/{name}", Account, tools=[wire_out, receipt, book, fee]),
                 us.Child("couriers/{errand}", Courier, tools=[receipt, book]),
+                us.Child("board", Board),
             ],
         ),
         seed=seed,

@@ -16,6 +16,7 @@ from tests.simulation.bank import (
     Pay,
     Send,
     Transfer,
+    What,
     World,
     truthful,
 )
@@ -76,6 +77,10 @@ class Run:
         self.crashes = 0
 
     def released(self, reply: Reply) -> None:
+        if reply.to.token.startswith("board#"):
+            for id in json.decode(reply.value) or ():
+                assert self.seen.events["Deposited", id], f"the board told of {id} before its row was committed"
+            return
         recorded = self.seen.replies.get(reply.to.token)
         assert recorded is not None, f"an answer to {reply.to.token} was released before its row was committed"
         assert recorded.value == reply.value
@@ -85,6 +90,8 @@ class Run:
         """Somebody outside wants something."""
         draw, number = self.draw, len(self.sent)
         name, amount, id = draw.choice(NAMES), draw.randint(1, 50), f"m{number}"
+        if draw.random() < 0.3:
+            self.node.ask("board", What())
         match draw.choice(("deposit", "deposit", "transfer", "transfer", "pay", "nudge", "zero", "send")):
             case "deposit":
                 sent = self.node.ask(f"accounts/{name}", Deposit(id, amount * 5), key=id)

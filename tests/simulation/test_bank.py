@@ -16,6 +16,8 @@ import pytest
 from tests.simulation.run_bank import run
 from understudy.actors import execute
 from understudy.actors.cell import Cell
+from understudy.actors.ephemeral import Ephemeral, Owed
+from understudy.actors.ephemerals import Ephemerals
 from understudy.actors.execute import Draft
 from understudy.actors.kernel import Kernel
 from understudy.actors.mailbox import Item
@@ -24,9 +26,10 @@ from understudy.actors.residents import Residents
 from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.codec import encode
 from understudy.protocols.effects import Effect
-from understudy.protocols.envelope import OUTCOME
+from understudy.protocols.envelope import OUTCOME, Context, Reply
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Next
+from understudy.protocols.ids import OUTSIDE
 from understudy.protocols.journal import Found, Opened, RowKind
 from understudy.protocols.lifecycle import ChildFailed
 from understudy.supervisor.attempts import Attempts, _Flight
@@ -192,6 +195,34 @@ def _an_actor_leaves_before_its_rows_are_durable(patch: pytest.MonkeyPatch) -> N
     patch.setattr(Residents, "leave", hasty)
 
 
+def _memory_only_answer_does_not_wait(patch: pytest.MonkeyPatch) -> None:
+    def hasty(
+        self: Ephemerals,
+        cell: Ephemeral,
+        owed: Owed,
+        value: msgspec.Raw,
+        failure: Failure | None,
+        context: Context | None,
+    ) -> None:
+        if owed.to is not None and owed.to.address == OUTSIDE:
+            assert isinstance(self.pump, Kernel)
+            self.pump._outbox.appendleft((0, Answered(Reply(owed.to, value, failure))))
+        else:
+            pay(self, cell, owed, value, failure, context)
+
+    pay = Ephemerals._pay
+    patch.setattr(Ephemerals, "_pay", hasty)
+
+
+def _what_memory_only_actors_took_stays_open(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: Kernel, item: Item) -> None:
+        item.closes = ""
+        is_in(self, item)
+
+    is_in = Kernel._is_in
+    patch.setattr(Kernel, "_is_in", forgetful)
+
+
 PLANTED: dict[str, Plant] = {
     "acknowledged before commit": _early(Done),
     "answered before commit": _early(Answered),
@@ -206,6 +237,8 @@ PLANTED: dict[str, Plant] = {
     "kernel kept after a failed commit": _kernel_kept_after_a_failed_commit,
     "mail lost while loading": _mail_lost_while_loading,
     "an actor leaves before its rows are durable": _an_actor_leaves_before_its_rows_are_durable,
+    "reply of a memory-only actor leaves before the commit it depends on": _memory_only_answer_does_not_wait,
+    "what memory-only actors took stays open": _what_memory_only_actors_took_stays_open,
     "word of a failed child is lost": _word_of_a_failed_child_is_lost,
 }
 
