@@ -26,7 +26,7 @@ from ..protocols.approvals import Answer
 from ..protocols.codec import decode, digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
-from ..protocols.errors import AskFailed
+from ..protocols.errors import AskFailed, UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import OUTSIDE, SYSTEM, Address, item_id
@@ -41,7 +41,7 @@ from .execute import Draft, execute, failed, settled
 from .flights import Flights
 from .mailbox import Item
 from .registry import Directory
-from .releases import Answered, Done, Refused, Release, Settlement, Start, Withdraw
+from .releases import Answered, Done, Refused, Release, Resolve, Settlement, Start, Withdraw, again
 from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .suspects import Suspects
@@ -115,6 +115,8 @@ class Kernel:
         self._calendar = calendar
         self._missed: set[str] = set()
         """Reminders that came too late to be delivered, until their row says so."""
+        self._resolved: set[int] = set()
+        """Rows whose messages people decided about in this life; what was decided before is in the journal."""
         self.flights = Flights(self, gate, rng, dict(flying or {}))
         self._system({"epoch": str(opened.epoch + 1), **(note or {})})
         self._recover(clean=opened.clean)
@@ -153,6 +155,19 @@ class Kernel:
             self.flights.answer(cell, answer, input)
         else:
             self._held.setdefault(cell.address, []).append((answer, input))
+
+    def resolve(self, thing: Resolve, input: str) -> None:
+        """What a person does about a message that was put aside; ``Done(input)`` or ``Refused(input, error)`` follows."""
+        row = thing.resolution.row
+        if row in self._resolved:
+            self.after(Refused(input, UnknownItem(f"{row} was resolved before", hint="the first decision counts")))
+            return
+        self._resolved.add(row)
+        sends = again(thing, self.gid + 1, self.now)
+        self._write_system("system", Record(parked=thing.resolution, sends=sends))
+        for envelope in sends:
+            self.put(self.addressee(envelope.to), Item(envelope, durable=True), "turn")
+        self.after(Done(input))
 
     def tick(self, now: float) -> None:
         """Time has passed. Journal time never goes back."""

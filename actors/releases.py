@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from ..protocols.effects import Effect
-from ..protocols.envelope import Reply
+from ..protocols.envelope import Envelope, Reply
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
+from ..protocols.ids import item_id
+from ..protocols.mail import Resolution
 from ..protocols.model import ModelRequest
 from .ephemeral import Asking
 
@@ -55,6 +58,13 @@ class Refused(Struct):
 Release = Start | Withdraw | Answered | Handed | Done | Refused
 
 
+class Resolve(Struct, frozen=True):
+    """What a person does about a message that was put aside: an input of the kernel. ``mail``: what is sent again, if it is."""
+
+    resolution: Resolution
+    mail: Envelope | None = None
+
+
 class Settlement(Struct, frozen=True):
     """What came of one attempt at an effect: an input of the kernel.
 
@@ -77,3 +87,14 @@ class Settlement(Struct, frozen=True):
     def id(self) -> str:
         """Names this input."""
         return f"settle:{self.effect}:{self.attempt}:{self.serial}"
+
+
+def again(thing: Resolve, gid: int, now: float) -> tuple[Envelope, ...]:
+    """The mail of the row ``gid`` that sends a message again: told, whoever asked was answered long ago."""
+    if thing.mail is None:
+        return ()
+    return (
+        msgspec.structs.replace(
+            thing.mail, id=item_id(gid, 0), reply_to=None, key="", lane="work", expires=None, at=now
+        ),
+    )

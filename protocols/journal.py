@@ -21,7 +21,7 @@ from .envelope import Context, Envelope, Reply, ReplyTo
 from .failures import Failure
 from .ids import Address
 from .lifecycle import Life
-from .mail import Post
+from .mail import Post, Resolution
 
 FORMAT = 2
 """Version of the file format. A newer one is refused, untouched; an older one is migrated by its next owner."""
@@ -112,6 +112,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         note: facts of a ``system`` row.
         post: what else became of mail; None for nothing.
         erased: never stored: what a reader gives in the place of a payload that retention has nulled.
+        parked: what a person did about a message that was put aside.
     """
 
     took: str = ""
@@ -136,6 +137,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     note: dict[str, str] = {}
     post: Post | None = None
     erased: bool = False
+    parked: Resolution | None = None
 
 
 class Row(Struct, frozen=True, gc=False):

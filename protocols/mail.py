@@ -120,6 +120,21 @@ class Suspended(Message, wire="us.suspended"):
     failure: Failure
 
 
+class Resolution(Struct, frozen=True, omit_defaults=True):
+    """What a person did about a message that was put aside.
+
+    Attributes:
+        row: gid of the row that put it aside.
+        decision: sent again (in the row's ``sends``; edited or as it was), or dropped.
+        by, reason: who, and why.
+    """
+
+    row: int
+    decision: Literal["resend", "drop"]
+    by: str
+    reason: str = ""
+
+
 class Post(Struct, frozen=True, omit_defaults=True):
     """What a row says about mail beyond taking and sending it. Absent from most rows.
 

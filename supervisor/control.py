@@ -7,6 +7,8 @@ A Unix socket beside the journal, ``<db>-sock``, that only its user may open. On
     {"do": "actors", "prefix": "desk/call-17"}                  {"ok": [line, …]}
     {"do": "rows", "actor": "desk/call-17", "after": 0}         {"ok": {"rows": [row, …], "more": false}}
     {"do": "submit", "to": "desk", "id": "17", "task": {…}}     {"ok": "desk/17"}, when the task is durable
+    {"do": "resend", "id": "57", "by": "ada", "message": {…}}   {"ok": null}, when it is durable; without a message as it was
+    {"do": "drop", "id": "57", "by": "ada", "reason": "old"}    {"ok": null}, when it is durable
     {"do": "status"}                                            {"ok": {"pid": 4711, …}}
     {"do": "stop"}                                              {"ok": null}, at once; then the process drains
     anything else                                               {"error": {"type": …, "message": …, "hint": …}}
@@ -31,7 +33,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Raw, Struct
 
 from ..protocols.approvals import Answer
-from ..protocols.codec import decode, digest, encode
+from ..protocols.codec import NULL, decode, digest, encode
 from ..protocols.errors import UnderstudyError
 from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
@@ -85,6 +87,23 @@ class Submit(Struct, tag="submit", tag_field="do", forbid_unknown_fields=True):
     id: str = ""
 
 
+class Resend(Struct, tag="resend", tag_field="do", forbid_unknown_fields=True):
+    """A message that was put aside is to be sent again; ``message`` is its new content, null for as it was."""
+
+    id: str
+    by: str = "somebody"
+    reason: str = ""
+    message: Raw = NULL
+
+
+class Drop(Struct, tag="drop", tag_field="do", forbid_unknown_fields=True):
+    """A message that was put aside is to be dropped."""
+
+    id: str
+    by: str = "somebody"
+    reason: str = ""
+
+
 class Status(Struct, tag="status", tag_field="do", forbid_unknown_fields=True):
     """Who is there."""
 
@@ -93,7 +112,7 @@ class Stop(Struct, tag="stop", tag_field="do", forbid_unknown_fields=True):
     """Drain and end."""
 
 
-Ask = Inbox | Give | Actors | Rows | Submit | Status | Stop
+Ask = Inbox | Give | Actors | Rows | Submit | Resend | Drop | Status | Stop
 
 
 class Page(Struct, frozen=True):
@@ -127,6 +146,8 @@ class Owner(Protocol):
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]: ...
     async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]: ...
     async def submit(self, to: str, task: Task, *, id: str | None = None) -> str: ...
+    async def resend(self, id: str, message: object = None, *, by: str = "", reason: str = "") -> None: ...
+    async def drop(self, id: str, *, by: str = "", reason: str = "") -> None: ...
     def facts(self) -> Facts: ...
     def ask_to_stop(self) -> None: ...
 
@@ -200,7 +221,7 @@ class Control:
         try:
             ask: Ask = decode(line, Ask)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            known = "inbox, answer, actors, rows, submit, status, stop"
+            known = "inbox, answer, actors, rows, submit, resend, drop, status, stop"
             return _refused("BadRequest", f"not a request: {error}", f'a request is {{"do": one of {known}, …}}')
         try:
             return encode({"ok": await self._do(ask)}) + b"\n"
@@ -221,6 +242,10 @@ class Control:
                 return _page(await self._owner.rows(actor, after))
             case Submit(to, task, id):
                 return await self._owner.submit(to, task, id=id or None)
+            case Resend(id, by, reason, message):
+                await self._owner.resend(id, None if message == NULL else message, by=by, reason=reason)
+            case Drop(id, by, reason):
+                await self._owner.drop(id, by=by, reason=reason)
             case Status():
                 return self._owner.facts()
             case Stop():

@@ -15,21 +15,25 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 from msgspec import Raw
 
 from ..actors.flights import accept
+from ..actors.releases import Resolve, again
 from ..protocols.approvals import Answer
 from ..protocols.codec import encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context
 from ..protocols.errors import JournalError
 from ..protocols.ids import SYSTEM, Address
-from ..protocols.journal import ActorLine, Batch, Opened, Record, Row, RowKind
+from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, RowKind
 from ..tools.ledger import after_crash
+from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
+from .parked import FileLetters, ParkedMessage, find
 
 
 def answer(path: str | os.PathLike[str], given: Answer) -> None:
@@ -61,6 +65,40 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
         )  # fmt: skip
         lines = (after, ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now))
         journal.append(Batch(tuple(pen.rows), effects=(accepted,), actors=lines))
+    finally:
+        journal.close()
+
+
+def resolve(path: str | os.PathLike[str], id: str, make: Callable[[ParkedMessage], Resolve]) -> None:
+    """Write a person's decision about a message that was put aside; durable when this returns.
+
+    Args:
+        path: the journal.
+        id: of the message.
+        make: the decision, from what was put aside; may raise.
+
+    Raises:
+        UnknownItem, WrongAnswer: as ``System.resend``.
+        JournalHeld: somebody owns it.
+        JournalError and its kinds: it is not there, or cannot be written.
+    """
+    if not Path(path).exists():
+        raise JournalError(f"there is no journal {path}", hint="a run with a journal makes one")
+    journal = SqliteJournal(path)
+    opened = journal.open()
+    try:
+        with read_only(path) as reader:
+            thing = make(find(FileLetters(reader), id))
+        now = max(opened.at, time.time())
+        pen = _Pen(opened, now)
+        pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
+        sends = again(thing, opened.last + 2, now)
+        pen.system_record(Record(parked=thing.resolution, sends=sends))
+        if opened.clean:
+            pen.system({"stopped": "answered"})
+        lines = (ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now),)
+        mail = tuple(Mail(envelope, opened.last + 2) for envelope in sends)
+        journal.append(Batch(tuple(pen.rows), mail=mail, actors=lines))
     finally:
         journal.close()
 
@@ -116,8 +154,11 @@ class _Pen:
         self._gid, self._now = opened.last, now
 
     def system(self, note: dict[str, str]) -> None:
+        self.system_record(Record(note=note))
+
+    def system_record(self, record: Record) -> None:
         self.system_seq += 1
-        self.row("system", SYSTEM, self.system_seq, 0, "", Record(note=note))
+        self.row("system", SYSTEM, self.system_seq, 0, "", record)
 
     def row(self, kind: RowKind, stream: Address, seq: int, incarnation: int, cause: str, record: Record) -> None:
         self._gid += 1

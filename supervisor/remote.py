@@ -9,14 +9,31 @@ from stat import S_ISSOCK
 from types import TracebackType
 from typing import Any, Self
 
+from msgspec import Raw
+
 from ..protocols import errors
 from ..protocols.approvals import Answer
-from ..protocols.codec import decode, encode
+from ..protocols.codec import NULL, decode, encode
 from ..protocols.errors import UnderstudyError
 from ..protocols.ids import Address
 from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
-from .control import Actors, Ask, Facts, Give, Inbox, Page, Reply, Rows, Status, Stop, Submit, pointed
+from .control import (
+    Actors,
+    Ask,
+    Drop,
+    Facts,
+    Give,
+    Inbox,
+    Page,
+    Reply,
+    Resend,
+    Rows,
+    Status,
+    Stop,
+    Submit,
+    pointed,
+)  # fmt: skip
 from .inbox import InboxItem
 
 PATIENCE = 30.0
@@ -64,6 +81,14 @@ class Remote:
         """Hand in a task; gives the address of its run when it is durable."""
         run: str = self._ask(Submit(to, task, id), str)
         return run
+
+    def resend(self, id: str, message: Raw | None, *, by: str, reason: str) -> None:
+        """Send a parked message again; returns when it is durable. Raises as ``System.resend``."""
+        self._ask(Resend(id, by, reason, NULL if message is None else message), None)
+
+    def drop(self, id: str, *, by: str, reason: str) -> None:
+        """Drop a parked message; returns when it is durable. Raises as ``System.drop``."""
+        self._ask(Drop(id, by, reason), None)
 
     def facts(self) -> Facts:
         """Who the owner is."""

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from ..actors.cell import read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Handed, Refused, Release, Settlement, Start
+from ..actors.releases import Answered, Done, Handed, Refused, Release, Resolve, Settlement, Start
 from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope
@@ -74,7 +74,7 @@ class Shell:
         self._build = build
         self._performer = performer
         self._on_rows, self._on_delta = on_rows, on_delta
-        self._held: dict[str, Envelope | Settlement | Answer] = {}
+        self._held: dict[str, Envelope | Settlement | Answer | Resolve] = {}
         self._fresh: list[str] = []
         self._door: list[str] = []
         """Messages for actors that are not in memory, while there are too many."""
@@ -121,6 +121,10 @@ class Shell:
     def answer(self, answer: Answer) -> Waiter:
         """Bring a person's answer. Gives the waiter for its being durable."""
         return self._take(f"answer:{self._next()}", answer)
+
+    def resolve(self, thing: Resolve) -> Waiter:
+        """Bring what a person does about a message that was put aside. Gives the waiter for its being durable."""
+        return self._take(f"resolve:{self._next()}", thing)
 
     def forget(self, token: str, waiter: Waiter) -> None:
         """Somebody no longer waits."""
@@ -295,8 +299,10 @@ class Shell:
             for row in rows:
                 record = read_record(row)
                 for id, held in list(self._held.items()):
-                    if (isinstance(held, Envelope) and record.message is not None and record.message.id == held.id) or (
-                        isinstance(held, Answer) and record.answer == held
+                    if (
+                        (isinstance(held, Envelope) and record.message is not None and record.message.id == held.id)
+                        or (isinstance(held, Answer) and record.answer == held)
+                        or (isinstance(held, Resolve) and record.parked == held.resolution)
                     ):
                         self._done(id)
                 for reply in record.replies:
@@ -304,7 +310,7 @@ class Shell:
 
     # -- in and out ---------------------------------------------------------------------------------------------
 
-    def _take(self, id: str, thing: Envelope | Settlement | Answer) -> Waiter:
+    def _take(self, id: str, thing: Envelope | Settlement | Answer | Resolve) -> Waiter:
         if self.failure is not None:
             raise self.failure
         if self._draining and not isinstance(thing, Settlement):
@@ -335,6 +341,8 @@ class Shell:
                 self.kernel.settle(thing)
             elif isinstance(thing, Answer):
                 self.kernel.answer(thing, id)
+            elif isinstance(thing, Resolve):
+                self.kernel.resolve(thing, id)
 
     def _release(self, release: Release) -> None:
         if isinstance(release, Start):

@@ -24,7 +24,7 @@ from msgspec import Raw
 from ..actors.asking import cancellation
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Handed, Refused, Release, Settlement, Start
+from ..actors.releases import Answered, Done, Handed, Refused, Release, Resolve, Settlement, Start
 from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
@@ -33,12 +33,14 @@ from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import Row
+from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
 from .attempts import Attempts, Faults
 from .calendar import CronCalendar
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
+from .parked import Letters, ParkedMessage, edited, find, parked
 from .tree import Definition, Tree
 
 EPOCH = 1_700_000_000.0
@@ -56,7 +58,7 @@ class Sent:
         lost: the node crashed while the caller waited; send it again, with its key.
     """
 
-    def __init__(self, thing: Envelope | Answer) -> None:
+    def __init__(self, thing: Envelope | Answer | Resolve) -> None:
         self.thing = thing
         self.accepted = False
         self.reply: Reply | None = None
@@ -141,6 +143,25 @@ class Simulated:
     def answer(self, item: str, decision: Decision, *, by: str = "ada", reason: str = "", value: object = None) -> Sent:
         """Bring a person's answer."""
         sent = Sent(Answer(item, decision, by, reason, Raw(encode(value))))
+        self._take(sent)
+        return sent
+
+    def parked(self) -> tuple[ParkedMessage, ...]:
+        """Messages that were put aside and about which nobody has decided."""
+        return parked(Letters(self.journal.rows(limit=10_000_000)))
+
+    def resend(self, id: str, message: object = None, *, by: str = "ada", reason: str = "") -> Sent:
+        """Send a parked message again, edited or as it was. Raises as ``System.resend``."""
+        mail = edited(find(Letters(self.journal.rows(limit=10_000_000)), id), message, self.tree.directory)
+        return self._resolve(Resolve(Resolution(int(id), "resend", by, reason), mail))
+
+    def drop(self, id: str, *, by: str = "ada", reason: str = "") -> Sent:
+        """Drop a parked message. Raises as ``System.drop``."""
+        find(Letters(self.journal.rows(limit=10_000_000)), id)
+        return self._resolve(Resolve(Resolution(int(id), "drop", by, reason)))
+
+    def _resolve(self, thing: Resolve) -> Sent:
+        sent = Sent(thing)
         self._take(sent)
         return sent
 
@@ -245,6 +266,8 @@ class Simulated:
             self.kernel.settle(thing)
         elif isinstance(thing, Answer):
             self.kernel.answer(thing, id)
+        elif isinstance(thing, Resolve):
+            self.kernel.resolve(thing, id)
         elif thing is not None:
             self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
 
@@ -376,6 +399,7 @@ class Simulated:
                 if isinstance(held, Sent) and (
                     (record.message is not None and record.message.id == getattr(held.thing, "id", None))
                     or (record.answer is not None and record.answer == held.thing)
+                    or (isinstance(held.thing, Resolve) and record.parked == held.thing.resolution)
                 ):
                     self._release(Done(id))
             for reply in record.replies:

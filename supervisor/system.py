@@ -9,6 +9,7 @@ No signal handlers are taken and no tasks are left behind. The same id gives the
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 from msgspec import Raw
@@ -24,6 +26,7 @@ from msgspec import Raw
 from ..actors.agent import Agent
 from ..actors.asking import cancellation
 from ..actors.kernel import Kernel
+from ..actors.releases import Resolve
 from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.spawn import Where, covered
 from ..protocols import ids
@@ -35,6 +38,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
 from ..protocols.lifecycle import Started
+from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, answer_type, asked
 from ..protocols.model import Model
 from ..protocols.tasks import Result, Task
@@ -46,6 +50,7 @@ from .journal.connect import Durability
 from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
+from .parked import Letters, ParkedMessage, edited, find, of_file, one_of_file, parked
 from .results import RunResult
 from .shell import Shell, system_random, unanswered
 from .stats import Stats
@@ -367,6 +372,30 @@ class System:
         """Say no. Raises as ``answer``."""
         await self.answer(item, "reject", by=by, reason=reason)
 
+    async def parked(self) -> tuple[ParkedMessage, ...]:
+        """Messages that were put aside and about which nobody has decided, oldest first."""
+        return await anyio.to_thread.run_sync(of_file, self.path) if self.path else parked(await self._letters())
+
+    async def resend(self, id: str, message: object = None, *, by: str = "somebody", reason: str = "") -> None:
+        """Send a parked message again; returns when that is durable. It is told, not asked: whoever asked was answered long ago.
+
+        Args:
+            id: of the ``ParkedMessage``.
+            message: its new content, plain JSON or a message; None sends it as it was.
+            by, reason: kept in the journal.
+
+        Raises:
+            UnknownItem: there is none of that id, or somebody decided about it before.
+            WrongAnswer: nobody takes it there, or the new content does not fit the message's class.
+        """
+        mail = edited(await self._put_aside(id), message, self.tree.directory)
+        await self._shell.resolve(Resolve(Resolution(int(id), "resend", by, reason), mail)).wait()
+
+    async def drop(self, id: str, *, by: str = "somebody", reason: str = "") -> None:
+        """Drop a parked message; returns when that is durable. Raises UnknownItem as ``resend``."""
+        await self._put_aside(id)
+        await self._shell.resolve(Resolve(Resolution(int(id), "drop", by, reason))).wait()
+
     # -- looking ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -405,6 +434,14 @@ class System:
         self._on_stop()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _put_aside(self, id: str) -> ParkedMessage:
+        if self.path is not None:
+            return await anyio.to_thread.run_sync(one_of_file, self.path, id)
+        return find(await self._letters(), id)
+
+    async def _letters(self) -> Letters:
+        return Letters(await self._shell.journal.rows(limit=sys.maxsize))
 
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
         note = {"pid": str(os.getpid()), "target": self._target, "model": self._model}

@@ -6,6 +6,7 @@ import click
 
 from . import exits
 from .looking import replay, runs, show
+from .parked import parked
 from .people import answer, approve, inbox, reject, settle
 from .running import run, serve, stop, submit
 
@@ -21,5 +22,5 @@ def app() -> None:
     """The group."""
 
 
-for command in (run, serve, submit, stop, inbox, approve, reject, answer, settle, show, runs, replay):
+for command in (run, serve, submit, stop, inbox, approve, reject, answer, settle, parked, show, runs, replay):
     app.add_command(command)

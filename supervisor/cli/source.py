@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -97,16 +97,25 @@ def give(path: Path, answer: Answer) -> bool:
         UnknownItem, WrongAnswer: the answer does not fit.
         JournalHeld: a process that takes no commands owns the journal.
     """
+    return either(path, lambda remote: remote.give(answer), lambda: offline.answer(path, answer))
+
+
+def either(path: Path, ask: Callable[[Remote], None], write: Callable[[], None]) -> bool:
+    """Have a running process do something (true), or do it to the file where none owns it (false).
+
+    Raises:
+        JournalHeld: a process that takes no commands owns the journal.
+    """
     must_exist(path)
     until = time.monotonic() + ARRIVING
     while True:
         remote = reach(path)
         if remote is not None:
             with remote:
-                remote.give(answer)
+                ask(remote)
             return True
         try:
-            offline.answer(path, answer)
+            write()
         except JournalHeld as error:
             if time.monotonic() > until:
                 raise JournalHeld(
