@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Answer, allowed
+from ..protocols.bounds import check
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs
 from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Gate, Next, Rng
-from ..protocols.journal import Record, RowKind
+from ..protocols.journal import MAX_MESSAGE, Record, RowKind
 from ..protocols.model import ModelRequest
 from .cell import Cell
 from .mailbox import Item
@@ -242,6 +243,7 @@ def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = F
     Raises:
         UnknownItem: nothing is open under that id, or it is answered.
         WrongAnswer: the answer does not fit the question.
+        TooLarge, TooComplex: its value is.
     """
     if effect is not None and (effect.answer is not None or (taken and effect.question is not None)):
         by = effect.answer.by if effect.answer else "the deadline"
@@ -254,6 +256,7 @@ def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = F
     if effect.due is not None and effect.due <= now:
         late = f"the time to answer {answer.item} is over, and silence counts as no"
         raise UnknownItem(late, hint="the next run will say so")
+    check(answer.value, f"the answer to {answer.item}", most=MAX_MESSAGE)
     if answer.decision not in allowed(effect.question):
         raise WrongAnswer(
             f"{answer.item} is of the kind {kind!r}: {answer.decision!r} does not answer it",

@@ -16,8 +16,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..protocols.approvals import Answer, Question
-from ..protocols.codec import NULL, canonical, digest, encode
+from ..protocols.bounds import check
+from ..protocols.codec import NULL, canonical, decode, digest, encode
+from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure
+from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Restarted
 from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer
 from ..protocols.tasks import Cancel, Result, Task
@@ -132,7 +135,7 @@ class AgentActor(Actor):
             self._end(turn, Result("failed", partial(turn.state), stopped.message, failure=stopped))
         else:
             try:
-                value = msgspec.json.decode(answer.value, type=self.agent.output)
+                value = decode(answer.value, self.agent.output)
             except msgspec.DecodeError as error:
                 self._ask_person(turn, f"the answer given by {answer.by} does not fit: {error}", failure)
                 return
@@ -167,8 +170,9 @@ class AgentActor(Actor):
     def _call(self, turn: Turn[AgentState], call: ToolCall) -> None:
         tag = {"call": call.id, "tool": call.name}
         try:
-            arguments = Raw(msgspec.json.encode(msgspec.json.decode(call.arguments or "{}", type=Raw)))
-        except (msgspec.DecodeError, RecursionError) as error:
+            given = _foreign(call.arguments or "{}")
+            arguments = Raw(encode(decode(given, Raw)))
+        except msgspec.DecodeError as error:
             failure = Failure(
                 "change_arguments", "bad_arguments", f"{call.name}: arguments are no JSON: {error}", where=call.name
             )
@@ -201,7 +205,7 @@ class AgentActor(Actor):
     def _answer(self, turn: Turn[AgentState], text: str) -> None:
         try:
             value = self._read(text)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except msgspec.DecodeError as error:
             if turn.state.invalid >= self.agent.limits.invalid:
                 failure = Failure("abandon", "bad_answer", f"the answer does not fit its type: {error}", where=turn.me)
                 self._end(turn, Result("failed", Raw(encode(text)), failure.message, failure=failure))
@@ -214,8 +218,8 @@ class AgentActor(Actor):
 
     def _leave(self, turn: Turn[AgentState], call: ToolCall) -> None:
         try:
-            said = msgspec.json.decode(call.arguments, type=_Exit)
-        except (msgspec.DecodeError, RecursionError):
+            said: _Exit = decode(_foreign(call.arguments), _Exit)
+        except msgspec.DecodeError:
             said = _Exit(reason=call.arguments or "no reason given")
         self._end(turn, Result("cannot", said.partial, said.reason))
 
@@ -233,7 +237,7 @@ class AgentActor(Actor):
     def _read(self, text: str) -> object:
         """A final answer in its type. Raises msgspec.DecodeError where it does not fit."""
         if self.agent.output is not str:
-            value: object = msgspec.json.decode(unfenced(text), type=self.agent.output)
+            value: object = decode(_foreign(unfenced(text)), self.agent.output)
             return value
         if not text.strip():
             raise msgspec.ValidationError("it is empty")
@@ -305,3 +309,13 @@ class AgentActor(Actor):
             tools=self._offers,
             output=self.agent.schema,
         )
+
+
+def _foreign(text: str) -> bytes:
+    """JSON that a model wrote, found to be such that it may be decoded. Raises msgspec.DecodeError where it is not."""
+    try:
+        data = text.encode()
+        check(data, "it", most=MAX_MESSAGE)
+    except (NotStorable, UnicodeEncodeError) as error:
+        raise msgspec.ValidationError(str(error.args[0])) from error
+    return data

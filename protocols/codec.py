@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .bounds import SMALL, check
 from .errors import NotStorable
 
 T = TypeVar("T")
@@ -35,17 +36,33 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes | msgspec.Raw, form: Any) -> Any:  # form is a type form, the result one of its values
-    """A value of type ``form`` from JSON. Raises msgspec.ValidationError where it does not fit."""
-    return (_decoders.get(form) or _decoder(form))(data)
+    """A value of type ``form`` from JSON.
+
+    Raises:
+        msgspec.ValidationError: it does not fit, or is nested so deeply that it cannot be decoded.
+        msgspec.DecodeError: it is no JSON.
+    """
+    try:
+        return (_decoders.get(form) or _decoder(form))(data)
+    except RecursionError as error:
+        raise msgspec.ValidationError("it is nested too deeply to be decoded") from error
 
 
-def roundtrip(value: T, form: Any) -> tuple[msgspec.Raw, T]:  # form is a type form
+def roundtrip(value: T, form: Any, most: int = 1_000_000) -> tuple[msgspec.Raw, T]:  # form is a type form
     """The JSON of a value and the value as it will come back from it.
+
+    Args:
+        value: what is to be stored.
+        form: its type.
+        most: bytes that it may have.
 
     Raises:
         NotStorable: it cannot be encoded, or comes back different.
+        TooLarge, TooComplex: it is beyond the bounds (``bounds``); then it is not decoded at all.
     """
     data = encode(value)
+    if len(data) > SMALL:
+        check(data, type(value).__name__, most=most)
     try:
         back = (_decoders.get(form) or _decoder(form))(data)
     except msgspec.ValidationError as error:

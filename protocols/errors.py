@@ -26,7 +26,11 @@ class NotStorable(UnderstudyError):
 
 
 class TooLarge(NotStorable):
-    """A row over 1 MB. Store the value elsewhere and keep its name."""
+    """A row over 1 MB, or a message from outside over 500 kB. Store the value elsewhere and keep its name."""
+
+
+class TooComplex(NotStorable):
+    """JSON that is nested too deeply or has too many members. Refused before it is decoded, however small it is."""
 
 
 class Unreadable(UnderstudyError):

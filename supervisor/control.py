@@ -13,7 +13,7 @@ A Unix socket beside the journal, ``<db>-sock``, that only its user may open. On
     {"do": "stop"}                                              {"ok": null}, at once; then the process drains
     anything else                                               {"error": {"type": …, "message": …, "hint": …}}
 
-Whatever is sent here, the owner goes on: a request is bounded in bytes, in depth (it is decoded into its types) and in
+Whatever is sent here, the owner goes on: a request is bounded in bytes, in depth (before it is decoded) and in
 time, and what it raises is its answer.
 """
 
@@ -33,8 +33,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Raw, Struct
 
 from ..protocols.approvals import Answer
+from ..protocols.bounds import check
 from ..protocols.codec import NULL, decode, digest, encode
-from ..protocols.errors import UnderstudyError
+from ..protocols.errors import NotStorable, UnderstudyError
 from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
 from .inbox import InboxItem
@@ -219,8 +220,11 @@ class Control:
 
     async def _reply(self, line: bytes) -> bytes:
         try:
+            check(line, "a request", most=MAX_REQUEST)
             ask: Ask = decode(line, Ask)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        except NotStorable as error:
+            return _refused(type(error).__name__, str(error.args[0]), error.hint)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             known = "inbox, answer, actors, rows, submit, resend, drop, status, stop"
             return _refused("BadRequest", f"not a request: {error}", f'a request is {{"do": one of {known}, …}}')
         try:

@@ -32,7 +32,7 @@ from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
-from ..protocols.journal import Row
+from ..protocols.journal import MAX_MESSAGE, Row
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
@@ -359,7 +359,7 @@ class Simulated:
             raise TypeError(f"priority={priority!r} is no whole number")
         self._count += 1
         deadline = None if timeout is None else self.now + timeout
-        data, _ = roundtrip(message, type(message))
+        data, _ = roundtrip(message, type(message), MAX_MESSAGE)
         token = f"{to}#{key or f'call {self._count}'}"
         sent = Sent(
             Envelope(

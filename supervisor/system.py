@@ -33,7 +33,7 @@ from ..protocols import ids
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, TooLarge, UnderstudyError
+from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
@@ -357,6 +357,7 @@ class System:
         Raises:
             UnknownItem: nothing is open under that id, or it was answered.
             WrongAnswer: the decision does not fit the question, a rejection has no reason, or the digest differs.
+            TooLarge, TooComplex: the value is.
         """
         await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest))
 
@@ -518,9 +519,5 @@ def _rank(priority: int) -> int:
 
 
 def _admissible(message: Message) -> Raw:
-    """A message from outside as JSON. Raises NotStorable, TooLarge."""
-    data, _ = roundtrip(message, type(message))
-    if len(bytes(data)) > MAX_MESSAGE:
-        size = f"{len(bytes(data)):,} bytes, more than {MAX_MESSAGE:,}"
-        raise TooLarge(f"{type(message).__wire__} is {size}", hint="keep large values elsewhere and send their names")
-    return data
+    """A message from outside as JSON. Raises NotStorable, TooLarge, TooComplex."""
+    return roundtrip(message, type(message), MAX_MESSAGE)[0]

@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import msgspec
 
+from ..protocols.bounds import check
 from ..protocols.codec import decode, encode
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
@@ -195,7 +196,9 @@ def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
     """A result as JSON, after checking that it is what the tool declares. It *has* happened: drift is not tried again."""
     try:
         data = encode(value)
-        decode(data, tool.returns)
+        if len(data) <= MAX_RESULT:
+            check(data, "it", most=MAX_RESULT)
+            decode(data, tool.returns)
     except (NotStorable, msgspec.ValidationError) as error:
         message = f"{effect.name} ran, but its result is not what it declares: {error}"
         return Attempt(failure=Failure("abandon", "schema_drift", message[:1_000], where=effect.name))

@@ -10,14 +10,13 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import Raw
 
-from ..protocols.errors import DefinitionError
+from ..protocols.bounds import check
+from ..protocols.codec import decode
+from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.tool import Call
 
 MAX_ARGUMENTS = 1_000_000
 """Bytes of one call's arguments."""
-
-MAX_DEPTH = 100
-"""Nesting of one call's arguments. msgspec overflows the stack on very deep JSON (measured at 200,000), so depth is checked first."""
 
 
 class Signature:
@@ -81,33 +80,12 @@ class Signature:
         Raises:
             ValueError: they are no JSON, too large or too deep, or do not fit; the message names what is missing, unknown or wrong.
         """
-        check_json(bytes(arguments))
         try:
-            value = msgspec.json.decode(arguments, type=self.form)
-        except msgspec.DecodeError as error:
-            raise ValueError(str(error)) from error
+            check(arguments, "what was given", most=MAX_ARGUMENTS)
+            value = decode(arguments, self.form)
+        except (NotStorable, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ValueError(str(error.args[0])) from error
         return {name: getattr(value, name) for name in self.order}
-
-
-def check_json(text: bytes) -> None:
-    """Raises ValueError for JSON that is too large or too deep to be decoded safely."""
-    if len(text) > MAX_ARGUMENTS:
-        raise ValueError(f"{len(text):,} bytes, more than {MAX_ARGUMENTS:,}")
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
-        return
-    depth, quoted, escaped = 0, False, False
-    for byte in text:
-        if quoted:
-            quoted = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"nested deeper than {MAX_DEPTH}")
-        elif byte in b"]}":
-            depth -= 1
 
 
 def bound(values: Mapping[str, Any], wants_call: str, call: Call) -> dict[str, Any]:  # arguments of a tool's function

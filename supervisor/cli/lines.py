@@ -8,7 +8,10 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Raw, Struct, field
 
-from ...protocols.codec import NULL
+from ...protocols.bounds import check
+from ...protocols.codec import NULL, decode
+from ...protocols.errors import NotStorable
+from ...protocols.journal import MAX_MESSAGE
 from ...protocols.tasks import Task
 
 KNOWN = "id, objective, inputs, user, tenant, session, tags (and expect, which is ignored)"
@@ -56,9 +59,6 @@ class _Line(Struct, frozen=True, forbid_unknown_fields=True):
     expect: Raw = NULL
 
 
-_decode = msgspec.json.Decoder(_Line).decode
-
-
 def read(lines: Iterable[bytes]) -> tuple[list[Entry], list[BadLine]]:
     """Good lines and bad ones, in order. Empty lines are nothing."""
     good: list[Entry] = []
@@ -69,8 +69,12 @@ def read(lines: Iterable[bytes]) -> tuple[list[Entry], list[BadLine]]:
         if not text:
             continue
         try:
-            found = _decode(text)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            check(text, "it", most=MAX_MESSAGE)
+            found = decode(text, _Line)
+        except NotStorable as error:
+            bad.append(BadLine(number, "", str(error.args[0]), "a smaller object"))
+            continue
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             bad.append(_wrong(number, error))
             continue
         if not found.id.strip() or not found.objective.strip():

@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Raw
 
 from ...protocols.approvals import Answer, Decision
-from ...protocols.codec import NULL
+from ...protocols.bounds import check
+from ...protocols.codec import NULL, decode, encode
 from ...protocols.errors import UnknownItem, WrongAnswer
+from ...protocols.journal import MAX_MESSAGE
 from ..inbox import InboxItem
 from . import exits, options, source
 from .work import command, going_on
@@ -136,8 +138,10 @@ def _fits(entry: InboxItem | None, id: str, decision: Decision, journal: Path) -
 
 
 def _value(text: str) -> Raw:
-    """What was typed, as JSON: itself where it is JSON, otherwise a text."""
+    """What was typed, as JSON: itself where it is JSON, otherwise a text. Raises TooLarge, TooComplex."""
+    data = text.encode("utf-8", "surrogatepass")
+    check(data, "the answer", most=MAX_MESSAGE)
     try:
-        return Raw(msgspec.json.encode(msgspec.json.decode(text)))
-    except (msgspec.DecodeError, RecursionError):
-        return Raw(msgspec.json.encode(text))
+        return Raw(encode(decode(data, object)))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Raw(encode(text))

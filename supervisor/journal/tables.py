@@ -161,5 +161,10 @@ def _entries(connection: Connection, table: str, decoder: msgspec.json.Decoder[T
 def _decode(decoder: msgspec.json.Decoder[T], text: str, what: str) -> T:
     try:
         return decoder.decode(text)
-    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError) as error:  # of a damaged file a column may be anything
+    except (
+        msgspec.MsgspecError,
+        RecursionError,
+        TypeError,
+        UnicodeDecodeError,
+    ) as error:  # a damaged column may be anything
         raise JournalDamaged(f"{what} cannot be read: {error}") from error

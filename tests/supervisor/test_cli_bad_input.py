@@ -15,6 +15,7 @@ from tests.supervisor.cli import Desk, command, environment
 from tests.supervisor.journal.process import AS_NOBODY, public_folder
 
 GOOD = {"id": "good", "objective": "hello"}
+MILLION = ",".join(f'"{n}":0' for n in range(1_000_000))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,8 @@ GOOD = {"id": "good", "objective": "hello"}
         ('{"id": "x", "objective": "hello", "inputs": [1]}', "line 2, field 'inputs': it is of the type array; expected the type object"),
         ('{"id": "x", "objective": "hello", "tags": ["a", 1]}', "line 2, field 'tags[1]': it is of the type int"),
         ('{"id": "x", "objective": "hello", "priority": 1}', "line 2, field 'priority': there is no such field; expected id, obj"),
-        ('{"id": "x", "objective": "hello", "inputs": {"a": ' + "[" * 100_000, "line 2: it is no JSON"),
+        ('{"id": "x", "objective": "hello", "inputs": {"a": ' + "[" * 100_000, "line 2: it is nested deeper than 100 levels; expected"),
+        ('{"id": "x", "objective": "hello", "inputs": {' + MILLION + "}}", "line 2: it is 10,888,936 bytes, more than 500,000"),
     ],
 )  # fmt: skip
 def test_a_bad_line_is_told_with_number_field_and_what_was_expected_and_the_others_run(

@@ -19,9 +19,11 @@ import anyio.to_thread
 import msgspec
 from msgspec import structs
 
-from ...protocols.errors import Failed
+from ...protocols.errors import Failed, TooLarge
+from ...protocols.failures import Failure
 from ...protocols.model import ModelMessage, ModelReply, ModelRequest
 from . import prices
+from .openai_bounds import bounded
 from .openai_failures import bad_address, broken_stream, failure_of, no_key, no_sdk
 from .openai_stream import Assembly
 from .structured import Structured, structured, unwrapped
@@ -86,6 +88,9 @@ class OpenAI:
                 async for chunk in stream:
                     if said := assembly.take(chunk):
                         on_delta(said)
+        except TooLarge as error:
+            failure = Failure("abandon", "result_too_large", str(error.args[0]), where=self.name)
+            raise Failed(failure) from error
         except OpenAIError as error:
             raise Failed(failure_of(error, self.name, streaming=begun)) from error
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:  # the SDK lets these through bare
@@ -177,9 +182,13 @@ async def _alive(
     closed: Callable[[], object],
 ) -> AsyncGenerator[AsyncOpenAI]:
     """A client that is closed with this generator."""
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=silence, max_retries=0)
+    client = AsyncOpenAI(
+        base_url=base_url, api_key=key, timeout=silence, max_retries=0,
+        default_headers={"Accept-Encoding": "identity"},  # a small response must not become a large one here
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [bounded]}),
+    )  # fmt: skip
     try:
         yield client
     finally:

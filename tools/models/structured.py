@@ -16,6 +16,11 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Raw, Struct
 
+from ...protocols.bounds import check
+from ...protocols.codec import decode
+from ...protocols.errors import NotStorable
+from ...protocols.journal import MAX_MESSAGE
+
 _PLAIN: Final = frozenset({
     "type", "title", "description", "enum", "const", "format", "pattern", "minimum", "maximum", "exclusiveMinimum",
     "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "minLength", "maxLength", "$ref",
@@ -64,8 +69,10 @@ def structured(output: Raw) -> Structured:
 def unwrapped(text: str) -> str:
     """The JSON in the field ``answer``; the text itself where it is not in one (not every server keeps to a schema)."""
     try:
-        return bytes(msgspec.json.decode(text, type=_Wrapped).answer).decode()
-    except (msgspec.MsgspecError, RecursionError):
+        check(text.encode(), "the answer", most=MAX_MESSAGE)
+        found: _Wrapped = decode(text.encode(), _Wrapped)
+        return bytes(found.answer).decode()
+    except (msgspec.MsgspecError, NotStorable, ValueError):  # whoever takes it says what is wrong with it
         return text
 
 
