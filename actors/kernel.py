@@ -363,6 +363,10 @@ class Kernel:
         changed, self.sets.changed = self.sets.changed, set()
         return changed
 
+    def note(self, facts: dict[str, str]) -> None:
+        """Write a row about the node itself."""
+        self._system(facts)
+
     def stop(self, reason: str) -> None:
         """Write the row that says that this life ended in order."""
         self._system({"stopped": reason})

@@ -43,7 +43,7 @@ RowKind = Literal["turn", "failed", "accepted", "started", "attempt", "settled",
 * ``expired``: nobody answered in time; or a reminder came too late to be delivered; or, with a failure, a message was not begun in time,
   was cancelled or gave way.
 * ``parked``: a message was put aside without a turn.
-* ``system``: the journal itself: taken over, stopped.
+* ``system``: the journal itself: taken over, stopped, the wall clock jumped (``clock``: by how many seconds).
 """
 
 

@@ -1,20 +1,46 @@
-"""The clock of one life of the process: wall time at its start, then monotonic time.
+"""The clock of one life of the process: where the journal ended, or the wall clock, whichever is later; then monotonic time.
 
-A jump of the wall clock meanwhile moves no deadline; the journal itself never goes back.
+A jump of the wall clock meanwhile moves no deadline, and a journal that ends in the future (its last owner's clock was ahead,
+or this one's was set back) goes on from there. So journal time never goes back and never stands still. What the wall clock did is
+not lost: ``jumped`` tells, and the shell makes it a row.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+JUMP = 1.0
+"""Seconds by which the wall clock must have gone away from this count before anybody is told."""
 
 
 class Clock:
-    """Seconds since the epoch, as this life counts them."""
+    """Seconds since the epoch, as this life counts them.
 
-    def __init__(self) -> None:
-        self._wall = time.time()
-        self._since = time.monotonic()
+    Args:
+        wall, monotonic: the clocks of the machine, in seconds; for tests.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._start = wall() - monotonic()
+        self._told = 0.0
+        """By how much the wall clock was known to be ahead of this count."""
 
     def now(self) -> float:
         """Now."""
-        return self._wall + time.monotonic() - self._since
+        return self._start + self._monotonic()
+
+    def follow(self, at: float) -> None:
+        """The journal ends at this time: go on from there, if that is later than now."""
+        self._start += max(0.0, at - self.now())
+
+    def jumped(self) -> float:
+        """By how many seconds the wall clock has gone ahead (or, below zero, back) since this was asked last; 0.0 if by less than
+        ``JUMP``."""
+        ahead = self._wall() - self.now()
+        jump = ahead - self._told
+        if abs(jump) < JUMP:
+            return 0.0
+        self._told = ahead
+        return jump

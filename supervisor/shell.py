@@ -103,6 +103,7 @@ class Shell:
     async def open(self) -> Opened:
         """Open the journal and build the kernel. Raises what ``JournalCore.open`` raises."""
         self.opened = await self.journal.open()
+        self.clock.follow(self.opened.at)
         self._acked = self.opened.last
         self.kernel = self._build(self.opened, {})
         self.memory_door.memory = self.kernel.memory
@@ -326,6 +327,8 @@ class Shell:
         fresh, self._fresh, self._door = self._door + self._fresh, [], []
         # What happens now happens now: an outcome that came after a long wait for the journal must not be dated before it.
         self.kernel.tick(self.clock.now())
+        if jump := self.clock.jumped():
+            self.kernel.note({"clock": f"{jump:+.3f}"})
         for found in self._loading.arrived():
             if isinstance(found, Unloaded):
                 self.kernel.unloaded(found.address, found.failure)

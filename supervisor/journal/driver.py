@@ -103,6 +103,10 @@ def translate(driver: Driver, error: Exception, doing: str) -> JournalError:
             return JournalDamaged(message, hint="the file was left as it is; restore a backup beside it")
         case 5 | 6:  # BUSY, LOCKED
             return JournalError(message, hint="another program keeps the file locked; let it finish")
+        case 0 if (
+            isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in message
+        ):  # the driver's own, about a text
+            return JournalDamaged(message, hint="the file was left as it is; restore a backup beside it")
         case _:
             return JournalError(message)
 
@@ -113,7 +117,7 @@ def _of_module(module: str, name: str) -> Driver:
     def connect(uri: str) -> Connection:
         return cast("Connection", dbapi.connect(uri, uri=True, isolation_level=None, timeout=5.0, cached_statements=64))
 
-    return Driver(name, tuple(dbapi.sqlite_version_info), connect, (dbapi.Error,), _code)
+    return Driver(name, tuple(dbapi.sqlite_version_info), connect, (dbapi.Error, UnicodeDecodeError), _code)
 
 
 def _code(error: Exception) -> int:

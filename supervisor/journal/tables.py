@@ -66,16 +66,19 @@ def stream(connection: Connection, address: Address, after: int) -> tuple[Row, .
     if found is None:
         return ()
     cursor = connection.execute(f"{ROW} WHERE r.stream = ? AND r.seq > ? ORDER BY r.seq", (found[0], after))
-    return tuple(row(line) for line in cursor)
+    read = tuple(row(line) for line in cursor)
+    if read and read[-1].seq != max(after, 0) + len(read):  # a damaged index loses rows without a word
+        raise JournalDamaged(f"rows of {address!r} are missing between {max(after, 0)} and {read[-1].seq}")
+    return read
 
 
-def links(connection: Connection) -> Iterator[Link]:
-    """Every row with its link of the chain, in order."""
+def links(connection: Connection, after: int = 0, limit: int = -1) -> Iterator[Link]:
+    """Rows with gid > after and their links of the chain, in order; all of them by default."""
     sql = (
         ROW.replace(" FROM", ", r.hash, r.digest, r.payload IS NOT NULL OR r.cause IS NOT NULL FROM", 1)
-        + " ORDER BY r.gid"
+        + " WHERE r.gid > ? ORDER BY r.gid LIMIT ?"
     )
-    for line in connection.execute(sql):
+    for line in connection.execute(sql, (after, limit)):
         yield Link(row(line[:9]), line[9], line[10], bool(line[11]))
 
 

@@ -20,11 +20,12 @@ places drawn from the seed, anywhere between the begin and the end of the append
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +122,7 @@ class Disk:
 
     def open_head(self, path: Path) -> HeadFile:
         """The head's file, for ``SqliteJournal``."""
-        return _HeadFile(self, path)
+        return _PlainFile(self, path)
 
     def kill(self, journal: SqliteJournal) -> None:
         """The process dies: what it wrote is there, flushed or not, and nothing that ``close`` does happens."""
@@ -266,33 +267,48 @@ class _File(apsw.VFSFile):
         return True
 
 
-class _HeadFile:
-    """The head's file, recorded."""
+class _PlainFile:
+    """A file that the journal writes without SQLite (the head), recorded."""
 
     def __init__(self, disk: Disk, path: Path) -> None:
         self._disk, self._name = disk, path.name
-        disk.asked("open", self._name)
+        with _as_os_error():
+            disk.asked("open", self._name)
         there = path.exists()
         self._inner = OsHeadFile(path)
         self._file = disk.opened(self._name, there=there)
 
     def write(self, data: bytes, offset: int) -> None:
-        self._disk.asked("write", self._name)
+        with _as_os_error():
+            self._disk.asked("write", self._name)
         self._inner.write(data, offset)
         self._disk.note(Op("write", self._file, at=offset, data=data))
 
     def sync(self) -> None:
-        self._disk.flushed(self._name, self._file)
+        with _as_os_error():
+            self._disk.flushed(self._name, self._file)
         self._inner.sync()
         self._disk.note(Op("sync", self._file))
 
     def sync_folder(self) -> None:
-        self._disk.asked("sync", "")
+        with _as_os_error():
+            self._disk.asked("sync", "")
         self._inner.sync_folder()
         self._disk.note(Op("folder"))
 
     def close(self) -> None:
         self._inner.close()
+
+
+@contextmanager
+def _as_os_error() -> Generator[None]:
+    """What a plan raises is meant for SQLite; others are told by the operating system."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise OSError(errno.ENOSPC, "No space left on device") from error
+    except apsw.Error as error:
+        raise OSError(errno.EIO, "Input/output error") from error
 
 
 def _code(error: Exception) -> int:
