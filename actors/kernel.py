@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Raw
@@ -245,8 +246,11 @@ class Kernel:
 
     # -- running ------------------------------------------------------------------------------------------------
 
-    def step(self, now: float, turns: int = 32) -> bool:
-        """Run up to so many turns (32 take a few milliseconds: the loop is shared). True while there is more to do."""
+    def step(self, now: float, turns: int = 32, enough: Callable[[], bool] | None = None) -> bool:
+        """Run up to so many turns (32 take a few milliseconds: the loop is shared). True while there is more to do.
+
+        ``enough`` is asked after each durable turn whether the loop has waited long enough: turns may be slow, and the kernel has no clock.
+        """
         self.tick(now)
         while self._ready and turns > 0:
             cell = self._ready[0]
@@ -259,6 +263,8 @@ class Kernel:
                 if turns <= 0 or not self._turn(cell):
                     break
                 turns -= 1
+                if enough is not None and enough():
+                    turns = 0
             self._wake(cell)
         if ids := self._suspects.choose():
             self._write_system("attempt", Record(marked=ids))

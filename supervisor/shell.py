@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from time import perf_counter
 from typing import Literal, TypeVar
 
 import anyio
@@ -39,6 +40,9 @@ from .waiter import Waiter
 
 ROWS_AHEAD = 2_000
 """Rows the kernel may make before it waits for the journal."""
+
+AT_ONCE = 0.005
+"""Seconds of turns in a row before the loop's other tasks have their turn."""
 
 REBUILDS = 3
 REBUILDS_WITHIN = 60.0
@@ -205,7 +209,8 @@ class Shell:
     async def _once(self) -> None:
         self._wake = anyio.Event()
         self._feed()
-        more = self.kernel.step(self.clock.now())
+        until = perf_counter() + AT_ONCE
+        more = self.kernel.step(self.clock.now(), enough=lambda: perf_counter() > until)
         if self.kernel.loads:
             more = await self._load() or more
         self.memory_door.turned()

@@ -88,3 +88,21 @@ def test_an_actor_with_ten_thousand_messages_does_not_starve_another() -> None:
         turns += 1
     assert turns <= 20
     assert kernel._cells[Address("a/busy")].memory.turns <= 20
+
+
+def test_slow_turns_end_a_step_before_its_number_of_turns() -> None:
+    kernel = _kernel(MemoryJournal(seed="s"))
+    for number in range(10):
+        _deliver(kernel, "a/busy", Add(1), f"b{number}")
+    for want in kernel.loads:
+        kernel.loaded(Found(want.address))
+    asked: list[int] = []
+
+    def enough() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    assert kernel.step(1.0, enough=enough)
+    assert kernel._cells[Address("a/busy")].memory.turns == 3
+    assert not kernel.step(1.0, enough=enough)
+    assert kernel._cells[Address("a/busy")].memory.turns == 10

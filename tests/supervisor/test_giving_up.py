@@ -12,6 +12,7 @@ import pytest
 import understudy as us
 from tests.actors.post import Clerk, Do, Fetch, Say, lookup
 from understudy.protocols.ids import Address
+from understudy.supervisor import shell
 
 
 def team(clerk: type[Clerk] = Clerk) -> us.Supervisor:
@@ -109,3 +110,28 @@ async def test_priorities_and_bad_ones() -> None:
         assert await system.ask("p/ada", Fetch("y"), priority=-2) == "here is y"
         with pytest.raises(TypeError, match="whole number"):
             await system.ask("p/ada", Fetch("y"), priority=0.5)  # type: ignore[arg-type]
+
+
+async def test_the_loop_has_its_turn_after_five_milliseconds_of_slow_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = [0.0]
+
+    class Slow(Clerk):
+        @us.handles(Say)
+        def say(self, turn: us.Turn[Clerk.State], msg: Say) -> None:
+            time[0] += 0.002
+
+    monkeypatch.setattr(shell, "perf_counter", lambda: time[0])
+    async with us.System(team(Slow)) as system:
+        step, longest = system._shell.kernel.step, [0.0]
+
+        def timed(now: float, turns: int = 32, enough: Callable[[], bool] | None = None) -> bool:
+            began = time[0]
+            more = step(now, turns, enough)
+            longest[0] = max(longest[0], time[0] - began)
+            return more
+
+        monkeypatch.setattr(system._shell.kernel, "step", timed)
+        await system.ask("p/eve", Do("flood", "p/ada", priority=100))
+        await system.rest()
+    assert time[0] == pytest.approx(0.2)
+    assert longest[0] == pytest.approx(0.006), "not all of them in one go"
