@@ -1,5 +1,7 @@
 """The form of the growth curves: one line a size, every column a cost (so less is better), and where it bends.
 
+What is measured several times is given by its least: other work on the machine only ever adds.
+
 A file has one ``async def measure(options)`` that yields ``Point``s, and ends with ``main(measure, size)``.
 """
 
