@@ -19,48 +19,49 @@ Visitor = tuple[Envelope, str]
 
 
 class Door:
-    """Messages from outside that wait for room, first come first served at each mailbox."""
+    """Messages from outside that wait for room, first come first served at each mailbox.
+
+    Attributes:
+        waiting: who waits, by the address of the mailbox; no empty queues.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[Address, deque[Visitor]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+        self.waiting: dict[Address, deque[Visitor]] = {}
 
     def full(self, cell: Cell) -> bool:
         """Whether a message from outside finds no room, or others before it."""
-        if cell.address in self._waiting:
+        if cell.address in self.waiting:
             return True
         return cell.mount is not None and cell.mailbox.waiting >= cell.mount.actor.mailbox.bound
 
     def wait(self, envelope: Envelope, input: str) -> None:
         """Let it wait."""
-        self._waiting.setdefault(envelope.to, deque()).append((envelope, input))
+        self.waiting.setdefault(envelope.to, deque()).append((envelope, input))
 
     def next(self, cell: Cell) -> Visitor | None:
         """Who comes in now; None where there is no room, or nobody waits."""
-        queue = self._waiting.get(cell.address)
+        queue = self.waiting.get(cell.address)
         if queue is None or cell.mailbox.waiting >= policy(cell).bound:
             return None
         visitor = queue.popleft()
         if not queue:
-            del self._waiting[cell.address]
+            del self.waiting[cell.address]
         return visitor
 
     def turn_away(self, address: Address, id: str) -> Visitor | None:
         """Take one message out, by its id."""
-        queue = self._waiting.get(address, deque())
+        queue = self.waiting.get(address, deque())
         for visitor in queue:
             if visitor[0].id == id:
                 queue.remove(visitor)
                 if not queue:
-                    del self._waiting[address]
+                    del self.waiting[address]
                 return visitor
         return None
 
     def clear(self, address: Address) -> tuple[Visitor, ...]:
         """Take out all who wait at one mailbox."""
-        return tuple(self._waiting.pop(address, ()))
+        return tuple(self.waiting.pop(address, ()))
 
 
 def policy(cell: Cell) -> MailboxPolicy:

@@ -37,6 +37,8 @@ from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag
 from .undelivered import Word
 from .watching import gone, hears_of, obey, tell_watchers
 
+_TERMINATED = Terminated.__wire__
+
 
 class Draft(msgspec.Struct):
     """What a turn came to: the row's kind and record, and the state after it."""
@@ -194,7 +196,7 @@ def _run(
         if hear(cell, turn, envelope, outcome):
             _settle(actor, behaviour, turn, outcome)
         return
-    if envelope.wire == Terminated.__wire__ and not hears_of(cell, turn, envelope):
+    if envelope.wire == _TERMINATED and not hears_of(cell, turn, envelope):
         return
     found = behaviour.handlers.get(envelope.wire)
     refusal = _refusal(found, envelope)

@@ -493,10 +493,11 @@ class Kernel:
                 self._posted(cell, item, draft.record.post)
         if item.inputs or item.closes:
             self._is_in(item)
-        if self._door:
+        if self._door.waiting:
             self._let_in(cell)
-        if cell.mailbox.over and cell.mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
-            cell.mailbox.side.over = False
+        rare = cell.mailbox.rare
+        if rare is not None and rare.over and cell.mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
+            rare.over = False
         return True
 
     def _at_door(self, cell: Cell, envelope: Envelope, input: str) -> None:
@@ -590,7 +591,7 @@ class Kernel:
         gid, now = self.gid + 1, self.now
         self._row(cell, failed(cell, item, failure, gid, now, "expired", word=self._word, silent=not answer), id)
         self._is_in(item)
-        if self._door:
+        if self._door.waiting:
             self._let_in(cell)
 
     def _handles(self, address: Address, wire: str) -> bool:
@@ -620,8 +621,8 @@ class Kernel:
         for envelope in record.sends:
             to = self.addressee(envelope.to)
             self.put(to, Item(envelope, durable=True), "turn")
-            if isinstance(to, Cell) and to.mailbox.waiting > 1 and self._crosses(to):
-                crossed = to
+            if isinstance(to, Cell) and (to.mailbox.rare is not None or len(to.mailbox.work or ()) > 1):
+                crossed = to if self._crosses(to) else crossed
         for reply in record.replies:
             self.after(Answered(reply))
         for timer in record.timers:
@@ -646,7 +647,8 @@ class Kernel:
 
     def _crosses(self, cell: Cell) -> bool:
         most = policy(cell).max_backlog
-        return most is not None and cell.mailbox.waiting > most and not cell.mailbox.over
+        rare = cell.mailbox.rare
+        return most is not None and cell.mailbox.waiting > most and (rare is None or not rare.over)
 
     def _suspend(self, cell: Cell) -> None:
         if cell.memory.life == "restarting":

@@ -64,12 +64,14 @@ class Side(Struct):
 class Mailbox:
     """Mail of one actor."""
 
-    __slots__ = ("_control", "_side", "_work")
+    __slots__ = ("_control", "rare", "work")
 
     def __init__(self) -> None:
         self._control: deque[Item] | None = None
-        self._work: deque[Item] | None = None
-        self._side: Side | None = None
+        self.work: deque[Item] | None = None
+        """Work of priority 0."""
+        self.rare: Side | None = None
+        """What few mailboxes have, where this one has it."""
 
     def put(self, item: Item) -> None:
         """Behind everything of its lane and priority."""
@@ -80,9 +82,9 @@ class Mailbox:
         elif item.envelope.priority:
             self.side.ranked.setdefault(item.envelope.priority, deque()).append(item)
         else:
-            if self._work is None:  # an empty deque is 760 bytes, and most actors are idle
-                self._work = deque()
-            self._work.append(item)
+            if self.work is None:  # an empty deque is 760 bytes, and most actors are idle
+                self.work = deque()
+            self.work.append(item)
 
     def put_back(self, item: Item) -> None:
         """Before everything of its lane and priority."""
@@ -96,18 +98,18 @@ class Mailbox:
             return self._control[0]
         if control_only:
             return None
-        if self._side is not None and self._side.ranked:
-            return self._first(self._side.ranked)[0]
-        return self._work[0] if self._work else None
+        if self.rare is not None and self.rare.ranked:
+            return self._first(self.rare.ranked)[0]
+        return self.work[0] if self.work else None
 
     def pop(self) -> Item:
         """Take what ``head`` showed."""
         if self._control:
             return self._control.popleft()
-        if self._side is not None and self._side.ranked:
-            return self._taken(self._first(self._side.ranked))
-        assert self._work
-        return self._work.popleft()
+        if self.rare is not None and self.rare.ranked:
+            return self._taken(self._first(self.rare.ranked))
+        assert self.work
+        return self.work.popleft()
 
     def __len__(self) -> int:
         return len(self._control or ()) + self.waiting
@@ -115,26 +117,21 @@ class Mailbox:
     @property
     def waiting(self) -> int:
         """Messages in the work lane, without what is stashed."""
-        work = len(self._work) if self._work is not None else 0
-        return work if self._side is None else work + sum(map(len, self._side.ranked.values()))
+        work = len(self.work) if self.work is not None else 0
+        return work if self.rare is None else work + sum(map(len, self.rare.ranked.values()))
 
     @property
     def side(self) -> Side:
         """What few mailboxes have; made when it is asked for."""
-        if self._side is None:
-            self._side = Side()
-        return self._side
-
-    @property
-    def over(self) -> bool:
-        """Whether the backlog was over its limit and is not half gone yet."""
-        return self._side is not None and self._side.over
+        if self.rare is None:
+            self.rare = Side()
+        return self.rare
 
     def items(self) -> tuple[Item, ...]:
         """All of it but what is stashed, in the order in which it would be taken."""
-        work = tuple(self._work or ())
-        if self._side is not None and self._side.ranked:
-            ranked = self._side.ranked
+        work = tuple(self.work or ())
+        if self.rare is not None and self.rare.ranked:
+            ranked = self.rare.ranked
             above = tuple(item for rank in sorted(ranked, reverse=True) if rank > 0 for item in ranked[rank])
             below = tuple(item for rank in sorted(ranked, reverse=True) if rank < 0 for item in ranked[rank])
             work = (*above, *work, *below)
@@ -143,9 +140,9 @@ class Mailbox:
     def clear(self) -> tuple[Item, ...]:
         """Take all of it but what is stashed."""
         items = self.items()
-        self._control = self._work = None
-        if self._side is not None:
-            self._side.ranked.clear()
+        self._control = self.work = None
+        if self.rare is not None:
+            self.rare.ranked.clear()
         return items
 
     def remove(self, id: str) -> Item | None:
@@ -155,19 +152,19 @@ class Mailbox:
                 self._queue(item).remove(item)
                 self._forget_empty()
                 return item
-        if self._side is not None:
-            for item in self._side.stash:
+        if self.rare is not None:
+            for item in self.rare.stash:
                 if item.envelope.id == id:
-                    self._side.stash.remove(item)
+                    self.rare.stash.remove(item)
                     return item
         return None
 
     def oldest_outside(self) -> Item | None:
         """The message of a caller outside that has waited longest."""
-        ranked = self._side.ranked.values() if self._side is not None else ()
+        ranked = self.rare.ranked.values() if self.rare is not None else ()
         firsts = [
             next((item for item in queue if item.envelope.id.startswith("outside:")), None)
-            for queue in (self._work or (), *ranked)
+            for queue in (self.work or (), *ranked)
         ]
         return min((item for item in firsts if item is not None), key=lambda item: item.envelope.at, default=None)
 
@@ -177,7 +174,7 @@ class Mailbox:
 
     def stashed(self) -> tuple[Item, ...]:
         """What was put by."""
-        return tuple(self._side.stash) if self._side is not None else ()
+        return tuple(self.rare.stash) if self.rare is not None else ()
 
     def unstash(self) -> tuple[Item, ...]:
         """Put all that was put by back in front, each before everything of its lane and priority, in order. Gives it."""
@@ -189,7 +186,7 @@ class Mailbox:
         return items
 
     def _queue(self, item: Item) -> deque[Item]:
-        queue = self._control if item.envelope.lane == "control" else self._work
+        queue = self._control if item.envelope.lane == "control" else self.work
         if item.envelope.lane == "work" and item.envelope.priority:
             queue = self.side.ranked[item.envelope.priority]
         assert queue is not None
@@ -197,8 +194,8 @@ class Mailbox:
 
     def _first(self, ranked: dict[int, deque[Item]]) -> deque[Item]:
         best = max(ranked)
-        if best < 0 and self._work:
-            return self._work
+        if best < 0 and self.work:
+            return self.work
         return ranked[best]
 
     def _taken(self, queue: deque[Item]) -> Item:
@@ -208,6 +205,6 @@ class Mailbox:
         return item
 
     def _forget_empty(self) -> None:
-        if self._side is not None:
-            for rank in [rank for rank, queue in self._side.ranked.items() if not queue]:
-                del self._side.ranked[rank]
+        if self.rare is not None:
+            for rank in [rank for rank, queue in self.rare.ranked.items() if not queue]:
+                del self.rare.ranked[rank]

@@ -161,4 +161,4 @@ def test_nobody_waits_at_the_door_of_an_address_that_ends() -> None:
     board.kernel._wake(board.kernel._cells[Address("p/bob")])
     board.rest()
     assert all(one.accepted for one in sent)
-    assert not board.kernel._door
+    assert not board.kernel._door.waiting

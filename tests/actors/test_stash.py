@@ -134,4 +134,4 @@ def test_an_actor_that_stashes_nothing_has_no_stash_in_memory() -> None:
     board.tell("a/ada", Note("x"))
     board.rest()
     assert board.actor("a/ada").memory.postal is None
-    assert board.kernel._cells[Address("a/ada")].mailbox._side is None
+    assert board.kernel._cells[Address("a/ada")].mailbox.rare is None
