@@ -24,23 +24,24 @@ from typing import Literal
 from msgspec import Raw
 
 from ..protocols.approvals import Answer
-from ..protocols.codec import decode, digest, encode
+from ..protocols.codec import digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import AskFailed, UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
-from ..protocols.ids import OUTSIDE, SYSTEM, Address, item_id
+from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Found, Opened, Record, Row, RowKind, Want
-from ..protocols.mail import CancelAsk, Overloaded, Post
+from ..protocols.mail import CancelAsk
 from .aside import left_out, put_aside
 from .cell import Cell, context_for
-from .door import Door, gave_way, overloaded, policy
+from .door import Door, policy
 from .ephemeral import Ephemeral
 from .ephemerals import Ephemerals
-from .execute import Draft, execute, failed, settled
+from .execute import Draft, execute, settled
 from .flights import Flights
 from .mailbox import Item
+from .mailroom import Mailroom
 from .registry import Directory
 from .releases import Answered, Done, Refused, Release, Resolve, Settlement, Start, Withdraw, again
 from .reminders import is_missed
@@ -56,7 +57,7 @@ MEMORY_TURNS = 32
 """Turns of memory-only actors that take about as long as a durable one."""
 
 
-class Kernel:
+class Kernel(Mailroom):
     """One life of one node's actors.
 
     Args:
@@ -500,104 +501,6 @@ class Kernel:
             rare.over = False
         return True
 
-    def _at_door(self, cell: Cell, envelope: Envelope, input: str) -> None:
-        """A message from outside finds no room."""
-        item, how = Item(envelope, durable=False, input=input), policy(cell).overflow
-        if (envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
-            return  # it is in already
-        oldest = cell.mailbox.oldest_outside() if how == "drop_oldest" else None
-        if how == "wait" or (how == "drop_oldest" and not cell.loaded):
-            self._door.wait(envelope, input)
-        elif oldest is None:
-            self.after(Refused(input, overloaded(cell)))
-        else:
-            self._drop(cell, oldest.envelope.id, gave_way(cell, oldest.envelope))
-            self.put(cell, item, "accepted")
-
-    def _let_in(self, cell: Cell) -> None:
-        """There may be room again."""
-        while (visitor := self._door.next(cell)) is not None:
-            self.put(cell, Item(visitor[0], durable=False, input=visitor[1]), "accepted")
-
-    def _overloaded(self, sender: Cell, cell: Cell) -> None:
-        """A backlog has crossed its limit: the supervisor of whoever sends still more is told."""
-        cell.mailbox.side.over = True
-        supervisor = sender.mount.supervisor if sender.mount is not None else OUTSIDE
-        if not supervisor:
-            return
-        word = Overloaded(cell.address, sender.address, cell.mailbox.waiting)
-        id, wire, context = item_id(self.gid + 1, 0), Overloaded.__wire__, sender.memory.context
-        mail = Envelope(id, supervisor, wire, Raw(encode(word)), sender=cell.address, context=context, at=self.now)
-        self._write_system("system", Record(sends=(mail,), note={"overloaded": cell.address}))
-        self.put(self._cell(supervisor), Item(mail, durable=True), "turn")
-
-    def _posted(self, cell: Cell, item: Item, post: Post) -> None:
-        """What a row says about mail, done in memory."""
-        if post.late:
-            self.late[cell.address] += post.late
-        if post.unstashed:
-            self._come_back(cell)
-        if post.stashed or post.kept:
-            item.durable, item.settles = True, ""
-            if post.stashed:
-                cell.mailbox.stash(item)
-            else:
-                cell.mailbox.put_back(item)
-                self._more(cell, item)
-
-    def _come_back(self, cell: Cell) -> None:
-        for item in cell.mailbox.unstash():
-            self._more(cell, item)
-        self._wake(cell)
-
-    def _put_by(self, cell: Cell) -> None:
-        """An actor was loaded: what it had stashed is stashed."""
-        postal = cell.memory.postal
-        for id in postal.stash if postal is not None else ():
-            item = cell.mailbox.remove(id)
-            if item is not None:
-                self._less(cell, item)
-            elif id in self.sets.mail:
-                item = Item(self.sets.mail[id].envelope, durable=True, marks=self.sets.mail[id].marks)
-            if item is not None:
-                cell.mailbox.stash(item)
-
-    def _expire(self, id: str) -> None:
-        """The time of a message is over: if it still waits, it is a dead letter now."""
-        mail = self.sets.mail.get(id)
-        envelope = mail.envelope if mail is not None else None
-        cell = self._cells.get(envelope.to) if envelope is not None else None
-        if cell is not None and envelope is not None and cell.loaded:
-            self._drop(cell, id, expired(envelope))
-
-    def _cancel(self, cell: Cell, item: Item) -> None:
-        """Nobody waits any more for a request: if it still waits for its turn, it will not get it."""
-        order: CancelAsk = decode(item.envelope.body, CancelAsk)
-        self._drop(cell, order.of, order.failure, answer=order.answer)
-
-    def _drop(self, cell: Cell, id: str, failure: Failure, *, answer: bool = True) -> None:
-        """Make a dead letter of a message that waits, if it does."""
-        put_by = any(item.envelope.id == id for item in cell.mailbox.stashed())
-        item = cell.mailbox.remove(id)
-        if item is None:
-            visitor = self._door.turn_away(cell.address, id)
-            if visitor is not None:
-                self.after(Refused(visitor[1], AskFailed(failure)))
-            return
-        if not put_by:
-            self._less(cell, item)
-        self._suspects.forget(item)
-        self._unsaved.pop(id, None)
-        gid, now = self.gid + 1, self.now
-        self._row(cell, failed(cell, item, failure, gid, now, "expired", word=self._word, silent=not answer), id)
-        self._is_in(item)
-        if self._door.waiting:
-            self._let_in(cell)
-
-    def _handles(self, address: Address, wire: str) -> bool:
-        mount = self._directory.find(address)
-        return mount is not None and wire in mount.actor.behaviour.handlers
-
     def _is_in(self, item: Item) -> None:
         """Its row was made: who brought it is told when that is durable."""
         if item.closes:
@@ -644,11 +547,6 @@ class Kernel:
             self._retiring.append((self.gid, cell))
         if crossed is not None:
             self._overloaded(cell, crossed)
-
-    def _crosses(self, cell: Cell) -> bool:
-        most = policy(cell).max_backlog
-        rare = cell.mailbox.rare
-        return most is not None and cell.mailbox.waiting > most and (rare is None or not rare.over)
 
     def _suspend(self, cell: Cell) -> None:
         if cell.memory.life == "restarting":
