@@ -333,6 +333,16 @@ class JournalCore(Protocol):
         """
         ...
 
+    def reload(self) -> Opened:
+        """After an append that failed: what the medium holds now, as ``open`` would say it. The journal stays owned, and readable
+        whether this succeeds or not, so that a full disk does not take away what can be read.
+
+        Raises:
+            JournalDamaged: what was acknowledged is not there.
+            JournalFull, JournalReadOnly, JournalError: the medium cannot be opened anew.
+        """
+        ...
+
     def append(self, batch: Batch) -> None:
         """Write a batch, wholly or not at all, durably when it returns.
 

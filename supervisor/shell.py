@@ -285,8 +285,11 @@ class Shell:
             raise error
         await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
         self._loading.forget()
-        await self.journal.close()
-        self.opened = await self.journal.open()
+        try:
+            self.opened = await self.journal.reload()
+        except JournalError as again:
+            await self._rebuild(again)
+            return
         await self._find()
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
         late = self.kernel.late

@@ -21,6 +21,7 @@ from ..protocols.tasks import Result, Task
 from .dispatch import Asked, Received, Returned, Routed
 from .inbox import InboxItem, item
 from .offline import as_left
+from .results import recorded
 from .supervisor import GaveUp, Resolved, Restarting
 
 Tone = Literal["plain", "good", "bad", "person", "quiet"]
@@ -148,7 +149,7 @@ class _Teller:
         if row.stream == self.run:
             for reply in record.replies:
                 self.failure = reply.failure
-                self.result = decode(reply.value, Result) if reply.failure is None else None
+                self.result = recorded(reply.value) if reply.failure is None else None
 
     def leave(self) -> None:
         """The owner has died, and nobody has taken the journal over."""

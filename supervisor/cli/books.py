@@ -8,14 +8,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw, Struct
 
-from ...protocols.codec import decode
 from ...protocols.envelope import Reply
 from ...protocols.model import Usage
-from ...protocols.tasks import Result
 from ...tools.models.prices import estimate
 from .. import offline
 from ..inbox import InboxItem, inbox
 from ..journal.reader import JournalReader, read_only
+from ..results import recorded
 
 REFERENCE = "openai:gpt-5-mini"
 """The model whose list price says what a run would have cost, where the model that ran has none."""
@@ -143,7 +142,7 @@ def _line(id: str, run: str, reply: Reply | None, waiting: tuple[InboxItem, ...]
         return RunLine(id, run, "unfinished" if moves or not waiting else "waiting", waiting=waiting)
     if reply.failure is not None:
         return RunLine(id, run, "failed", reason=reply.failure.message, waiting=waiting)
-    result: Result = decode(reply.value, Result)
+    result = recorded(reply.value)
     return RunLine(id, run, result.status, result.output, result.reason, waiting)
 
 

@@ -50,6 +50,10 @@ class MemoryJournal:
         if self._open:
             raise JournalError("the journal is open already", hint="close it first")
         self._open = True
+        return self.reload()
+
+    def reload(self) -> Opened:
+        self._must_be_open()
         return Opened(
             last=len(self._rows),
             at=self._at,

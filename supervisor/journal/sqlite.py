@@ -29,6 +29,7 @@ from .driver import Connection, Driver, choose, translate
 from .head import Head, Mark, OpenHead, OsHeadFile, head_path
 from .head import read as read_head
 from .lock import Lock
+from .log_size import LogSize
 from .plan import Plan, Stream, prepare, write
 from .reflush import reflush
 
@@ -69,6 +70,7 @@ class SqliteJournal:
         self._open_head = open_head
         self._on_migration = on_migration
         self._lock = Lock(self.path)
+        self._log_size = LogSize(self.path)
         self._connection: Connection | None = None
         self._head: Head | None = None
         self._suspect = False
@@ -123,16 +125,35 @@ class SqliteJournal:
     def append(self, batch: Batch) -> None:
         connection = self._must_be_open()
         if self._suspect:
-            connection = self._connection = self._reopened(connection)
+            self.reload()
+            connection = self._must_be_open()
         with self._translated("append to"):
             streams = self._find(connection, {r.stream for r in batch.rows} | {a.address for a in batch.actors})
             seqs = check(batch, self._tail.gid, self._tail.at, lambda stream: streams[stream].seq)
             plan = prepare(batch, self._tail, streams)
+            self._log_size.room_for(plan.size, connection)
             self._commit(connection, plan)
         self._streams.update((a, Stream(s.id, seqs.get(a, s.seq), new=False)) for a, s in streams.items())
         self._next_stream += len(plan.streams)
         self._tail, self._clean = plan.tail, plan.facts.clean
         self._after_commit(connection, plan)
+
+    def reload(self) -> Opened:
+        # While the old connection is open: SQLite keeps the shared memory, for which a full disk has no room any more, and
+        # frames of a commit that failed stay unseen.
+        old = self._must_be_open()
+        connection = connect(self._driver, self.path, self.durability)
+        try:
+            with self._translated("read"):
+                self._must_hold(connection, self._tail)
+                opened = self._load(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        with contextlib.suppress(*self._driver.errors):
+            old.close()
+        return msgspec.structs.replace(opened, warnings=self.warnings)
 
     # --- Reading
 
@@ -246,23 +267,9 @@ class SqliteJournal:
 
     # --- The steps of an append
 
-    def _reopened(self, old: Connection) -> Connection:
-        """After a failed append: a new connection, on which all that was acknowledged must be found."""
-        connection = connect(self._driver, self.path, self.durability)
-        try:
-            with self._translated("read"):
-                self._must_hold(connection, self._tail)
-                self._load(connection)
-        except BaseException:
-            connection.close()
-            raise
-        with contextlib.suppress(*self._driver.errors):
-            old.close()
-        return connection
-
     def _must_hold(self, connection: Connection, acknowledged: tables.Tail) -> None:
         found = connection.execute("SELECT hash FROM rows WHERE gid = ?", (acknowledged.gid,)).fetchone()
-        if acknowledged.gid and (found is None or bytes(found[0]) != acknowledged.hash):
+        if acknowledged.gid and (found is None or found[0] != acknowledged.hash):
             raise JournalDamaged(f"{self.path} no longer holds row {acknowledged.gid}, which was acknowledged")
 
     def _find(self, connection: Connection, addresses: set[Address]) -> dict[Address, Stream]:

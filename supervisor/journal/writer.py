@@ -91,6 +91,10 @@ class AsyncJournal:
         else:
             await _to_the_end(self._hop(core.append, batch))
 
+    async def reload(self) -> Opened:
+        """As ``JournalCore.reload``."""
+        return await self._hop(self._must_be_open().reload)
+
     async def tail(self) -> int:
         """As ``JournalCore.tail``."""
         return await self._hop(self._must_be_open().tail)

@@ -88,6 +88,22 @@ class JournalContract:
             with pytest.raises(JournalError):
                 call()
 
+    def test_a_journal_says_again_what_it_holds(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        core.append(
+            msgspec.structs.replace(
+                author.batch(2), mail=(mail("1.0"),), effects=(effect("1.1"),), timers=(timer("1.2"),)
+            )
+        )
+        said = core.reload()
+        assert (said.last, said.at, said.clean) == (2, 1_002.0, False)
+        core.append(author.batch())
+        core, found = self.again(core, medium)
+        assert msgspec.json.encode(msgspec.structs.replace(found, last=2, at=1_002.0)) == msgspec.json.encode(said)
+        core.close()
+        with pytest.raises(JournalError, match="closed"):
+            core.reload()
+
     def test_an_open_journal_cannot_be_opened_again(self, core: JournalCore) -> None:
         with pytest.raises(JournalError):
             core.open()

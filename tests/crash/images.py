@@ -135,7 +135,7 @@ def record(
 
 
 def _append(journal: SqliteJournal, disk: Disk, batch: Batch, faults: _Faults) -> None:
-    """As the shell does it: after an error the journal is opened anew and asked what it holds."""
+    """As the shell does it: after an error the journal is read anew and asked what it holds. Or the process dies of it."""
     last = batch.rows[-1].gid
     while True:
         disk.begin()
@@ -147,9 +147,9 @@ def _append(journal: SqliteJournal, disk: Disk, batch: Batch, faults: _Faults) -
             disk.end(None)
             if faults.deadly:
                 disk.kill(journal)
+                journal.open()
             else:
-                journal.close()
-            journal.open()
+                journal.reload()
             if journal.tail() == last:
                 if faults.deadly:
                     return
