@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from ..protocols.envelope import Context, ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.handover import as_it_is
@@ -141,21 +143,29 @@ class More:
         self.askers: dict[str, Back] = {}
 
 
-class Ephemeral:
-    """One memory-only actor. ``mail`` is None while it has none; ``odd``: 1 where something has to be looked at before its next turn."""
+class Ephemeral(Struct, eq=False):  # a struct is made in C
+    """One memory-only actor. Make it with ``ephemeral``.
 
-    __slots__ = ("address", "kind", "mail", "more", "odd", "state")
+    Attributes:
+        mail: None while it has none.
+        odd: 1 where something has to be looked at before its next turn.
+        more: what most never need.
+    """
 
-    def __init__(self, address: Address, kind: Kind) -> None:
-        self.address = address
-        self.kind = kind
-        self.state: State = kind.shared or kind.state()
-        self.mail: list[Post] | deque[Post] | None = None
-        self.more: More | None = None
-        self.odd = kind.odd
+    address: Address
+    kind: Kind
+    state: State
+    odd: int
+    mail: list[Post] | deque[Post] | None = None
+    more: More | None = None
 
     def rare(self) -> More:
         """Its ``More``."""
         if self.more is None:
             self.more = More()
         return self.more
+
+
+def ephemeral(address: str, kind: Kind) -> Ephemeral:
+    """A new one."""
+    return Ephemeral(address, kind, kind.shared or kind.state(), kind.odd)  # type: ignore[arg-type]  # an address that fits

@@ -30,7 +30,7 @@ from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
 from ..protocols.mail import Terminated, Watch
 from ..protocols.messages import Message
 from .cell import Cell
-from .ephemeral import Arrived, Asking, Back, Ephemeral, Handles, Inside, Kind, More, Owed, Post
+from .ephemeral import Arrived, Asking, Back, Ephemeral, Handles, Inside, Kind, More, Owed, Post, ephemeral
 from .ephemeral_turn import EphemeralTurn, sized
 from .mailbox import Item
 from .registry import Directory, Mount
@@ -98,7 +98,8 @@ class Ephemerals:
         kind = self._paths.get(path)
         if kind is None or not key.isalnum() or len(key) > 200:
             return None
-        cell = self.cells[address] = Ephemeral(Address(address), kind)
+        cell = Ephemeral(address, kind, kind.shared or kind.state(), kind.odd)  # type: ignore[arg-type]  # an address that fits
+        self.cells[address] = cell
         return cell
 
     def _far(self, address: Address) -> Ephemeral | None:
@@ -109,7 +110,7 @@ class Ephemerals:
         path, _, key = mount.template.rpartition("/")
         if "{" not in path and key.startswith("{"):
             self._paths[path] = kind
-        cell = self.cells[address] = Ephemeral(address, kind)
+        cell = self.cells[address] = ephemeral(address, kind)
         return cell
 
     def mounted(self, address: Address) -> Mount | None:
@@ -210,16 +211,15 @@ class Ephemerals:
             if cell.odd > 0:
                 ran += self._look(cell)
                 continue
-            box = cell.mail
-            assert box is not None
-            long = False
-            if isinstance(box, deque):
-                box, long = [box.popleft() for _ in range(min(LONG, len(box)))], True
-            else:
+            box, long = cell.mail, False
+            if isinstance(box, list):
                 cell.mail = None
+            else:
+                assert box is not None
+                box, long = [box.popleft() for _ in range(min(LONG, len(box)))], True
             ran += len(box)
             handlers = cell.kind.handlers
-            for place, post in enumerate(box):
+            for post in box:
                 message, _, _, back = post
                 found = handlers.get(message.__class__)
                 if found is None:
@@ -246,7 +246,8 @@ class Ephemerals:
                         if back is not None and type(answer) is not Later:
                             self.answer(cell, back, answer, None, post[2])
                 if cell.odd > 0:  # held, stopped or over: the rest is looked at with that in mind
-                    self._put_back(cell, box, place + 1, long=long)
+                    done = next(place for place, one in enumerate(box, 1) if one is post)
+                    self._put_back(cell, box[done:], long=long)
                     break
             else:
                 if long:
@@ -521,9 +522,9 @@ class Ephemerals:
             self.ready.appendleft(cell)
         cell.mail = _box([*posts, *(cell.mail or ())])
 
-    def _put_back(self, cell: Ephemeral, box: list[Post], place: int, *, long: bool) -> None:
+    def _put_back(self, cell: Ephemeral, rest: list[Post], *, long: bool) -> None:
         """The rest of a batch that was broken off."""
-        rest = [*box[place:], *(cell.mail or ())]
+        rest = [*rest, *(cell.mail or ())]
         if long or cell.mail is None:  # it does not stand in the queue
             cell.mail = None
             if rest:

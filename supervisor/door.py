@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 from msgspec import Raw
 
-from ..actors.ephemeral import Asking, Ephemeral, Kind
+from ..actors.ephemeral import Asking, Ephemeral, Kind, ephemeral
 from ..actors.ephemerals import LONG, Ephemerals
 from ..actors.spawn import Where, place
 from ..protocols.codec import decode
@@ -127,7 +127,7 @@ class Door:
         to = Address(before + key + after)
         cell = self.memory.cells.get(to)
         if cell is None:
-            cell = self.memory.cells[to] = Ephemeral(to, kind)
+            cell = self.memory.cells[to] = ephemeral(to, kind)
         return cell
 
     def learn(self, where: Where, to: Address) -> None:
