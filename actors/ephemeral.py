@@ -20,7 +20,7 @@ from .registry import Mount
 from .turn import Tag
 
 if TYPE_CHECKING:
-    from .ephemerals import Ephemerals
+    from .ephemeral_mail import EphemeralMail
 
 
 class Asking:
@@ -101,7 +101,7 @@ class Handles:
 class Kind:
     """What all memory-only actors of one mount share."""
 
-    def __init__(self, fleet: Ephemerals, mount: Mount) -> None:
+    def __init__(self, fleet: EphemeralMail, mount: Mount) -> None:
         behaviour = mount.actor.behaviour
         self.fleet, self.mount, self.behaviour = fleet, mount, behaviour
         self.handlers = {handler.message: Handles(mount.actor, handler) for handler in behaviour.handlers.values()}

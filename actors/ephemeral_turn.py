@@ -23,6 +23,7 @@ from ..protocols.lifecycle import Started
 from ..protocols.messages import Event, Message, Request, State, asked
 from .derived import Derived
 from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post
+from .ephemeral_mail import waits
 from .mailbox import Item
 from .spawn import Where, covered
 from .turn import Later, Pending, Tag, Turn, tag_json
@@ -131,7 +132,7 @@ class EphemeralTurn(Turn[Any]):
 
     def forward(self, to: str, request: Request[Any]) -> Later[Any]:
         cell, back = self._cell, self._post[3]
-        if not _waits(back):
+        if not waits(back):
             raise DefinitionError("forward: nobody waits for an answer to this message")
         there = address(to)
         target = cell.kind.fleet.find(there)
@@ -149,7 +150,7 @@ class EphemeralTurn(Turn[Any]):
 
     def later(self, request: Request[R]) -> Later[R]:
         cell, back = self._cell, self._post[3]
-        if not _waits(back):
+        if not waits(back):
             return Later("")  # it was told, not asked: replies to it go nowhere
         id = cell.kind.fleet.fresh_id()
         self._opened = {**(self._opened or {}), id: back}
@@ -258,11 +259,6 @@ class EphemeralTurn(Turn[Any]):
     def _pay(self, id: str, value: object, failure: Failure | None) -> None:
         cell, context = self._cell, self.context
         self._act(lambda: cell.kind.fleet.answer(cell, cell.rare().askers.pop(id, None), value, failure, context))
-
-
-def _waits(back: Back) -> bool:
-    """Whether somebody waits for an answer."""
-    return back is not None and not (type(back) is Owed and back.to is None)
 
 
 def sized(data: Raw) -> Raw:

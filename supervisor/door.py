@@ -15,7 +15,8 @@ import anyio.lowlevel
 from msgspec import Raw
 
 from ..actors.ephemeral import Asking, Ephemeral, Kind, ephemeral
-from ..actors.ephemerals import LONG, Ephemerals
+from ..actors.ephemeral_mail import LONG
+from ..actors.ephemerals import Ephemerals
 from ..actors.spawn import Where, place
 from ..protocols.codec import decode
 from ..protocols.envelope import ReplyTo

@@ -19,14 +19,15 @@ from msgspec import Raw, Struct
 
 from .actors.actor import ANY_TOOL, Actor, settles
 from .actors.cell import Cell
-from .actors.execute import execute
+from .actors.execute import execute, failed
 from .actors.mailbox import Item
 from .actors.registry import Mount
 from .actors.turn import Later, tag_value
 from .protocols.codec import NULL, decode, digest, encode, roundtrip
 from .protocols.effects import Counters, Effect, Intent, Retry, Verdict
 from .protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
-from .protocols.failures import Failure
+from .protocols.errors import DefinitionError
+from .protocols.failures import Failure, of_exception
 from .protocols.hooks import Admission, Gate, Next, Rng
 from .protocols.ids import OUTSIDE, Address
 from .protocols.journal import Record
@@ -168,7 +169,11 @@ def take(
     cell.state = state if state is not None else cell.state
     envelope = _envelope(message, Address(sender), now)
     cell.memory.askers = {id: ReplyTo(OUTSIDE, id) for id in (*open_requests, *_tagged(message))}
-    draft = execute(cell, Item(envelope, durable=False), gate or OpenGate(), 1, now, seed, CronCalendar())
+    item = Item(envelope, durable=False)
+    draft = execute(cell, item, gate or OpenGate(), 1, now, seed, CronCalendar())
+    if not one.durable and (draft.record.effects or draft.record.timers):
+        why = f"{type(one).__name__} is memory-only (durable = False) and has no effects and no timers"
+        draft = failed(cell, item, of_exception(DefinitionError(why), where=ME), 1, now)
     return _taken(cell, draft.record, draft.state, draft.kind == "failed", message, now)
 
 

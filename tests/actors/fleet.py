@@ -219,12 +219,48 @@ class Fleeting(us.Actor):
         return ("never",)
 
 
+class Send(us.Message):
+    """Tell somebody, within so many seconds."""
+
+    to: str
+    within: float | None = None
+
+
+class Teller(us.Actor):
+    """Hears of what it told in vain."""
+
+    class State(us.State):
+        notes: tuple[str, ...] = ()
+
+    @us.handles(Send)
+    def send(self, turn: us.Turn[State], msg: Send) -> None:
+        turn.tell(msg.to, Note("x"), within=msg.within)
+
+    @us.handles(us.Undelivered)
+    def in_vain(self, turn: us.Turn[State], msg: us.Undelivered) -> None:
+        turn.emit(Noted(f"{msg.to} {msg.wire} {msg.reason}"))
+
+    @us.handles(Listed)
+    def listed(self, turn: us.Turn[State], msg: Listed) -> tuple[str, ...]:
+        return turn.state.notes
+
+    @us.applies(Noted)
+    def noted(self, state: State, event: Noted) -> State:
+        return state.evolve(notes=(*state.notes, event.text))
+
+
+class MemoryTeller(Teller):
+    durable = False
+
+
 def team(**options: Any) -> us.Supervisor:
     """Memory-only actors at ``m/{name}`` and ``s/{name}``, durable ones at ``d/{name}``, below ``crew``."""
     children = [
         us.Child("m/{name}", Memory),
         us.Child("s/{name}", Starts),
         us.Child("gone", Fleeting),
+        us.Child("teller", Teller),
+        us.Child("m-teller", MemoryTeller),
         us.Child("d/{name}", Durable, tools=[look]),
     ]
     return us.Supervisor("crew", children, **options)

@@ -17,6 +17,7 @@ from tests.actors.fleet import (
     Mixed,
     Note,
     Pass,
+    Send,
     Stop,
     Unhandled,
     cell,
@@ -28,7 +29,7 @@ from understudy.actors.turn import Turn
 from understudy.protocols.errors import DefinitionError
 from understudy.protocols.ids import SYSTEM
 from understudy.protocols.journal import RowKind
-from understudy.testing import Simulated
+from understudy.testing import Simulated, take
 
 BOTH = pytest.mark.parametrize(("asker", "other"), [("m/a", "m/b"), ("m/a", "d/b"), ("d/a", "m/b")])
 
@@ -201,6 +202,35 @@ def test_one_that_stops_itself_when_it_begins_takes_no_mail() -> None:
     board = node()
     assert ask(board, "gone", Listed()) == "stopped"
     assert ask(board, "gone", Listed()) == "stopped"
+
+
+@pytest.mark.parametrize("teller", ["teller", "m-teller"])
+@pytest.mark.parametrize("to", ["gone", "nobody/there"])
+def test_who_tells_in_vain_hears_of_it(teller: str, to: str) -> None:
+    board = node()
+    board.tell(teller, Send(to))
+    board.rest()
+    code = "stopped" if to == "gone" else "no_such_actor"
+    assert ask(board, teller, Listed()) == [f"{to} Note {code}"]
+
+
+def test_mail_from_a_durable_actor_that_comes_too_late_is_not_taken() -> None:
+    board = node()
+    for within in (0.0, 1_000.0):
+        board.tell("teller", Send("m/a", within))
+    board.rest()
+    assert ask(board, "m/a", Listed()) == ["x", "0"]
+    assert ask(board, "teller", Listed()) == ["m/a Note expired"]
+
+
+@pytest.mark.parametrize("how", ["call", "think", "remind", "escalate"])
+def test_one_turn_of_it_without_a_node_keeps_the_same_rules(how: str) -> None:
+    taken = take(Memory, Break(how))
+    assert taken.crashed
+    assert taken.failure is not None
+    assert "memory-only (durable = False)" in taken.failure.message
+    assert not taken.calls
+    assert take(Memory, Add(2)).reply == 2
 
 
 def test_keys_are_refused() -> None:
