@@ -406,6 +406,13 @@ class Simulated:
                 self._release(Answered(reply))
         self.journal.close()
         self.kernel = self._build(self.attempts.flying())
+        for token, waiting in list(
+            self._callers.items()
+        ):  # memory-only actors are gone, and what they were asked with them
+            for sent in waiting:
+                if sent.accepted and isinstance(sent.thing, Envelope) and self.kernel.memory.mounted(sent.thing.to):
+                    sent.lost = True
+                    self._callers.pop(token, None)
         self._fresh.clear()
         for id in list(self._held):  # before anything else: an attempt whose outcome is in hand is not begun again
             self._hand(id)
