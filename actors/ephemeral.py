@@ -83,7 +83,10 @@ class Arrived:
 
 
 Back = Asking | Owed | Inside | None
-Post = tuple[Any, Address, Context | None, Back]
+Sent = tuple[Any, Address, Context | None, Back, "Ephemeral"]
+"""Mail of a turn that has not returned yet, with its addressee."""
+
+Post = tuple[Any, Address, Context | None, Back] | Sent
 """Mail: the message (``Envelope``: not read yet; or ``Arrived``), its sender, on whose behalf (None: a chain begins here), who waits."""
 
 

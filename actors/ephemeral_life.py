@@ -23,8 +23,8 @@ class EphemeralLife(EphemeralMail):
 
     def _let_out(self, turn: EphemeralTurn) -> None:
         """What a turn that returned has sent and left open."""
-        for target, post in turn.out or ():
-            self.put(target, post)
+        for sent in turn.out or ():
+            self.put(sent[4], sent)
         if turn.acts is not None:
             self._act(turn)
 
@@ -143,7 +143,7 @@ class EphemeralLife(EphemeralMail):
 
     def _raised(self, cell: Ephemeral, post: Post, error: Exception, *, vital: bool = False) -> Failure | None:
         """A turn raised: a refusal is an answer; anything else is a failure, and its supervisor decides. ``vital``: nobody asked for it."""
-        message, _, context, back = post
+        message, _, context, back = post[:4]
         if not vital and (isinstance(error, Rejected) or (isinstance(error, Refusal) and waits(back))):
             self.answer(
                 cell, back, NULL, error.failure if isinstance(error, Refusal) else rejected(cell, error), context

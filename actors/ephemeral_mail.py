@@ -68,7 +68,7 @@ class EphemeralMail:
         self._directory = directory
         self._word = word_for(self._handles)
         self._kinds: dict[str, Kind] = {}
-        self._paths: dict[str, Kind] = {}
+        self.paths: dict[str, Kind] = {}
         """Kinds that are mounted at ``path/{key}``, by path."""
         self._count = 0
 
@@ -76,26 +76,16 @@ class EphemeralMail:
 
     def find(self, address: Address) -> Ephemeral | None:
         """The memory-only actor of an address, made where it is new; None where none is mounted there."""
-        return self.cells.get(address) or self.near(address) or self._far(address)
-
-    def near(self, address: str) -> Ephemeral | None:
-        """``find``, for an address that is new and, as most are, one of those under a path that is known; else None."""
-        path, _, key = address.rpartition("/")
-        kind = self._paths.get(path)
-        if kind is None or not key.isalnum() or len(key) > 200:
-            return None
-        cell = Ephemeral(address, kind, kind.shared or kind.state(), kind.odd)  # type: ignore[arg-type]  # an address that fits
-        self.cells[address] = cell
-        return cell
-
-    def _far(self, address: Address) -> Ephemeral | None:
+        cell = self.cells.get(address)
+        if cell is not None:
+            return cell
         mount = self.mounted(address)
         if mount is None:
             return None
         kind = self.kind(mount)
         path, _, key = mount.template.rpartition("/")
         if "{" not in path and key.startswith("{"):
-            self._paths[path] = kind
+            self.paths[path] = kind
         cell = self.cells[address] = ephemeral(address, kind)
         return cell
 
@@ -159,7 +149,7 @@ class EphemeralMail:
 
     def refuse(self, cell: Ephemeral, post: Post, why: Failure) -> None:
         """A dead letter: whoever asked is told, and who told, if it wants to know."""
-        message, sender, context, back = post
+        message, sender, context, back = post[:4]
         self.dead[why.code] += 1
         if not waits(back) and sender and type(message) is not Arrived:
             for mail in self._word(self._enveloped(cell, post), why, self.fresh_id(), self.now()):

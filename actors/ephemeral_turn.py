@@ -22,7 +22,7 @@ from ..protocols.journal import MAX_MESSAGE, Missed
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Event, Message, Request, State, asked
 from .derived import Derived
-from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post
+from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post, Sent
 from .ephemeral_mail import waits
 from .mailbox import Item
 from .spawn import Where, covered
@@ -35,7 +35,7 @@ R = TypeVar("R")
 class EphemeralTurn(Turn[Any]):
     """One turn of one memory-only actor. Attributes as those of ``Turn``, made when they are asked for."""
 
-    out: list[tuple[Ephemeral, Post]] | None = None
+    out: list[Sent] | None = None
     """Mail for other memory-only actors."""
     acts: list[Callable[[], None]] | None = None
     """Everything else that happens when the handler has returned."""
@@ -99,18 +99,28 @@ class EphemeralTurn(Turn[Any]):
             self._none("turn.tell(priority=, within=)", "priorities and deadlines")
         cell = self._cell
         fleet = cell.kind.fleet
-        target = fleet.cells.get(to) or fleet.near(to) or fleet.find(address(to))
+        target = fleet.cells.get(to)
         if target is None:
-            self._send_on(address(to), message, None)
-            return
+            path, _, key = to.rpartition("/")
+            kind = fleet.paths.get(path)
+            if (
+                kind is not None and key.isalnum() and len(key) <= 200
+            ):  # a new one beside others: no need to look for its mount
+                target = Ephemeral(to, kind, kind.shared or kind.state(), kind.odd)  # type: ignore[arg-type]  # an address that fits
+                fleet.cells[to] = target
+            else:
+                target = fleet.find(address(to))
+                if target is None:
+                    self._send_on(address(to), message, None)
+                    return
         check = checks.get(message.__class__)
         if check is None or not check(message):
             message = hand_on(message)
-        post = (message, cell.address, self._post[2] or self.context, None)
+        sent = (message, cell.address, self._post[2] or self.context, None, target)
         if self.out is None:
-            self.out = [(target, post)]
+            self.out = [sent]
         else:
-            self.out.append((target, post))
+            self.out.append(sent)
 
     def ask(
         self, to: str, request: Request[R], *, tag: Tag = None, priority: int = 0, within: float | None = None
@@ -126,7 +136,7 @@ class EphemeralTurn(Turn[Any]):
         if target is None:
             self._send_on(there, request, ReplyTo(cell.address, token, settler, tag_json(tag)))
         else:
-            self._put(target, (hand_on(request), cell.address, self.context, Inside(cell, token)))
+            self._put((hand_on(request), cell.address, self.context, Inside(cell, token), target))
         self._act(lambda: cell.rare().asks.__setitem__(token, (settler, tag)))
         return Pending(token)
 
@@ -137,7 +147,7 @@ class EphemeralTurn(Turn[Any]):
         there = address(to)
         target = cell.kind.fleet.find(there)
         if target is not None:
-            self._put(target, (hand_on(request), cell.address, self.context, back))
+            self._put((hand_on(request), cell.address, self.context, back, target))
         elif isinstance(back, Owed):
             self._send_on(there, request, back.to, back.mail)
         elif isinstance(back, Asking):
@@ -225,10 +235,10 @@ class EphemeralTurn(Turn[Any]):
             hint="let a durable actor do it",
         )
 
-    def _put(self, target: Ephemeral, post: Post) -> None:
+    def _put(self, sent: Sent) -> None:
         if self.out is None:
             self.out = []
-        self.out.append((target, post))
+        self.out.append(sent)
 
     def _act(self, act: Callable[[], None]) -> None:
         if self.acts is None:

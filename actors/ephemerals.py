@@ -50,12 +50,12 @@ class Ephemerals(EphemeralLife):
             self.running = False
 
     def _run(self, most: int) -> int:  # noqa: C901 - the hot path: a call more is a tenth of a turn
-        ready, ran = self.ready, 0
+        ready, ran, new = self.ready, 0, object.__new__
         while ran < most and ready:
-            cell = ready[0]
+            cell = ready.popleft()
             if type(cell) is not Ephemeral:
+                ready.appendleft(cell)
                 break
-            ready.popleft()
             if cell.odd > 0:
                 ran += self._look(cell)
                 continue
@@ -68,12 +68,13 @@ class Ephemerals(EphemeralLife):
             ran += len(box)
             handlers = cell.kind.handlers
             for post in box:
-                message, _, _, back = post
+                message, back = post[0], post[3]
                 found = handlers.get(message.__class__)
                 if found is None:
                     self._unusual(cell, post)
                 else:
-                    turn = EphemeralTurn(cell, post)
+                    turn = new(EphemeralTurn)  # without the call of its ``__init__``, which costs as much again
+                    turn.state, turn._cell, turn._post = cell.state, cell, post
                     try:
                         answer = found.method(turn, message)
                         if back is not None:
@@ -83,12 +84,13 @@ class Ephemerals(EphemeralLife):
                     else:
                         cell.state = turn.state
                         if turn.out is not None:
-                            for target, mail in turn.out:
+                            for sent in turn.out:
+                                target = sent[4]
                                 if target.mail is None:
-                                    target.mail = [mail]
+                                    target.mail = [sent]
                                     ready.append(target)
                                 else:
-                                    self.put(target, mail)
+                                    self.put(target, sent)
                         if turn.acts is not None:
                             self._act(turn)
                         if back is not None and type(answer) is not Later:

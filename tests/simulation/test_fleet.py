@@ -59,9 +59,13 @@ def check(seed: int) -> None:
     assert not left, f"seed {seed}: nobody answered {left}"
 
 
-def test_nothing_stays_open_and_everybody_is_answered_or_told_that_it_is_lost() -> None:
+def check_all() -> None:
     for seed in range(SEEDS):
         check(seed)
+
+
+def test_nothing_stays_open_and_everybody_is_answered_or_told_that_it_is_lost() -> None:
+    check_all()
 
 
 def test_it_would_be_seen_if_a_request_stayed_open_after_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,5 +78,4 @@ def test_it_would_be_seen_if_a_request_stayed_open_after_its_answer(monkeypatch:
 
     monkeypatch.setattr(Kernel, "_is_in", forgetful)
     with pytest.raises(AssertionError, match="nobody takes"):
-        for seed in range(SEEDS):
-            check(seed)
+        check_all()
