@@ -19,6 +19,7 @@ from .ephemeral import Arrived, Asking, Back, Ephemeral, Inside, Kind, Owed, Pos
 from .mailbox import Item
 from .registry import Directory, Mount
 from .releases import Answered, Done, Handed, Refused, Release
+from .spawn import Where, place
 from .turn import outcome_envelope
 from .undelivered import word_for
 
@@ -68,6 +69,7 @@ class EphemeralMail:
         self._directory = directory
         self._word = word_for(self._handles)
         self._kinds: dict[str, Kind] = {}
+        self._places: dict[Where, tuple[str, str, Kind]] = {}
         self.paths: dict[str, Kind] = {}
         """Kinds that are mounted at ``path/{key}``, by path."""
         self._count = 0
@@ -88,6 +90,25 @@ class EphemeralMail:
             self.paths[path] = kind
         cell = self.cells[address] = ephemeral(address, kind)
         return cell
+
+    def known(self, where: Where, key: str) -> Ephemeral | None:
+        """The actor that a known place and a key come to, made where it is new; None where there is more to look at."""
+        found = self._places.get(where)
+        if found is None or not key.isalnum() or len(key) > 200:
+            return None
+        before, after, kind = found
+        to = before + key + after
+        cell = self.cells.get(to)
+        if cell is None:
+            cell = self.cells[to] = ephemeral(to, kind)
+        return cell
+
+    def learn(self, where: Where, to: Address) -> None:
+        """Remember a place for the short way: a template with one hole, where memory-only actors are mounted."""
+        mount = self.mounted(to)
+        parts = place(mount.among, where).parts if mount is not None else ()
+        if mount is not None and len(parts) == 2:
+            self._places[where] = (*parts, self.kind(mount))
 
     def mounted(self, address: Address) -> Mount | None:
         """The mount of a memory-only actor; None where none is."""

@@ -190,8 +190,15 @@ class EphemeralTurn(Turn[Any]):
         self._none("turn.unwatch", "watches")
 
     def spawn(self, where: Where, key: str | tuple[str, ...] = "", message: Message | None = None) -> Address:
-        to = covered(self._cell.kind.mount.among, where, key)
-        self.tell(to, Started())
+        fleet = self._cell.kind.fleet
+        target = fleet.known(where, key) if isinstance(key, str) else None
+        to = target.address if target is not None else covered(self._cell.kind.mount.among, where, key)
+        if target is None and (target := fleet.find(to)) is not None:
+            fleet.learn(where, to)
+        if target is not None:
+            self._put((Started(), self._cell.address, self.context, None, target))
+        else:
+            self._send_on(to, Started(), None)
         if message is not None:
             self.tell(to, message)
         return to

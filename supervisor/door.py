@@ -14,10 +14,10 @@ import anyio
 import anyio.lowlevel
 from msgspec import Raw
 
-from ..actors.ephemeral import Asking, Ephemeral, Kind, ephemeral
+from ..actors.ephemeral import Asking, Ephemeral
 from ..actors.ephemeral_mail import LONG
 from ..actors.ephemerals import Ephemerals
-from ..actors.spawn import Where, place
+from ..actors.spawn import Where
 from ..protocols.codec import decode
 from ..protocols.envelope import ReplyTo
 from ..protocols.errors import AskFailed
@@ -67,7 +67,6 @@ class Door:
         self._waiting: dict[Asking, anyio.Event] = {}
         self._standing_in: dict[Asking, tuple[str, Waiter]] = {}
         self._room: anyio.Event | None = None
-        self._places: dict[Where, tuple[str, str, Kind]] = {}
         self._done = 0
 
     def find(self, to: str) -> Ephemeral | None:
@@ -120,23 +119,8 @@ class Door:
 
     def spawn(self, where: Where, key: str) -> Ephemeral | None:
         """The short way to a memory-only actor that is to begin; None where anything is out of the ordinary."""
-        known = self._places.get(where)
         self._done += 1
-        if known is None or self._shut or not key.isalnum() or len(key) > 200 or not self._done % IN_A_ROW:
-            return None
-        before, after, kind = known
-        to = Address(before + key + after)
-        cell = self.memory.cells.get(to)
-        if cell is None:
-            cell = self.memory.cells[to] = ephemeral(to, kind)
-        return cell
-
-    def learn(self, where: Where, to: Address) -> None:
-        """Remember a place for the short way: a template with one hole, where memory-only actors are mounted."""
-        mount = self._shell.kernel.memory.mounted(to)
-        parts = place(mount.among, where).parts if mount is not None else ()
-        if mount is not None and len(parts) == 2:
-            self._places[where] = (*parts, self.memory.kind(mount))
+        return None if self._shut or not self._done % IN_A_ROW else self.memory.known(where, key)
 
     async def begin(self, cell: Ephemeral, timeout: float | None) -> None:
         """Run its ``Started`` handler, if it has not begun. Raises AskFailed, SystemStopped."""
@@ -165,7 +149,6 @@ class Door:
     def lost(self, memory: Ephemerals) -> None:
         """The kernel was thrown away, and its memory-only actors with it; these are the new one's."""
         self.memory = memory
-        self._places.clear()
         for asking in list(self._waiting):
             text = "a commit failed: memory-only actors began anew, and what they had heard is forgotten"
             asking.told(None, Failure("retry_later", "lost", text))

@@ -324,7 +324,7 @@ class System:
             return fleeting.address
         to = fleeting.address if fleeting is not None else covered(self.tree.directory, where, key)
         if fleeting is None and (fleeting := door.find(to)) is not None:
-            door.learn(where, to)
+            door.memory.learn(where, to)
         if fleeting is not None:
             await door.begin(fleeting, timeout)
         else:
