@@ -1,6 +1,7 @@
 """The form of the growth curves: one line a size, every column a cost (so less is better), and where it bends.
 
-What is measured several times is given by its least: other work on the machine only ever adds.
+Work is given in processor time, of all threads and of the system for them, because sizes that are measured minutes apart cannot be
+measured in turns: what else the machine does would be the curve. What is measured several times is given by its least.
 
 A file has one ``async def measure(options)`` that yields ``Point``s, and ends with ``main(measure, size)``.
 """
