@@ -272,9 +272,9 @@ class Kernel(Mailroom):
             self._outbox.append((self.gid, ids))
         return bool(self._ready)
 
-    def cut(self) -> Batch | None:
-        """The rows made since the last cut. Mail from outside that no turn has taken yet gets its own row first."""
-        for id, (cell, item, kind) in list(self._unsaved.items()):
+    def cut(self, *, take_in: bool = True) -> Batch | None:
+        """The rows made since the last cut. With ``take_in``, mail from outside that no turn has taken yet gets its own row first."""
+        for id, (cell, item, kind) in list(self._unsaved.items()) if take_in else ():
             if not cell.loaded:
                 continue
             del self._unsaved[id]
@@ -327,6 +327,11 @@ class Kernel(Mailroom):
     def unsaved(self) -> bool:
         """Whether a cut would take in mail that no turn has taken yet."""
         return bool(self.memory.taken) or any(cell.loaded for cell, _, _ in self._unsaved.values())
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the oldest mail that no turn has taken and no row holds is here, in journal time."""
+        return next((item.envelope.at for _, item, _ in self._unsaved.values()), None)
 
     @property
     def held_back(self) -> int | None:

@@ -9,6 +9,9 @@ from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, check_template, fits
 from .actor import Actor
 
+REMEMBERED = 16_384
+"""Addresses whose definitions are kept at hand."""
+
 
 class Mount(Struct, frozen=True):
     """A definition at a template.
@@ -36,6 +39,8 @@ class Directory:
         self._templates: dict[int, list[Mount]] = {}
         self.memory_only = False
         """Whether any of them is (``durable = False``)."""
+        self._found: dict[Address, Mount | None] = {}
+        """Answers to the last questions: every message from outside asks, mostly about the same addresses."""
         for mount in mounts:
             self.add(mount)
 
@@ -58,6 +63,7 @@ class Directory:
                 )
         mount = msgspec.structs.replace(mount, among=self)
         self.memory_only = self.memory_only or not mount.actor.durable
+        self._found.clear()
         if "{" in mount.template:
             self._templates.setdefault(mount.template.count("/"), []).append(mount)
         else:
@@ -65,6 +71,14 @@ class Directory:
 
     def find(self, address: Address) -> Mount | None:
         """The definition that owns an address; no two do."""
+        if address in self._found:
+            return self._found[address]
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        found = self._found[address] = self._find(address)
+        return found
+
+    def _find(self, address: Address) -> Mount | None:
         found = self._exact.get(address)
         if found is not None:
             return found

@@ -29,6 +29,7 @@ class WorkingSets:
         moving: for each run, how many of its effects and timers do not.
         questions: for each run, ids of the effects that wait for a person.
         of: for each actor, ids of its open effects.
+        waiting_bytes: of the rows taken since the last cut.
         changed: runs whose open effects or timers changed; whoever looks empties it.
     """
 
@@ -42,6 +43,7 @@ class WorkingSets:
         self.of: dict[Address, dict[str, None]] = {}
         self.changed: set[Address] = set()
         self._keys = Keys()
+        self.waiting_bytes = 0
         self._rows: list[Row] = []
         self._touched: dict[str, None] = {}
         self._cells: dict[Address, Cell] = {}
@@ -60,6 +62,7 @@ class WorkingSets:
         """Fold a row in. ``stands``: its actor (where it stands is looked at when the batch is cut), or the line of the
         journal's own stream; None for neither."""
         self._rows.append(row)
+        self.waiting_bytes += len(row.payload)
         if isinstance(stands, Cell):
             self._cells[row.stream] = stands
         elif stands is not None:
@@ -115,6 +118,7 @@ class WorkingSets:
         ):
             stored.update(opened)
             stored.difference_update(closed)
+        self.waiting_bytes = 0
         self._rows, self._touched, self._touched_mail, self._cells, self._system = [], {}, {}, {}, None
         return batch
 

@@ -15,6 +15,7 @@ see ``upcasting``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
 
 import msgspec
@@ -95,6 +96,11 @@ def asked(request: type[Message]) -> str:
 
 def answer_type(request: type[Message]) -> Any:  # a type form such as int, list[str], a Struct or None
     """The ``R`` of a ``Request[R]``; ``None`` for a plain message."""
+    return _answer_type(request)
+
+
+@lru_cache(maxsize=4_096)  # every answer asks
+def _answer_type(request: type[Message]) -> Any:
     for base in request.__mro__:
         for generic in base.__dict__.get("__orig_bases__", ()):
             if getattr(generic, "__origin__", None) is Request:

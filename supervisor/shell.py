@@ -2,9 +2,10 @@
 
     inputs -> kernel.step -> kernel.cut -> journal.append -> kernel.committed -> effects start, callers are answered
 
-One pump does all of it, so rows are appended in the order in which they were made; whatever comes in while an append is
-under way makes up the next group. Every input is kept until its row is durable. When an append fails the kernel is thrown
-away, a new one is built from the journal, and the inputs whose rows are not there are fed to it again, in order.
+One append at a time, so rows go in in the order in which they were made. While it is under way the kernel runs on, up to a
+bound (``Ahead``); what it made meanwhile is the next group. Every input is kept until its row is durable. When an append fails
+the kernel is thrown away, a new one is built from the journal, and the inputs whose rows are not there are fed to it again, in
+order.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from ..protocols.envelope import Envelope
 from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
-from ..protocols.journal import Opened, Row
+from ..protocols.journal import Batch, Opened, Row
 from ..tools.perform import Performer
 from .clock import Clock
+from .deadlines import Deadlines
 from .door import Door
 from .journal.writer import AsyncJournal
 from .loading import Loading, Unloaded
@@ -38,8 +40,14 @@ from .log import log
 from .stats import Stats
 from .waiter import Waiter
 
-ROWS_AHEAD = 2_000
-"""Rows the kernel may make before it waits for the journal."""
+GROUP = 500
+"""Rows that are worth a commit of their own while there are still turns to run."""
+
+ROWS_AHEAD, BYTES_AHEAD, SECONDS_AHEAD = 10_000, 16_000_000, 1.0
+"""How far the kernel may run ahead of the journal while an append is under way: rows, bytes of them, age of the append."""
+
+TAKEN_IN = 0.1
+"""Seconds that mail from outside may wait for its turn before a row of its own makes it durable, while there are turns to run."""
 
 AT_ONCE = 0.005
 """Seconds of turns in a row before the loop's other tasks have their turn."""
@@ -73,6 +81,7 @@ class Shell:
     ) -> None:
         self.journal = journal
         self.clock = Clock()
+        self.deadlines = Deadlines()
         self.failure: UnderstudyError | None = None
         self.opened: Opened | None = None
         self._build = build
@@ -92,6 +101,10 @@ class Shell:
         self._attempts: dict[str, int] = {}
         self._wake = anyio.Event()
         self._acked = 0
+        self._appending: float | None = None
+        """When the append that is under way began, on the node's clock."""
+        self._broken: Exception | None = None
+        """Why the last append failed; the pump deals with it."""
         self._rebuilt: list[float] = []
         self._draining: Literal["", "soft", "hard"] = ""
         self._drained = anyio.Event()
@@ -114,8 +127,9 @@ class Shell:
         return self.opened
 
     def deliver(self, envelope: Envelope, waiter: Waiter | None) -> Waiter:
-        """Bring a message from outside. Gives the waiter for its being durable; ``waiter`` is woken by its answer."""
-        taken = self._take(f"in:{self._next()}", envelope)
+        """Bring a message from outside. ``waiter`` is woken by its answer or refusal; without one, gives the waiter for its being
+        durable."""
+        taken = self._take(f"in:{self._next()}", envelope, waiter)
         if waiter is not None and envelope.reply_to is not None:
             self._waiters.setdefault(envelope.reply_to.token, []).append(waiter)
             if waiter.run:
@@ -208,25 +222,31 @@ class Shell:
 
     async def _once(self) -> None:
         self._wake = anyio.Event()
+        if self._broken is not None:
+            await self._after_failure(self._broken)
+            return
         self._feed()
-        until = perf_counter() + AT_ONCE
-        more = self.kernel.step(self.clock.now(), enough=lambda: perf_counter() > until)
+        if self._too_far_ahead():
+            await self._wake.wait()
+            return
+        more = self._run_turns()
         if self.kernel.loads:
             more = await self._load() or more
         self.memory_door.turned()
-        if not more or self.kernel.sets.waiting_rows > ROWS_AHEAD:
+        if not more or self.kernel.sets.waiting_rows >= GROUP:
             await self._commit()
         if more or self._fresh or self.kernel.ready:
             await anyio.lowlevel.checkpoint()
             return
-        self._settle_waiting()
-        if self._draining and not self._scopes and (self._draining == "hard" or not self.kernel.residents.loading):
-            await self._stop()
-            return
+        if self._all_durable():
+            self._settle_waiting()
+            if self._draining and not self._scopes and (self._draining == "hard" or not self.kernel.residents.loading):
+                await self._stop()
+                return
+            if self.kernel.loads or self.kernel.sets.waiting_rows:
+                return
         self._let_idle_leave()
         due = self._due()
-        if self.kernel.loads or self.kernel.sets.waiting_rows:
-            return
         with anyio.move_on_after(None if due is None else max(0.0, due - self.clock.now())):
             await self._wake.wait()
 
@@ -252,25 +272,85 @@ class Shell:
         dues = [due for due in (self.kernel.due(), self.kernel.residents.due()) if due is not None]
         return min(dues, default=None)
 
+    def _run_turns(self) -> bool:
+        """Turns for as long as the loop can spare. True while there is more to do."""
+        until = perf_counter() + AT_ONCE
+
+        def enough() -> bool:
+            return perf_counter() > until
+
+        while self.kernel.step(self.clock.now(), enough=enough):
+            if enough():
+                return True
+        return False
+
+    def _all_durable(self) -> bool:
+        """Whether everything that was cut is."""
+        return self._appending is None and self._broken is None
+
+    def _too_far_ahead(self) -> bool:
+        began, sets = self._appending, self.kernel.sets
+        return began is not None and (
+            sets.waiting_rows > ROWS_AHEAD
+            or sets.waiting_bytes > BYTES_AHEAD
+            or (sets.waiting_rows > 0 and self.clock.now() - began > SECONDS_AHEAD)
+        )
+
     async def _commit(self) -> None:
-        batch = self.kernel.cut()
-        if batch is not None:
-            try:
+        """Let the journal have what the kernel made. While it is at work that waits, and makes up the next group."""
+        if not self._all_durable():
+            return
+        self._let_out()
+        batch = self._cut()
+        if batch is None:
+            return
+        self._appending = self.clock.now()
+        if self.journal.inline:
+            await self._append(batch)
+        else:
+            self._tasks.start_soon(self._append, batch)
+
+    async def _append(self, batch: Batch | None) -> None:
+        """Make a batch durable, and then whatever was made meanwhile."""
+        try:
+            while batch is not None:
                 await self.journal.append(batch)
-            except JournalError as error:
-                await self._rebuild(error)
-                return
-            self._acked = batch.rows[-1].gid
-            self._on_rows(batch.rows)
+                self._acked = batch.rows[-1].gid
+                self._on_rows(batch.rows)
+                self._let_out()
+                self._appending = self.clock.now()
+                batch = self._cut()
+        except Exception as error:  # noqa: BLE001 - a failed commit, or a fault of the kernel: the pump tells them apart
+            self._broken = error
+        finally:
+            self._appending = None
+            self._nudge()
+
+    def _cut(self) -> Batch | None:
+        """The next group. Mail that a turn will take soon needs no row of its own."""
+        waits = self.kernel.waits_since
+        long = waits is not None and self.clock.now() - waits > TAKEN_IN
+        return self.kernel.cut(take_in=long or not self.kernel.ready)
+
+    def _let_out(self) -> None:
         for release in self.kernel.committed(self._acked):
             self._release(release)
 
     async def _stop(self) -> None:
         self.kernel.stop("drained")
         await self._commit()
-        if self.kernel.sets.waiting_rows == 0:
+        while self._appending is not None:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+        if self._broken is None and self.kernel.sets.waiting_rows == 0:
             self._fail(SystemStopped("the system was closed", hint="open it again on the same journal to carry on"))
             self._drained.set()
+
+    async def _after_failure(self, error: Exception) -> None:
+        self._broken = None
+        if not isinstance(error, JournalError):
+            raise error
+        await self._rebuild(error)
 
     async def _rebuild(self, error: JournalError) -> None:
         """Throw the kernel away; go on from what the journal really holds."""
@@ -307,6 +387,8 @@ class Shell:
             self._on_rows(rows)
             for row in rows:
                 record = read_record(row)
+                if record.message is None and record.answer is None and record.parked is None and not record.replies:
+                    continue
                 for id, held in list(self._held.items()):
                     if (
                         (isinstance(held, Envelope) and record.message is not None and record.message.id == held.id)
@@ -319,12 +401,13 @@ class Shell:
 
     # -- in and out ---------------------------------------------------------------------------------------------
 
-    def _take(self, id: str, thing: Envelope | Settlement | Answer | Resolve) -> Waiter:
+    def _take(self, id: str, thing: Envelope | Settlement | Answer | Resolve, waiter: Waiter | None = None) -> Waiter:
         if self.failure is not None:
             raise self.failure
         if self._draining and not isinstance(thing, Settlement):
             raise SystemStopped("the system is closing", hint="open it again on the same journal to carry on")
-        waiter = Waiter()
+        if waiter is None:
+            waiter = Waiter()
         self._inputs[id] = waiter
         self._held[id] = thing
         self._fresh.append(id)
@@ -378,7 +461,7 @@ class Shell:
     def _done(self, input: str, error: UnderstudyError | None = None) -> None:
         self._held.pop(input, None)
         waiter = self._inputs.pop(input, None)
-        if waiter is not None:
+        if waiter is not None and (error is not None or not waiter.answer):
             waiter.error = error
             waiter.wake()
 
@@ -436,6 +519,7 @@ class Shell:
         self.failure = error
         self._drained.set()
         self.memory_door.close()
+        self.deadlines.close()
         for scope in list(self._scopes.values()):
             scope.cancel()
         waiters = [w for group in self._waiters.values() for w in group] + list(self._inputs.values()) + self._resting

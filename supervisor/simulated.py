@@ -2,12 +2,13 @@
 
 What the shell does with tasks and threads happens here one step at a time, in an order drawn from the seed, with faults:
 
-    feed an input | load an actor | run turns | cut and append | let out what is committed
+    feed an input | load an actor | run turns | cut | append what was cut | let out what is committed
     begin an attempt at an effect | bring its outcome | let time pass | crash (kernel and attempts gone, journal opened anew)
 
-The rules are those of ``shell.Shell``: an input is kept until its row is durable; after a commit that failed the kernel is
-rebuilt and the inputs whose rows are not found are fed again. The same seed gives the same steps. Effects are performed by
-calling the tools' functions in place, so the world that they change is the test's own objects, and those can count.
+The rules are those of ``shell.Shell``: one append at a time, and the kernel runs on while it is under way; an input is kept until
+its row is durable; after a commit that failed the kernel is rebuilt and the inputs whose rows are not found are fed again. The
+same seed gives the same steps. Effects are performed by calling the tools' functions in place, so the world that they change is
+the test's own objects, and those can count.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
-from ..protocols.journal import MAX_MESSAGE, Row
+from ..protocols.journal import MAX_MESSAGE, Batch, Row
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
@@ -110,6 +111,7 @@ class Simulated:
         self._acked = 0
         self.idle = idle
         self.in_memory = in_memory
+        self._appending: Batch | None = None
         self.kernel = self._build()
 
     # -- outside ------------------------------------------------------------------------------------------------
@@ -227,6 +229,12 @@ class Simulated:
         self._held.clear()
         self._fresh.clear()
         self.attempts.forget()
+        batch, self._appending = self._appending, None
+        if batch is not None:
+            self.hits["crash", "append under way"] += 1
+            if self.random.random() < 0.5:  # it got in; nobody heard of it
+                self.journal.append(batch)
+                self.on_append(batch.rows)
         self.now += self.random.choice((0.0, 0.1, 5.0, 60.0))
         self.journal.close()
         self.kernel = self._build()
@@ -240,8 +248,10 @@ class Simulated:
         due = kernel.due()
         if kernel.ready or (due is not None and due <= self.now):
             choices += [("run", self._run)] * 2
-        if self._uncut():
-            choices.append(("commit", self._commit))
+        if self._appending is not None:
+            choices.append(("append", self._append))
+        elif self._uncut():
+            choices += [("commit", self._commit), ("cut", self._cut)]
         if self._unreleased():
             choices.append(("release", self._let_out))
         if self.attempts.waiting():
@@ -295,18 +305,31 @@ class Simulated:
         self.kernel.step(self.now, turns=self.random.choice((1, 2, 5, 50)))
 
     def _commit(self) -> None:
-        batch = self.kernel.cut()
-        if batch is None:
-            return
+        """Append what is under way, or else what was made."""
+        if self._appending is None:
+            self._appending = self.kernel.cut()
+        if self._appending is not None:
+            self._append()
+
+    def _cut(self) -> None:
+        """Begin to append. While turns are ready, mail that waits for one may be left without a row of its own, or not."""
+        self._appending = self.kernel.cut(take_in=not self.kernel.ready or self.random.random() < 0.5)
+
+    def _append(self) -> None:
+        batch, self._appending = self._appending, None
+        assert batch is not None
         drawn = self.random.random()
         kinds = max((row.kind for row in batch.rows), key=_WEIGHT.index)
+        ahead = self.kernel.sets.waiting_rows
         if drawn < self.faults.commit_fails:
             self.hits["commit fails", kinds] += 1
+            self.hits["kernel ran ahead", "commit fails"] += bool(ahead)
             self._rebuild()
             return
         self.journal.append(batch)  # raises for a batch that does not fit: a fault of the kernel
         if drawn > 1.0 - self.faults.commit_unknown:
             self.hits["commit unknown", kinds] += 1
+            self.hits["kernel ran ahead", "commit unknown"] += bool(ahead)
             self._rebuild()
             return
         self._acked = batch.rows[-1].gid

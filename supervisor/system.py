@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -119,6 +120,8 @@ class System:
         self._tasks: TaskGroup | None = None
         self._listens, self._on_stop = control and path is not None, on_stop
         self._control: Control | None = None
+        self._calls = count()
+        self._life = os.urandom(8).hex()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -290,7 +293,7 @@ class System:
             return
         owned = self._owned(to)
         data = _admissible(message)
-        token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
+        token = self._token(to, key)
         cls = type(message)
         envelope = Envelope(
             f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__, priority=_rank(priority)
@@ -468,27 +471,31 @@ class System:
             raise AskFailed(Failure("change_arguments", "no_such_actor", what, hint=f"mounted: {there}", where=found))
         return found
 
+    def _token(self, to: str, key: str) -> str:
+        """Names an ask or tell for ever: by its key, otherwise by this life of the system and a number (a UUID costs 3 us)."""
+        return f"{to}#{ids.key(key)}" if key else f"{to}#{self._life}.{next(self._calls)}"
+
     def _request(
         self, to: Address, request: Message, *, key: str, context: Context, watch: Address = OUTSIDE,
         deadline: float | None = None, priority: int = 0,
     ) -> tuple[Envelope, Waiter]:  # fmt: skip
         data = _admissible(request)
-        token = f"{to}#{ids.key(key) or uuid.uuid4().hex}"
+        token = self._token(to, key)
         cls = type(request)
         envelope = Envelope(
             f"outside:{token}", to, cls.__wire__, data,
             context=context, reply_to=ReplyTo(OUTSIDE, token, asked(cls), deadline=deadline), key=key,
             version=cls.__version__, priority=_rank(priority),
         )  # fmt: skip
-        return envelope, Waiter(watch)
+        return envelope, Waiter(watch, answer=True)
 
     async def _wait(self, envelope: Envelope, waiter: Waiter, timeout: float | None, *, gives_up: bool) -> None:
         assert envelope.reply_to is not None
         token, why = envelope.reply_to.token, ""
         try:
-            with anyio.fail_after(timeout):
-                await self._shell.deliver(envelope, waiter).wait()
-                await waiter.wait()
+            if timeout is not None:
+                self._shell.deadlines.add(timeout, waiter)
+            await self._shell.deliver(envelope, waiter).wait()
         except TimeoutError:
             why = f"no answer from {envelope.to} within {timeout:g} s"
             raise unanswered(Failure("retry_later", "timeout", why)) from None
@@ -496,6 +503,8 @@ class System:
             why = "the caller waits no more"
             raise
         finally:
+            if timeout is not None:
+                self._shell.deadlines.drop(timeout, waiter)
             self._shell.forget(token, waiter)
             if why and gives_up:
                 self._shell.give_up(envelope, cancellation(envelope, why, uuid.uuid4().hex))

@@ -45,6 +45,8 @@ class Watchers:
 
     def rows(self, rows: tuple[Row, ...]) -> None:
         """Rows were committed."""
+        if not self._streams:
+            return
         for row in rows:
             self._show(row.stream, row)
 

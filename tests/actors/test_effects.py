@@ -160,8 +160,8 @@ def test_a_call_is_in_doubt_exactly_where_its_started_row_was_durable() -> None:
         sent = node.ask("h/ada", Do("once"), key="k")
         for _ in range(seed // 2):
             node.step()
-        before = [effect.state for effect in node.journal._effects.values()]
         node.crash()
+        before = [effect.state for effect in node.journal._effects.values()]
         if sent.lost:
             node.again(sent)
         node.rest()

@@ -29,7 +29,8 @@ def test_an_idle_actor_leaves_memory_and_nobody_can_tell() -> None:
     board = crew()
     first = board.ask("a/ada", Add(1))
     board.rest()
-    board.kernel.rest(board.now + 59.0)
+    since = board.kernel.residents.cells[Address("a/ada")].at
+    board.kernel.rest(since + 59.0)
     assert inside(board) == {"a/ada"}
     board.kernel.rest(board.now + 61.0)
     assert inside(board) == set()

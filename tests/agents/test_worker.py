@@ -172,7 +172,7 @@ def test_a_task_survives_crashes_and_failed_commits_and_a_once_is_never_called_t
         calls.append(objective)
         return "sent"
 
-    node = Simulated(us.Worker("sender", send), seed=seed, faults=Faults(crash=0.05, commit_fails=0.1, hangs=0.1))
+    node = Simulated(us.Worker("sender", send), seed=seed, faults=Faults(crash=0.03, commit_fails=0.1, hangs=0.1))
     sent = [node.ask(f"sender/{n}", us.Task(f"letter {n}"), key=f"k{n}") for n in range(5)]
     for _ in range(200):
         node.step()

@@ -165,6 +165,14 @@ def _kernel_kept_after_a_failed_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Simulated, "_rebuild", carry_on)
 
 
+def _rows_ahead_of_the_append_count_as_durable(patch: pytest.MonkeyPatch) -> None:
+    def hasty(self: Kernel, gid: int) -> list[Release]:
+        return committed(self, self.gid)
+
+    committed = Kernel.committed
+    patch.setattr(Kernel, "committed", hasty)
+
+
 def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:
     def silent(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed") -> Draft:
         draft = failed(cell, item, failure, gid, now, kind)
@@ -239,6 +247,7 @@ PLANTED: dict[str, Plant] = {
     "an actor leaves before its rows are durable": _an_actor_leaves_before_its_rows_are_durable,
     "reply of a memory-only actor leaves before the commit it depends on": _memory_only_answer_does_not_wait,
     "what memory-only actors took stays open": _what_memory_only_actors_took_stays_open,
+    "rows ahead of the append count as durable": _rows_ahead_of_the_append_count_as_durable,
     "word of a failed child is lost": _word_of_a_failed_child_is_lost,
 }
 
