@@ -16,7 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, cast, overload
 
+from msgspec import Raw, Struct
+
 from ..protocols.approvals import Answer
+from ..protocols.codec import decoder
 from ..protocols.errors import DefinitionError, Unreadable
 from ..protocols.journal import StoredEvent
 from ..protocols.mail import MailboxPolicy
@@ -76,6 +79,14 @@ class Settler:
         self.method = method
 
 
+class Reads(Struct, frozen=True):
+    """How events of one wire name and version are read and applied; recovery asks for every event."""
+
+    version: int
+    decode: Callable[[Raw], Event]
+    apply: Callable[..., BaseState]
+
+
 class Behaviour:
     """The tables of one actor class, built when the class is."""
 
@@ -84,6 +95,8 @@ class Behaviour:
         self.handlers: dict[str, Handler] = {}
         self.appliers: dict[str, tuple[type[Event], Callable[..., BaseState]]] = {}
         self.settlers: dict[str, Settler] = {}
+        self.reads: dict[str, Reads] = {}
+        """The events that were read already, in the version that needs no lifting."""
         if not issubclass(self.state, BaseState):
             raise DefinitionError(f"{cls.__name__}.State must be a us.State")
         for base in reversed(cls.__mro__):
@@ -116,6 +129,8 @@ class Behaviour:
                 hint=f'use the code that wrote it; if the class has another name now, add was=("{stored.wire}",) to it',
             )
         event: Event = lift(stored.data, found[0], stored.version)
+        if stored.version == found[0].__version__:
+            self.reads[stored.wire] = Reads(stored.version, decoder(found[0]), found[1])
         return event
 
     def settler(self, name: str) -> Settler | None:

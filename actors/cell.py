@@ -9,7 +9,7 @@ from ..protocols.effects import Counters, Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
-from ..protocols.journal import ActorLine, Record, Row, Schedule
+from ..protocols.journal import ActorLine, Record, Row, Schedule, StoredEvent
 from ..protocols.lifecycle import Life
 from ..protocols.messages import State
 from .mailbox import Mailbox
@@ -93,7 +93,7 @@ class Cell:
         if state is not None:
             self.state = state
         elif record.events and self.mount is not None:
-            self._apply(record)
+            self.apply(record.events)
         if memory.life == "absent" and row.kind not in ("parked", "accepted"):
             memory.life = "running"
         if record.context is not None:
@@ -111,12 +111,16 @@ class Cell:
         if record.effects or record.changes:
             self._fold_effects(record)
 
-    def _apply(self, record: Record) -> None:
+    def apply(self, events: tuple[StoredEvent, ...]) -> None:
+        """Change the state by stored events. Raises what reading or applying them raises."""
         assert self.mount is not None
         actor, behaviour = self.mount.actor, self.mount.actor.behaviour
-        for stored in record.events:
-            event = behaviour.read(stored)
-            self.state = behaviour.appliers[stored.wire][1](actor, self.state, event)
+        for stored in events:
+            reads = behaviour.reads.get(stored.wire)
+            if reads is not None and reads.version == stored.version:
+                self.state = reads.apply(actor, self.state, reads.decode(stored.data))
+            else:
+                self.state = behaviour.appliers[stored.wire][1](actor, self.state, behaviour.read(stored))
 
     def _fold_requests(self, record: Record, kind: str) -> None:
         memory, message = self.memory, record.message

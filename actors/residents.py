@@ -13,12 +13,12 @@ import heapq
 
 from msgspec import Struct
 
-from ..protocols.codec import decode
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure, of_exception
 from ..protocols.ids import Address
-from ..protocols.journal import Found, Record
+from ..protocols.journal import Found
 from .cell import Cell
+from .plain_rows import remember
 
 IDLE = 60.0
 """Seconds of journal time without a row after which an actor leaves memory, by default."""
@@ -142,8 +142,7 @@ def take_in(cell: Cell, found: Found) -> None:
     where, row = cell.address, None
     try:
         for row in found.rows:
-            record: Record = decode(row.payload, Record)
-            cell.fold(row, record)
+            remember(cell, row)
     except Exception as error:  # noqa: BLE001 - the actor's own code or an event that this code cannot read
         assert row is not None
         why = of_exception(error, where=where, code="unreadable")

@@ -43,7 +43,7 @@ def decode(data: bytes | msgspec.Raw, form: Any) -> Any:  # form is a type form,
         msgspec.DecodeError: it is no JSON.
     """
     try:
-        return (_decoders.get(form) or _decoder(form))(data)
+        return (_decoders.get(form) or decoder(form))(data)
     except RecursionError as error:
         raise msgspec.ValidationError("it is nested too deeply to be decoded") from error
 
@@ -64,7 +64,7 @@ def roundtrip(value: T, form: Any, most: int = 1_000_000) -> tuple[msgspec.Raw, 
     if len(data) > SMALL:
         check(data, type(value).__name__, most=most)
     try:
-        back = (_decoders.get(form) or _decoder(form))(data)
+        back = (_decoders.get(form) or decoder(form))(data)
     except msgspec.ValidationError as error:
         raise NotStorable(
             f"{type(value).__name__} does not come back from its JSON: {error}",
@@ -78,9 +78,12 @@ def roundtrip(value: T, form: Any, most: int = 1_000_000) -> tuple[msgspec.Raw, 
     return msgspec.Raw(data), back
 
 
-def _decoder(form: Any) -> Callable[[bytes | msgspec.Raw], Any]:  # form is a type form
-    decoder = _decoders[form] = msgspec.json.Decoder(form).decode
-    return decoder
+def decoder(form: Any) -> Callable[[bytes | msgspec.Raw], Any]:  # form is a type form
+    """``decode`` for one form."""
+    known = _decoders.get(form)
+    if known is None:
+        known = _decoders[form] = msgspec.json.Decoder(form).decode
+    return known
 
 
 def canonical(value: object) -> bytes:

@@ -11,12 +11,18 @@ from __future__ import annotations
 from hashlib import blake2b
 from struct import Struct
 
+from msgspec import Raw
+
 from ...protocols.journal import Row
 
 ALGORITHM = "blake2b-16"
 """Name of this recipe, in the file's ``meta``."""
 
-_numbers = Struct("<QQQd").pack
+DIGEST = 16
+"""Bytes of each hash."""
+
+fresh = blake2b(digest_size=DIGEST).copy  # a copy costs 0.1 us less than a new one with an argument by name
+fixed = Struct("<16sQQQd16s").pack
 _length = Struct("<I").pack
 
 
@@ -25,22 +31,21 @@ def genesis(seed: str) -> bytes:
     return blake2b(b"understudy journal\0" + seed.encode(), digest_size=16).digest()
 
 
-def content(cause: str, payload: bytes) -> bytes:
+def content(cause: str, payload: bytes | Raw) -> bytes:
     """The digest of what can be erased."""
-    name = cause.encode()
-    return blake2b(_length(len(name)) + name + payload, digest_size=16).digest()
+    hasher = fresh()
+    hasher.update(content_of(cause.encode(), payload))
+    return hasher.digest()
+
+
+def content_of(cause: bytes, payload: bytes | Raw) -> bytes:
+    """What ``content`` hashes."""
+    return _length(len(cause)) + cause + payload
 
 
 def link(previous: bytes, row: Row, digest: bytes) -> bytes:
     """The hash of a row. ``digest`` is its ``content``."""
-    return blake2b(
-        b"%b%b%b%b\0%b"
-        % (
-            previous,
-            _numbers(row.gid, row.seq, row.incarnation, row.at),
-            digest,
-            row.kind.encode(),
-            row.stream.encode(),
-        ),
-        digest_size=16,
-    ).digest()
+    place = f"{row.kind}\0{row.stream}".encode()
+    hasher = fresh()
+    hasher.update(fixed(previous, row.gid, row.seq, row.incarnation, row.at, digest) + place)
+    return hasher.digest()

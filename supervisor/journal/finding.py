@@ -6,14 +6,14 @@ the others come in.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from ...protocols.envelope import Context
 from ...protocols.ids import Address
-from ...protocols.journal import FOUND_ROWS, ActorLine, Found, Row, RowKind, Want
+from ...protocols.journal import FOUND_ROWS, ActorLine, Found, Row, Want
 from .driver import Connection
 
 _STREAM = """SELECT id, life, incarnation, seq, context, at, turns,
@@ -35,13 +35,18 @@ def _found(connection: Connection, want: Want) -> Found:
     if stream is None or stream[7] is None:
         return Found(want.address)
     line, damaged = _line(want.address, stream)
-    erased, rows = False, list[Row]()
+    erased = False
     lines = [] if damaged else connection.execute(_ROWS, (stream[0], want.after, FOUND_ROWS + 1)).fetchall()
-    for gid, seq, incarnation, kind, cause, at, payload, gone in lines[:FOUND_ROWS]:
-        if payload is None:
-            erased, damaged = bool(gone), "" if gone else f"row {gid} has no payload"
+    whole = lines[:FOUND_ROWS]
+    for n, line_ in enumerate(whole):
+        if line_[6] is None:
+            erased, damaged = bool(line_[7]), "" if line_[7] else f"row {line_[0]} has no payload"
+            whole = whole[:n]
             break
-        rows.append(Row(gid, want.address, seq, incarnation, cast(RowKind, kind), cause or "", at, Raw(payload)))
+    rows = [
+        Row(gid, want.address, seq, incarnation, kind, cause or "", at, Raw(payload))
+        for gid, seq, incarnation, kind, cause, at, payload, _ in whole
+    ]
     more = len(lines) > FOUND_ROWS and not erased and not damaged
     return Found(want.address, tuple(rows), more, line, stream[7], erased, damaged)
 

@@ -8,6 +8,7 @@ parsed once and then found in the driver's cache.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 from msgspec import Struct
@@ -134,11 +135,11 @@ def _chain(rows: Sequence[Row], tail: Tail, streams: Mapping[Address, Stream]) -
     lines: list[Line] = []
     previous, size = tail.hash, 0
     for row in rows:
-        payload = bytes(row.payload)
+        payload = row.payload
         previous = link(previous, row, content(row.cause, payload))
         stream = streams[row.stream].id
         lines.append(
-            (row.gid, stream, row.seq, row.incarnation, row.kind, row.cause, row.at, payload.decode(), previous)
+            (row.gid, stream, row.seq, row.incarnation, row.kind, row.cause, row.at, str(payload, "utf-8"), previous)
         )
         size += len(payload) + 200
     return lines, Tail(rows[-1].gid, rows[-1].at, previous), size
@@ -161,6 +162,6 @@ def _insert(connection: Connection, head: str, lines: Sequence[Line], tail: str 
     for size in _SIZES:
         while len(lines) - done >= size:
             marks = "(" + ", ".join("?" * len(lines[0])) + ")"
-            values = [value for line in lines[done : done + size] for value in line]
+            values = tuple(chain.from_iterable(lines[done : done + size]))
             connection.execute(head + ", ".join([marks] * size) + tail, values)
             done += size
