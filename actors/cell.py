@@ -120,7 +120,8 @@ class Cell:
             if reads is not None and reads.version == stored.version:
                 self.state = reads.apply(actor, self.state, reads.decode(stored.data))
             else:
-                self.state = behaviour.appliers[stored.wire][1](actor, self.state, behaviour.read(stored))
+                event = behaviour.read(stored)
+                self.state = behaviour.appliers[stored.wire][1](actor, self.state, event)
 
     def _fold_requests(self, record: Record, kind: str) -> None:
         memory, message = self.memory, record.message

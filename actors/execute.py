@@ -237,7 +237,10 @@ def _handle(
     actor: object, turn: Turn[Any], handler: Handler, envelope: Envelope, request: tuple[str, ReplyTo] | None
 ) -> None:
     try:
-        message = lift(envelope.body, handler.message, envelope.version)
+        if envelope.version == handler.message.__version__:
+            message = decode(envelope.body, handler.message)
+        else:
+            message = lift(envelope.body, handler.message, envelope.version)
     except msgspec.ValidationError as error:
         failure = Failure("change_arguments", "bad_message", f"{envelope.wire}: {error}", where=envelope.to)
         if request is None:

@@ -260,13 +260,21 @@ class Kernel(Mailroom):
                 continue
             self._ready.popleft()
             cell.queued = False
-            for _ in range(TURNS_IN_A_ROW):
-                if turns <= 0 or not self._turn(cell):
+            for _ in range(min(turns, TURNS_IN_A_ROW)):
+                item = self._head(cell)
+                if item is None:
                     break
+                if item.suspect:
+                    self._suspects.hold(cell, item)
+                    break
+                self._turn(cell, item)
                 turns -= 1
                 if enough is not None and enough():
                     turns = 0
-            self._wake(cell)
+                    self._wake(cell)
+                    break
+            else:
+                self._wake(cell)
         if ids := self._suspects.choose():
             self._write_system("attempt", Record(marked=ids))
             self._outbox.append((self.gid, ids))
@@ -463,23 +471,18 @@ class Kernel(Mailroom):
         return cell
 
     def _wake(self, cell: Cell) -> None:
-        if cell.loaded and not cell.queued and self._head(cell) is not None:
+        if not cell.queued and cell.loaded and self._head(cell) is not None:
             cell.queued = True
             self._ready.append(cell)
 
     def _head(self, cell: Cell) -> Item | None:
         head = cell.mailbox.head(control_only=cell.memory.life == "restarting")
-        return None if head is None or head.envelope.id in self._suspects else head
+        return None if head is None or head.envelope.id in self._suspects.held else head
 
-    def _turn(self, cell: Cell) -> bool:
-        item = self._head(cell)
-        if item is None:
-            return False
-        if item.suspect:
-            self._suspects.hold(cell, item)
-            return False
+    def _turn(self, cell: Cell, item: Item) -> None:
         cell.mailbox.pop()
-        self._suspects.taken(item)
+        if self._suspects.alone is not None:
+            self._suspects.taken(item)
         self._less(cell, item)
         if not item.durable:
             self._unsaved.pop(item.envelope.id, None)
@@ -504,7 +507,6 @@ class Kernel(Mailroom):
         rare = cell.mailbox.rare
         if rare is not None and rare.over and cell.mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
             rare.over = False
-        return True
 
     def _is_in(self, item: Item) -> None:
         """Its row was made: who brought it is told when that is durable."""

@@ -14,47 +14,49 @@ class Suspects:
     """Suspect mail at the head of its mailbox, held until its mark is durable."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[Cell, Item]] = {}
-        self._alone: tuple[Cell, Item] | None = None
+        self.held: dict[str, tuple[Cell, Item]] = {}
+        """Mail that waits for its mark, by id; the kernel looks here before each turn."""
+        self.alone: tuple[Cell, Item] | None = None
+        """What is delivered alone, until its turn is over."""
 
     def __bool__(self) -> bool:
-        return bool(self._held)
+        return bool(self.held)
 
     def __contains__(self, id: str) -> bool:
-        return id in self._held
+        return id in self.held
 
     def hold(self, cell: Cell, item: Item) -> None:
         """Keep it back until it is marked."""
-        self._held[item.envelope.id] = (cell, item)
+        self.held[item.envelope.id] = (cell, item)
 
     def taken(self, item: Item) -> None:
         """It had its turn."""
-        if self._alone is not None and self._alone[1] is item:
-            self._alone = None
+        if self.alone is not None and self.alone[1] is item:
+            self.alone = None
 
     def forget(self, item: Item) -> None:
         """It will have no turn."""
-        self._held.pop(item.envelope.id, None)
+        self.held.pop(item.envelope.id, None)
         self.taken(item)
 
     def choose(self) -> tuple[str, ...]:
         """Ids to be marked now and delivered when that is durable: all that have no mark yet, else the next one alone."""
-        if self._alone is not None and self._alone[0].memory.life != "restarting":
+        if self.alone is not None and self.alone[0].memory.life != "restarting":
             return ()
-        fresh = [item for _, item in self._held.values() if item.suspect]
+        fresh = [item for _, item in self.held.values() if item.suspect]
         chosen = [item for item in fresh if not item.marks] or fresh[:1]
         for item in chosen:
             item.suspect = False
         ids = tuple(item.envelope.id for item in chosen)
         if chosen:
-            self._alone = self._held[ids[0]] if chosen[0].marks else None
+            self.alone = self.held[ids[0]] if chosen[0].marks else None
         return ids
 
     def marked(self, ids: tuple[str, ...]) -> list[Cell]:
         """Their marks are durable: the cells that may go on."""
         cells: list[Cell] = []
         for id in ids:
-            cell, item = self._held.pop(id, (None, None))
+            cell, item = self.held.pop(id, (None, None))
             if cell is not None and item is not None:  # or it got no turn meanwhile
                 item.marks += 1
                 cells.append(cell)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -34,16 +33,6 @@ ERASED = b'{"erased":true}'
 """What is given in the place of a payload that was erased."""
 
 
-class Link(msgspec.Struct, frozen=True):
-    """A row as the chain sees it. ``digest`` is set where cause and payload were erased; ``kept``: whether one of them is there
-    all the same."""
-
-    row: Row
-    hash: bytes
-    digest: bytes | None
-    kept: bool = False
-
-
 class Tail(msgspec.Struct, frozen=True):
     """The last row: gid (0 for none), journal time, hash (of the seed for none)."""
 
@@ -70,16 +59,6 @@ def stream(connection: Connection, address: Address, after: int) -> tuple[Row, .
     if read and read[-1].seq != max(after, 0) + len(read):  # a damaged index loses rows without a word
         raise JournalDamaged(f"rows of {address!r} are missing between {max(after, 0)} and {read[-1].seq}")
     return read
-
-
-def links(connection: Connection, after: int = 0, limit: int = -1) -> Iterator[Link]:
-    """Rows with gid > after and their links of the chain, in order; all of them by default."""
-    sql = (
-        ROW.replace(" FROM", ", r.hash, r.digest, r.payload IS NOT NULL OR r.cause IS NOT NULL FROM", 1)
-        + " WHERE r.gid > ? ORDER BY r.gid LIMIT ?"
-    )
-    for line in connection.execute(sql, (after, limit)):
-        yield Link(row(line[:9]), line[9], line[10], bool(line[11]))
 
 
 def actors(connection: Connection, prefix: str) -> tuple[ActorLine, ...]:

@@ -78,7 +78,7 @@ class AsyncJournal:
         try:
             await _to_the_end(_started(thread))
         except BaseException:
-            await _to_the_end(thread.close())
+            await _undone(thread)
             raise
         self._thread, (self._core, opened) = thread, made[0]
         return opened
@@ -178,7 +178,7 @@ class _Reader:
             try:
                 await _to_the_end(_started(thread))
             except BaseException:
-                await _to_the_end(thread.close())
+                await _undone(thread)
                 raise
             self._thread = thread
         finder = self._finder
@@ -226,7 +226,18 @@ async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
+async def _undone(connection: aiosqlite.Connection) -> None:
+    """Let go of one that could not be opened. aiosqlite has told its thread to end and does not wait for it: what that says to a
+    loop that is closed by then ends as a traceback on the terminal."""
+    await _to_the_end(connection.close())
+    _thread_of(connection).join(1.0)
+
+
 def _as_daemon(connection: aiosqlite.Connection) -> None:
-    # A connection that nobody closed must not keep the process from ending (aiosqlite#290). Until 0.21 it is a thread.
-    thread = connection if isinstance(connection, Thread) else connection._thread
-    thread.daemon = True
+    # A connection that nobody closed must not keep the process from ending (aiosqlite#290).
+    _thread_of(connection).daemon = True
+
+
+def _thread_of(connection: aiosqlite.Connection) -> Thread:
+    # Until 0.21 it is a thread.
+    return connection if isinstance(connection, Thread) else connection._thread
