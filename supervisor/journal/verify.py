@@ -21,7 +21,7 @@ from .reader import JournalReader
 
 # As BLOB: the payload's bytes are wanted. LEFT: a row whose stream is gone is a bad row, not a missing one.
 _ROWS = """SELECT r.gid, r.stream, s.address, r.seq, r.incarnation, r.kind, r.cause, r.at, CAST(r.payload AS BLOB), r.hash,
-        r.digest, r.payload IS NOT NULL OR r.cause IS NOT NULL
+        r.digest, r.payload IS NOT NULL OR r.cause IS NOT NULL, typeof(r.payload) = 'blob' OR typeof(r.cause) = 'blob'
     FROM rows r LEFT JOIN streams s ON s.id = r.stream WHERE r.gid > ? ORDER BY r.gid LIMIT ?"""
 
 
@@ -83,33 +83,37 @@ class _Walk:
             return self._bad(self.last + 1, f"it is not what a row is: {error}")
 
     def _follow(self, lines: Iterable[tuple[Any, ...]]) -> Verified | None:
-        # No object and no call for a row: millions are walked, and the two hashes of each are most of what is left.
-        seqs, previous = self._seqs, self._previous
-        for gid, stream, address, seq, incarnation, kind, cause, at, payload, found, erased, kept in lines:
-            if gid != self.last + 1:
-                return self._bad(self.last + 1, f"row {self.last + 1} is missing: row {gid} follows row {self.last}")
-            stands = seqs.get(stream, 0)
-            if seq != stands + 1:
-                return self._bad(gid, f"it is number {seq} of {address!r}, which stands at {stands}")
-            if at < self._at:
-                return self._bad(gid, "it is older than the row before it")
-            if erased is None:
-                if payload is None:
-                    return self._bad(gid, f"row {gid} of {address!r} has no payload")
+        # No object, no call and no attribute for a row: millions are walked, and its two hashes are most of what is left.
+        seqs, last, before, previous = self._seqs, self.last, self._at, self._previous
+        try:
+            for gid, stream, address, seq, incarnation, kind, cause, at, payload, found, erased, kept, blob in lines:
+                if gid != last + 1:
+                    return Verified(last, last + 1, f"row {last + 1} is missing: row {gid} follows row {last}")
+                stands = seqs.get(stream, 0)
+                if seq != stands + 1:
+                    return Verified(last, gid, f"it is number {seq} of {address!r}, which stands at {stands}")
+                if at < before:
+                    return Verified(last, gid, "it is older than the row before it")
+                if erased is None:
+                    if payload is None:
+                        return Verified(last, gid, f"row {gid} of {address!r} has no payload")
+                    hasher = fresh()
+                    hasher.update(content_of((cause or "").encode(), payload))
+                    digest = hasher.digest()
+                elif kept:
+                    return Verified(last, gid, "it is said to be erased, but its text is there")
+                elif len(digest := erased) != DIGEST:
+                    return Verified(last, gid, f"the digest of what was erased has {len(digest)} bytes")
                 hasher = fresh()
-                hasher.update(content_of((cause or "").encode(), payload))
-                digest = hasher.digest()
-            elif kept:
-                return self._bad(gid, "it is said to be erased, but its text is there")
-            elif len(digest := erased) != DIGEST:
-                return self._bad(gid, f"the digest of what was erased has {len(digest)} bytes")
-            hasher = fresh()
-            hasher.update(fixed(previous, gid, seq, incarnation, at, digest) + f"{kind}\0{address}".encode())
-            linked = hasher.digest()
-            if linked != found:
-                return self._bad(gid, "its hash does not fit what stands in it")
-            self.last, self._at, seqs[stream] = gid, at, seq
-            self._previous = previous = linked
+                hasher.update(fixed(previous, gid, seq, incarnation, at, digest) + f"{kind}\0{address}".encode())
+                linked = hasher.digest()
+                if linked != found:
+                    return Verified(last, gid, "its hash does not fit what stands in it")
+                if blob:  # the chain takes texts as bytes; as a blob they would mean something else to SQLite's JSON functions
+                    return Verified(last, gid, "it holds bytes where a row holds text")
+                last, before, previous, seqs[stream] = gid, at, linked, seq
+        finally:
+            self.last, self._at, self._previous = last, before, previous
         return None
 
     def _end(self, connection: Connection) -> Verified:
@@ -121,11 +125,6 @@ class _Walk:
             return Verified(
                 acked.gid - 1, acked.gid, "it is not the row that was acknowledged: the head has another hash"
             )
-        # The chain takes texts as bytes; as a blob the same bytes would mean something else to SQLite's JSON functions.
-        sql = "SELECT gid FROM rows WHERE typeof(payload) = 'blob' OR typeof(cause) = 'blob' ORDER BY gid LIMIT 1"
-        blob = connection.execute(sql).fetchone()
-        if blob is not None:
-            return Verified(blob[0] - 1, blob[0], "it holds bytes where a row holds text")
         return Verified(self.last)
 
     def _bad(self, gid: int, why: str) -> Verified:
