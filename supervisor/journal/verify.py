@@ -19,10 +19,13 @@ from .chain import DIGEST, content_of, fixed, fresh, genesis
 from .driver import Connection
 from .reader import JournalReader
 
-# As BLOB: the payload's bytes are wanted. LEFT: a row whose stream is gone is a bad row, not a missing one.
-_ROWS = """SELECT r.gid, r.stream, s.address, r.seq, r.incarnation, r.kind, r.cause, r.at, CAST(r.payload AS BLOB), r.hash,
-        r.digest, r.payload IS NOT NULL OR r.cause IS NOT NULL, typeof(r.payload) = 'blob' OR typeof(r.cause) = 'blob'
-    FROM rows r LEFT JOIN streams s ON s.id = r.stream WHERE r.gid > ? ORDER BY r.gid LIMIT ?"""
+# As BLOB: the payload's bytes are wanted. What stands in the place of what was erased is only looked at where something was.
+_ROWS = """SELECT gid, stream, seq, incarnation, kind, cause, at, CAST(payload AS BLOB), typeof(payload) = 'blob', hash, digest,
+        CASE WHEN digest IS NULL THEN 0 ELSE payload IS NOT NULL OR cause IS NOT NULL END
+    FROM rows WHERE gid > ? ORDER BY gid LIMIT ?"""
+
+_KNOWN = 65_536
+"""Streams whose names are kept at hand; a join costs more."""
 
 
 class Verified(Struct, frozen=True):
@@ -65,16 +68,19 @@ class _Walk:
         self._start(b"")
 
     def __call__(self, connection: Connection) -> Verified:
+        self._connection = connection
         self._start(genesis(tables.meta(connection).get("seed", "")))
         return self._rows(connection.execute(_ROWS, (0, -1))) or self._end(connection)
 
     def next(self, connection: Connection) -> Verified | None:
         """Only the row after the last that is whole; None if it is, too."""
+        self._connection = connection
         return self._rows(connection.execute(_ROWS, (self.last, 1)))
 
     def _start(self, before: bytes) -> None:
         self.last, self._at, self._previous = 0, 0.0, before
         self._seqs: dict[int, int] = {}
+        self._places: dict[tuple[str, int], bytes] = {}
 
     def _rows(self, lines: Iterable[tuple[Any, ...]]) -> Verified | None:
         try:
@@ -84,19 +90,21 @@ class _Walk:
 
     def _follow(self, lines: Iterable[tuple[Any, ...]]) -> Verified | None:
         # No object, no call and no attribute for a row: millions are walked, and its two hashes are most of what is left.
-        seqs, last, before, previous = self._seqs, self.last, self._at, self._previous
+        seqs, places, last, before, previous = self._seqs, self._places, self.last, self._at, self._previous
         try:
-            for gid, stream, address, seq, incarnation, kind, cause, at, payload, found, erased, kept, blob in lines:
+            for gid, stream, seq, incarnation, kind, cause, at, payload, blob, found, erased, kept in lines:
                 if gid != last + 1:
                     return Verified(last, last + 1, f"row {last + 1} is missing: row {gid} follows row {last}")
                 stands = seqs.get(stream, 0)
                 if seq != stands + 1:
-                    return Verified(last, gid, f"it is number {seq} of {address!r}, which stands at {stands}")
+                    return Verified(
+                        last, gid, f"it is number {seq} of {self._name(stream)!r}, which stands at {stands}"
+                    )
                 if at < before:
                     return Verified(last, gid, "it is older than the row before it")
                 if erased is None:
                     if payload is None:
-                        return Verified(last, gid, f"row {gid} of {address!r} has no payload")
+                        return Verified(last, gid, f"row {gid} of {self._name(stream)!r} has no payload")
                     hasher = fresh()
                     hasher.update(content_of((cause or "").encode(), payload))
                     digest = hasher.digest()
@@ -105,7 +113,8 @@ class _Walk:
                 elif len(digest := erased) != DIGEST:
                     return Verified(last, gid, f"the digest of what was erased has {len(digest)} bytes")
                 hasher = fresh()
-                hasher.update(fixed(previous, gid, seq, incarnation, at, digest) + f"{kind}\0{address}".encode())
+                place = places.get((kind, stream)) or self._place(kind, stream)
+                hasher.update(fixed(previous, gid, seq, incarnation, at, digest) + place)
                 linked = hasher.digest()
                 if linked != found:
                     return Verified(last, gid, "its hash does not fit what stands in it")
@@ -115,6 +124,17 @@ class _Walk:
         finally:
             self.last, self._at, self._previous = last, before, previous
         return None
+
+    def _place(self, kind: str, stream: int) -> bytes:
+        """Kind and stream of a row as they are hashed."""
+        if len(self._places) >= _KNOWN:
+            self._places.clear()
+        place = self._places[kind, stream] = f"{kind}\0{self._name(stream)}".encode()
+        return place
+
+    def _name(self, stream: int) -> str:
+        found = self._connection.execute("SELECT address FROM streams WHERE id = ?", (stream,)).fetchone()
+        return str(found[0]) if found else f"stream {stream}, which has no name"
 
     def _end(self, connection: Connection) -> Verified:
         acked = self._record.acked if self._record is not None and self._record.strict else head.Mark(0, b"")
