@@ -128,6 +128,7 @@ async def test_mail_that_a_turn_will_take_soon_gets_no_row_of_its_own(
         async with anyio.create_task_group() as tasks:
             for _ in range(200):
                 tasks.start_soon(system.tell, "a/ada", Add(1))
+        await system.rest()
         kinds = [row.kind for row in await system.rows("a/ada")]
     assert kinds == ["turn"] * 201
 
@@ -143,6 +144,7 @@ async def test_mail_that_waits_too_long_for_its_turn_is_taken_in_and_acknowledge
         async with anyio.create_task_group() as tasks:
             for _ in range(200):
                 tasks.start_soon(system.tell, "a/ada", Add(1))
+        await system.rest()
         kinds = [row.kind for row in await system.rows("a/ada")]
     assert kinds.count("turn") == 201
     assert kinds.count("accepted") > 0
