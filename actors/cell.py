@@ -60,7 +60,20 @@ class Memory(Struct):
 class Cell:
     """One actor in memory."""
 
-    __slots__ = ("address", "at", "broken", "gid", "loaded", "mailbox", "memory", "mount", "queued", "state")
+    __slots__ = (
+        "address",
+        "at",
+        "broken",
+        "gid",
+        "kept",
+        "loaded",
+        "mailbox",
+        "memory",
+        "mount",
+        "queued",
+        "state",
+        "weight",
+    )
 
     def __init__(self, address: Address, mount: Mount | None) -> None:
         self.address = address
@@ -73,10 +86,14 @@ class Cell:
         self.at = 0.0
         """Journal time of its last row, or of its load: when it was used last."""
         self.gid = 0
+        self.kept = 0
+        """Seq of the row of its last snapshot."""
+        self.weight = 0
+        """At most so many bytes is its state as JSON, as far as anybody knows: what it was at the last look, and all events since."""
         self.broken: Failure | None = None
         """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""
 
-    def fold(self, row: Row, record: Record, state: State | None = None) -> None:
+    def fold(self, row: Row, record: Record, state: State | None = None) -> None:  # noqa: C901 - what is not there is not looked at
         """Take a row in. ``state``: the state after it, where it is known already; otherwise its events are applied."""
         memory = self.memory
         memory.seq = row.seq
@@ -90,6 +107,8 @@ class Cell:
             memory.started = False
         if record.started:
             memory.started = True
+        if record.events:
+            self.weight += len(row.payload)
         if state is not None:
             self.state = state
         elif record.events and self.mount is not None:

@@ -17,11 +17,11 @@ from ..protocols.approvals import Question
 from ..protocols.codec import NULL, decode, encode, roundtrip
 from ..protocols.effects import Counters, Effect, Intent
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
-from ..protocols.errors import DefinitionError, Failed, Rejected, TooLarge
+from ..protocols.errors import DefinitionError, Failed, Rejected, StateTooLarge, TooLarge
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import NO_CALENDAR, Admission, Calendar, Gate
 from ..protocols.ids import OUTSIDE, Address, item_id
-from ..protocols.journal import MAX_ROW, Record, RowKind, Schedule
+from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind, Schedule
 from ..protocols.lifecycle import ChildFailed, Life, Restart, Restarted, Started, Stop
 from ..protocols.mail import Post, Terminated
 from ..protocols.messages import Event, State
@@ -32,6 +32,7 @@ from .cell import Cell, context_for
 from .mailbox import Item
 from .postal import later_id
 from .reminders import series_of, tick, tick_anyway
+from .snapshots import weigh
 from .spawn import Where, covered
 from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag_value
 from .undelivered import Word
@@ -150,7 +151,8 @@ def execute(
                 turn.refuse(tag, why)
         return _draft(cell, item, turn, "turn", restart)
     except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
-        why = of_exception(error, where=cell.address)
+        code = "state_too_large" if isinstance(error, StateTooLarge) else "crashed"
+        why = of_exception(error, where=cell.address, code=code)
         if _again(cell, item):
             return failed(cell, item, why, gid, now, again=True, calendar=calendar)
         return failed(cell, item, why, gid, now, calendar=calendar)
@@ -338,6 +340,8 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
             f"the turn's row is {len(payload):,} bytes, more than {MAX_ROW:,}",
             hint="keep large values elsewhere and store their names",
         )
+    if turn.events and cell.weight + len(payload) > MAX_STATE:
+        weigh(cell, turn.state)
     return Draft(kind, record, turn.state, payload)
 
 

@@ -43,9 +43,10 @@ from .flights import Flights
 from .mailbox import Item
 from .mailroom import Mailroom
 from .registry import Directory
-from .releases import Answered, Done, Refused, Release, Resolve, Settlement, Start, Withdraw, again
+from .releases import Answered, Done, Keep, Refused, Release, Resolve, Settlement, Start, Withdraw, again
 from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
+from .snapshots import EVERY, Aging, restore, schema_of
 from .suspects import Suspects
 from .undelivered import expired, word_for
 from .working_sets import FOR_PEOPLE, WorkingSets
@@ -71,6 +72,7 @@ class Kernel(Mailroom):
         idle: seconds without a row after which an actor leaves memory.
         in_memory: actors in memory above which idle ones leave at once.
         calendar: when reminders with ``cron`` come due.
+        snapshot_every: rows of an actor after which a snapshot is due.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Kernel(Mailroom):
         idle: float = IDLE,
         in_memory: int = IN_MEMORY,
         calendar: Calendar = NO_CALENDAR,
+        snapshot_every: int = EVERY,
     ) -> None:
         self.now = max(now, opened.at)
         self.gid = opened.last
@@ -98,6 +101,7 @@ class Kernel(Mailroom):
         self.acked = opened.last
         """The last row that is known to be durable."""
         self.memory = Ephemerals(self, directory, self._ready, opened.seed, opened.epoch + 1)
+        self._aging = Aging(snapshot_every)
         self._suspects = Suspects()
         self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
         self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
@@ -195,6 +199,9 @@ class Kernel(Mailroom):
     def loaded(self, found: Found) -> None:
         """What the journal holds of an actor that ``loads`` asked for; nothing of one that never was."""
         cell = self._cells[found.address]
+        if found.snapshot is not None and not restore(cell, found.snapshot):
+            self.loads.append(Want(cell.address))  # from its first row, then
+            return
         take_in(cell, found)
         if found.more and cell.broken is None:
             self.loads.append(Want(cell.address, cell.memory.seq))
@@ -316,6 +323,7 @@ class Kernel(Mailroom):
             _, cell = self._retiring.popleft()
             if not cell.mailbox and not cell.memory.effects and cell.gid <= gid:
                 self.residents.gone(cell)
+                self._aging.cells.pop(cell.address, None)
         if self.residents.crowded:
             self.rest(self.now)
         return out
@@ -324,6 +332,13 @@ class Kernel(Mailroom):
         """Let who is idle leave memory, and more of them where there are too many."""
         for cell in self.residents.leave(now, self.acked):
             self._suspended.pop(cell.address, None)
+            if (kept := self._aging.leaving(cell)) is not None:
+                self.after(Keep(kept))
+
+    def take_snapshots(self) -> None:
+        """Take some of those that are due; they come as ``Keep`` when their rows are durable. For moments without hurry."""
+        for kept in self._aging.take():
+            self.after(Keep(kept))
 
     def due(self) -> float | None:
         """Journal time of the next alarm. One whose timer, effect or message is gone does not ring."""
@@ -426,7 +441,7 @@ class Kernel(Mailroom):
     def alarm(self, due: float, id: str) -> None:
         """Ring for a timer or an effect at a journal time."""
         sets = self.sets
-        if len(self._alarms) > 2 * (len(sets.timers) + len(sets.effects) + len(sets.mail)) + 1_000:
+        if len(self._alarms) > 2 * (len(sets.timers) + len(sets.effects) + len(sets.mail) + len(self._unsaved)) + 1_000:
             # Without those of dropped timers, settled effects and taken mail; sorted is a heap, too.
             self._alarms = sorted({alarm for alarm in self._alarms if self._rings(alarm[1])})
         heapq.heappush(self._alarms, (due, id))
@@ -467,7 +482,7 @@ class Kernel(Mailroom):
                     where=address,
                 )  # fmt: skip
             self.residents.loading.add(address)
-            self.loads.append(Want(address))
+            self.loads.append(Want(address, schema=schema_of(cell)))
         return cell
 
     def _wake(self, cell: Cell) -> None:
@@ -516,7 +531,7 @@ class Kernel(Mailroom):
         for brought in item.inputs:
             self.after(Done(brought))
 
-    def _row(self, cell: Cell, draft: Draft, cause: str) -> None:
+    def _row(self, cell: Cell, draft: Draft, cause: str) -> None:  # noqa: C901 - one step for each part of a record
         self.gid += 1
         record = draft.record
         restarted = draft.kind == "turn" and record.life == "running"
@@ -525,6 +540,8 @@ class Kernel(Mailroom):
             self.gid, cell.address, cell.memory.seq + 1, incarnation, draft.kind, cause, self.now, Raw(draft.payload)
         )
         cell.fold(row, record, draft.state)
+        if row.seq - cell.kept >= self._aging.every:
+            self._aging.cells[cell.address] = cell
         self._suspend(cell)
         self.sets.take(row, record, cell)
         crossed: Cell | None = None

@@ -10,6 +10,7 @@ from ..protocols.envelope import Envelope, Reply
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import item_id
+from ..protocols.journal import Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.model import ModelRequest
 from .ephemeral import Asking
@@ -55,7 +56,13 @@ class Refused(Struct):
     error: UnderstudyError
 
 
-Release = Start | Withdraw | Answered | Handed | Done | Refused
+class Keep(Struct, frozen=True, gc=False):
+    """A snapshot may be stored: its row is durable."""
+
+    snapshot: Snapshot
+
+
+Release = Start | Withdraw | Answered | Handed | Done | Refused | Keep
 
 
 class Resolve(Struct, frozen=True):

@@ -121,7 +121,7 @@ class Residents:
                 break
             else:
                 heapq.heappop(line)
-                if cell.queued or cell.gid > durable or cell.mailbox:
+                if cell.queued or cell.gid > durable or cell.mailbox or cell.mailbox.stashed():
                     held.append(cell)
                 else:
                     del self.cells[address]

@@ -33,6 +33,10 @@ class TooComplex(NotStorable):
     """JSON that is nested too deeply or has too many members. Refused before it is decoded, however small it is."""
 
 
+class StateTooLarge(TooLarge):
+    """A turn made an actor's state larger than 4 MB. Keep large values elsewhere and store their names."""
+
+
 class Unreadable(UnderstudyError):
     """What stands in the journal was written by code that this code does not know. It is left as it is."""
 

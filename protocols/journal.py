@@ -214,13 +214,13 @@ class Key(Struct, frozen=True, gc=False):
 
 
 class Snapshot(Struct, frozen=True, gc=False):
-    """An actor's state at a committed row. Disposable: everything in it can be folded again.
+    """What an actor was after a committed row. Disposable: everything in it can be folded again.
 
     Attributes:
         address: whose.
         gid, seq: the row after which it was taken.
         schema: fingerprint of the code that can read it; one of other code is ignored by whoever asked for it.
-        state: as JSON.
+        state: its state and all that is remembered besides it, as JSON.
     """
 
     address: Address
@@ -276,16 +276,22 @@ class Opened(Struct, frozen=True):
     system_seq: int = 0
 
 
+MAX_STATE = 4_000_000
+"""Bytes of one actor's state as JSON; a turn that makes a larger one larger still fails with ``StateTooLarge``."""
+
+
 class Want(Struct, frozen=True):
     """An actor that is to come into memory.
 
     Attributes:
         address: who.
         after: seq of the last of its rows that is known already.
+        schema: a snapshot under this fingerprint will do for the rows up to it; empty for none.
     """
 
     address: Address
     after: int = 0
+    schema: str = ""
 
 
 class Found(Struct, frozen=True):
@@ -293,12 +299,13 @@ class Found(Struct, frozen=True):
 
     Attributes:
         address: who.
-        rows: its rows after the wanted one, in order, at most ``FOUND_ROWS``.
+        rows: its rows after the wanted one (or the snapshot), in order, at most ``FOUND_ROWS``.
         more: there are further rows: ask again, after the last of these.
         line: where it stands; None where it has no rows.
         last: gid of its last row.
         erased: its rows go on, but the next one's payload was erased by retention.
         damaged: its rows go on, but the next one cannot be read, and why.
+        snapshot: under the wanted fingerprint, of a row that still has the hash that it had then.
     """
 
     address: Address
@@ -308,6 +315,7 @@ class Found(Struct, frozen=True):
     last: int = 0
     erased: bool = False
     damaged: str = ""
+    snapshot: Snapshot | None = None
 
 
 FOUND_ROWS = 1_000

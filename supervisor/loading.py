@@ -92,6 +92,7 @@ class Loading:
     async def _alone(self, want: Want) -> Found | Unloaded:
         """One actor, with patience: a disk that recovers is waited for, one that does not keeps nobody waiting."""
         last: JournalError | None = None
+        want = Want(want.address, want.after)  # a snapshot may be what cannot be read
         for time in range(TRIES):
             try:
                 (found,) = await self._journal.find((want,))

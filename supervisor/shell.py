@@ -22,14 +22,14 @@ from anyio.abc import TaskGroup
 
 from ..actors.cell import read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Handed, Refused, Release, Resolve, Settlement, Start
+from ..actors.releases import Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
 from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope
 from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
-from ..protocols.journal import Batch, Opened, Row
+from ..protocols.journal import Batch, Opened, Row, Snapshot
 from ..tools.perform import Performer
 from .clock import Clock
 from .deadlines import Deadlines
@@ -51,6 +51,8 @@ TAKEN_IN = 0.1
 
 AT_ONCE = 0.005
 """Seconds of turns in a row before the loop's other tasks have their turn."""
+SNAPSHOTS_EVERY = 1.0
+"""Seconds between two transactions that store snapshots."""
 
 REBUILDS = 3
 REBUILDS_WITHIN = 60.0
@@ -109,6 +111,8 @@ class Shell:
         self._draining: Literal["", "soft", "hard"] = ""
         self._drained = anyio.Event()
         self._loading = Loading(journal, self._nudge)
+        self._snapshots: list[Snapshot] = []
+        """Of committed rows, to be stored."""
         self._count = 0
         self.memory_door = Door(self)
         self._gone: dict[str, None] = {}
@@ -206,6 +210,7 @@ class Shell:
         self._tasks = tasks
         if not self.journal.inline:
             tasks.start_soon(self._loading.run)
+        tasks.start_soon(self._keep_snapshots)
         try:
             while not self._drained.is_set():
                 await self._once()
@@ -259,6 +264,21 @@ class Shell:
         for found in await self.journal.find(tuple(loads)):
             self.kernel.loaded(found)
         return True
+
+    async def _keep_snapshots(self) -> None:
+        """Take and store snapshots beside the pump: a few at a time, once in a while, so that turns pay nothing for them."""
+        while True:
+            await anyio.sleep(SNAPSHOTS_EVERY)
+            self.kernel.take_snapshots()
+            if self.kernel.held_back is not None:
+                self._nudge()
+            if not self._snapshots:
+                continue
+            snapshots, self._snapshots = tuple(self._snapshots), []
+            try:
+                await self.journal.put_snapshots(snapshots)
+            except JournalError as error:  # they are disposable; what matters fails by itself
+                log().warning("snapshots could not be stored", error=str(error))
 
     def _let_idle_leave(self) -> None:
         due, now = self.kernel.residents.due(), self.clock.now()
@@ -451,6 +471,8 @@ class Shell:
                 self._late += 1
         elif isinstance(release, Handed):
             release.asking.told(release.value, release.failure)
+        elif isinstance(release, Keep):
+            self._snapshots.append(release.snapshot)
         elif isinstance(release, Done):
             self._done(release.input)
         elif isinstance(release, Refused):

@@ -25,15 +25,16 @@ from msgspec import Raw
 from ..actors.asking import cancellation
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Handed, Refused, Release, Resolve, Settlement, Start
+from ..actors.releases import Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
 from ..actors.residents import IDLE, IN_MEMORY
+from ..actors.snapshots import EVERY
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
-from ..protocols.journal import MAX_MESSAGE, Batch, Row
+from ..protocols.journal import MAX_MESSAGE, Batch, Row, Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
@@ -77,6 +78,7 @@ class Simulated:
         journal: one that a test made or has used before.
         idle: seconds of virtual time without a row after which an actor leaves memory.
         in_memory: actors in memory above which idle ones leave at once.
+        snapshot_every: rows of an actor after which a snapshot of it is due.
 
     Attributes:
         now: virtual time.
@@ -92,6 +94,7 @@ class Simulated:
         journal: MemoryJournal | None = None,
         idle: float = IDLE,
         in_memory: int = IN_MEMORY,
+        snapshot_every: int = EVERY,
     ) -> None:
         self.tree = Tree(definitions)
         self.gate = Gate(self.tree.grants)
@@ -112,6 +115,8 @@ class Simulated:
         self.idle = idle
         self.in_memory = in_memory
         self._appending: Batch | None = None
+        self.snapshot_every = snapshot_every
+        self._snapshots: list[Snapshot] = []
         self.kernel = self._build()
 
     # -- outside ------------------------------------------------------------------------------------------------
@@ -226,6 +231,7 @@ class Simulated:
         for sent in (*waiting, *(held for held in self._held.values() if isinstance(held, Sent))):
             sent.lost = True
         self._callers.clear()
+        self._snapshots.clear()
         self._held.clear()
         self._fresh.clear()
         self.attempts.forget()
@@ -252,6 +258,8 @@ class Simulated:
             choices.append(("append", self._append))
         elif self._uncut():
             choices += [("commit", self._commit), ("cut", self._cut)]
+        if kernel._aging.cells or self._snapshots:
+            choices.append(("snapshot", self._snapshot))
         if self._unreleased():
             choices.append(("release", self._let_out))
         if self.attempts.waiting():
@@ -292,7 +300,15 @@ class Simulated:
             self.kernel.unloaded(want.address, why)
             return
         (found,) = self.journal.find((want,))
+        self.hits["snapshot", "believed"] += found.snapshot is not None
         self.kernel.loaded(found)
+
+    def _snapshot(self) -> None:
+        """Take what is due, store what may be stored."""
+        self.kernel.take_snapshots()
+        self.journal.put_snapshots(tuple(self._snapshots))
+        self.hits["snapshot", "taken"] += len(self._snapshots)
+        self._snapshots.clear()
 
     def _passivate(self) -> None:
         before = self.kernel.residents.counts().passivated
@@ -409,7 +425,7 @@ class Simulated:
         self._acked = opened.last
         return Kernel(
             self.tree.directory, self.gate, opened, rng=self.random, now=self.now, note={}, flying=flying,
-            idle=self.idle, in_memory=self.in_memory, calendar=self.calendar,
+            idle=self.idle, in_memory=self.in_memory, calendar=self.calendar, snapshot_every=self.snapshot_every,
         )  # fmt: skip
 
     def _rebuild(self) -> None:
@@ -447,6 +463,8 @@ class Simulated:
             self.on_answered(release.reply)
             for sent in self._callers.pop(release.reply.to.token, []):
                 sent.reply = release.reply
+        elif isinstance(release, Keep):
+            self._snapshots.append(release.snapshot)
         elif isinstance(release, Done | Refused):
             held = self._held.pop(release.input, None)
             if isinstance(held, Sent):

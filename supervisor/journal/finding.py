@@ -14,6 +14,7 @@ from msgspec import Raw
 from ...protocols.envelope import Context
 from ...protocols.ids import Address
 from ...protocols.journal import FOUND_ROWS, ActorLine, Found, Row, Want
+from . import snapshots
 from .driver import Connection
 
 _STREAM = """SELECT id, life, incarnation, seq, context, at, turns,
@@ -36,7 +37,11 @@ def _found(connection: Connection, want: Want) -> Found:
         return Found(want.address)
     line, damaged = _line(want.address, stream)
     erased = False
-    lines = [] if damaged else connection.execute(_ROWS, (stream[0], want.after, FOUND_ROWS + 1)).fetchall()
+    kept = snapshots.read(connection, want.address) if want.schema and not want.after else None
+    if kept is not None and kept.schema != want.schema:
+        kept = None
+    after = kept.seq if kept is not None else want.after
+    lines = [] if damaged else connection.execute(_ROWS, (stream[0], after, FOUND_ROWS + 1)).fetchall()
     whole = lines[:FOUND_ROWS]
     for n, line_ in enumerate(whole):
         if line_[6] is None:
@@ -48,7 +53,7 @@ def _found(connection: Connection, want: Want) -> Found:
         for gid, seq, incarnation, kind, cause, at, payload, _ in whole
     ]
     more = len(lines) > FOUND_ROWS and not erased and not damaged
-    return Found(want.address, tuple(rows), more, line, stream[7], erased, damaged)
+    return Found(want.address, tuple(rows), more, line, stream[7], erased, damaged, kept)
 
 
 def _line(address: Address, stream: tuple[Any, ...]) -> tuple[ActorLine | None, str]:

@@ -130,10 +130,14 @@ class MemoryJournal:
 
     def _found(self, want: Want) -> Found:
         stream = self._streams.get(want.address, [])
-        first = max(want.after, 0)
+        kept = self._snapshots.get(want.address) if want.schema and not want.after else None
+        if kept is not None and kept.schema != want.schema:
+            kept = None
+        first = kept.seq if kept is not None else max(want.after, 0)
         rows = tuple(stream[first : first + FOUND_ROWS])
         more = len(stream) > first + FOUND_ROWS
-        return Found(want.address, rows, more, self._actors.get(want.address), stream[-1].gid if stream else 0)
+        last = stream[-1].gid if stream else 0
+        return Found(want.address, rows, more, self._actors.get(want.address), last, snapshot=kept)
 
     def _write(self, batch: Batch) -> None:
         for row in batch.rows:

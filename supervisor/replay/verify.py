@@ -23,7 +23,7 @@ from ...protocols.codec import decode
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ...protocols.failures import of_exception
 from ...protocols.ids import Address
-from ...protocols.journal import Record, Row
+from ...protocols.journal import MAX_STATE, Record, Row
 from ..calendar import CronCalendar, Recorded
 from ..journal.reader import JournalReader, read_only
 from .lives import Definitions, Lives
@@ -132,6 +132,8 @@ def _again(
     if envelope.wire == OUTCOME and not durable:
         of = decode(envelope.body, OutcomeBody).of
         settles = of if of in cell.memory.effects else ""
+    # A state is weighed anew only where a turn failed, which may have been why: the row says what came of it.
+    cell.weight = MAX_STATE if row.kind == "failed" else -(1 << 62)
     item = Item(envelope, durable=durable, marks=record.attempts, settles=settles)
     calendar = Recorded(record.timers, CronCalendar())
     draft = put_aside(cell, item, row.gid, row.at, calendar=calendar) or execute(

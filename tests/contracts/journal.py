@@ -136,6 +136,19 @@ class JournalContract:
         (nothing,) = core.find((Want(ADA, 1 << 62),))
         assert (nothing.rows, nothing.line, nothing.last) == ((), line(ADA, 5), 5)
 
+    def test_a_snapshot_stands_for_the_rows_up_to_its_own_and_only_for_the_code_that_took_it(
+        self, core: JournalCore
+    ) -> None:
+        core.append(msgspec.structs.replace(Author().batch(5), actors=(line(ADA, 5),)))
+        core.put_snapshots((Snapshot(ADA, 3, 3, "code", "{}"),))
+        (found,) = core.find((Want(ADA, schema="code"),))
+        assert found.snapshot == Snapshot(ADA, 3, 3, "code", "{}")
+        assert same(found.rows, core.stream(ADA, 3))
+        for want in (Want(ADA), Want(ADA, schema="later code"), Want(ADA, 1, "code"), Want(BOB, schema="code")):
+            (found,) = core.find((want,))
+            assert found.snapshot is None
+            assert same(found.rows, core.stream(want.address, want.after))
+
     # --- Rows
 
     def test_rows_come_back_byte_for_byte_and_in_order(self, core: JournalCore, medium: Medium) -> None:

@@ -381,6 +381,7 @@ def bank(seed: int, faults: Faults = STORM) -> Simulated:
         faults=faults,
         idle=(0.0, 1.0, 60.0)[seed % 3],
         in_memory=(1, 3, 10_000)[seed // 3 % 3],
+        snapshot_every=(1, 5, 200)[seed // 9 % 3],
     )
 
 

@@ -9,12 +9,13 @@ import heapq
 import os
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.simulation.run_bank import run
-from understudy.actors import execute
+from understudy.actors import execute, kernel
 from understudy.actors.cell import Cell
 from understudy.actors.ephemeral import Ephemeral, Owed
 from understudy.actors.ephemerals import Ephemerals
@@ -23,6 +24,7 @@ from understudy.actors.kernel import Kernel
 from understudy.actors.mailbox import Item
 from understudy.actors.releases import Answered, Done, Release, Start
 from understudy.actors.residents import Residents
+from understudy.actors.snapshots import restore
 from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.codec import encode
 from understudy.protocols.effects import Effect
@@ -30,7 +32,7 @@ from understudy.protocols.envelope import OUTCOME, Context, Reply
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Next
 from understudy.protocols.ids import OUTSIDE
-from understudy.protocols.journal import Found, Opened, RowKind
+from understudy.protocols.journal import Found, Opened, RowKind, Snapshot
 from understudy.protocols.lifecycle import ChildFailed
 from understudy.supervisor.attempts import Attempts, _Flight
 from understudy.supervisor.simulated import Simulated
@@ -174,8 +176,10 @@ def _rows_ahead_of_the_append_count_as_durable(patch: pytest.MonkeyPatch) -> Non
 
 
 def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:
-    def silent(cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed") -> Draft:
-        draft = failed(cell, item, failure, gid, now, kind)
+    def silent(
+        cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed", **more: Any
+    ) -> Draft:
+        draft = failed(cell, item, failure, gid, now, kind, **more)
         record = msgspec.structs.replace(
             draft.record, sends=tuple(e for e in draft.record.sends if e.wire != ChildFailed.__wire__)
         )
@@ -193,6 +197,25 @@ def _mail_lost_while_loading(patch: pytest.MonkeyPatch) -> None:
 
     loaded = Kernel.loaded
     patch.setattr(Kernel, "loaded", forgetful)
+
+
+def _a_snapshot_one_row_behind_is_believed(patch: pytest.MonkeyPatch) -> None:
+    def believing(self: Kernel, found: Found) -> None:
+        if found.snapshot is not None:
+            found = msgspec.structs.replace(found, rows=found.rows[1:])
+        loaded(self, found)
+
+    loaded = Kernel.loaded
+    patch.setattr(Kernel, "loaded", believing)
+
+
+def _a_snapshot_forgets_what_is_remembered_besides_the_state(patch: pytest.MonkeyPatch) -> None:
+    def forgetful(cell: Cell, kept: Snapshot) -> bool:
+        known = restore(cell, kept)
+        cell.memory.askers, cell.memory.timers = {}, {}
+        return known
+
+    patch.setattr(kernel, "restore", forgetful)
 
 
 def _an_actor_leaves_before_its_rows_are_durable(patch: pytest.MonkeyPatch) -> None:
@@ -244,6 +267,8 @@ PLANTED: dict[str, Plant] = {
     "consumed mail stays open": _consumed_mail_stays_open,
     "kernel kept after a failed commit": _kernel_kept_after_a_failed_commit,
     "mail lost while loading": _mail_lost_while_loading,
+    "a snapshot one row behind is believed": _a_snapshot_one_row_behind_is_believed,
+    "a snapshot forgets what is remembered besides the state": _a_snapshot_forgets_what_is_remembered_besides_the_state,
     "an actor leaves before its rows are durable": _an_actor_leaves_before_its_rows_are_durable,
     "reply of a memory-only actor leaves before the commit it depends on": _memory_only_answer_does_not_wait,
     "what memory-only actors took stays open": _what_memory_only_actors_took_stays_open,
