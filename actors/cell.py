@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ..protocols.codec import decode, digest
+from ..protocols.codec import decode
 from ..protocols.effects import Counters, Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.failures import Failure
@@ -15,6 +15,9 @@ from ..protocols.messages import State
 from .mailbox import Mailbox
 from .postal import Postal
 from .registry import Mount
+
+LAST = 16
+"""Answers by which a finished actor is remembered: one for each class of requests, the newest."""
 
 OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt"})
 
@@ -29,9 +32,7 @@ class Memory(Struct):
         effects: effects that are not settled, by id.
         started: whether its ``Started`` handler has run in this life of its state.
         timers: its open reminders, by id; what there is to know of those that come again, or may come too late.
-        keys: for each outside caller's key that was consumed, the digest of what it said.
-        answers: for each outside ask id with a key, what was answered.
-        last: the last answer it gave to anybody, by what was asked.
+        last: the last answer it gave to anybody, by what was asked; the ``LAST`` newest.
         postal: its asks, stash and watches; None for none so far.
     """
 
@@ -45,10 +46,16 @@ class Memory(Struct):
     effects: dict[str, Effect] = {}
     started: bool = False
     timers: dict[str, Schedule | None] = {}
-    keys: dict[str, str] = {}
-    answers: dict[str, Reply] = {}
     last: dict[str, Reply] = {}
     postal: Postal | None = None
+
+    def answered(self, reply: Reply) -> None:
+        """It answered somebody."""
+        last = self.last
+        last.pop(reply.to.settler, None)
+        last[reply.to.settler] = reply
+        if len(last) > LAST:
+            del last[next(iter(last))]
 
     def post(self) -> Postal:
         """``postal``, made where there is none yet."""
@@ -93,7 +100,7 @@ class Cell:
         self.broken: Failure | None = None
         """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""
 
-    def fold(self, row: Row, record: Record, state: State | None = None) -> None:  # noqa: C901 - what is not there is not looked at
+    def fold(self, row: Row, record: Record, state: State | None = None) -> None:
         """Take a row in. ``state``: the state after it, where it is known already; otherwise its events are applied."""
         memory = self.memory
         memory.seq = row.seq
@@ -121,8 +128,6 @@ class Cell:
             memory.life = record.life
         if record.message is not None or record.replies or record.askers or record.answered or record.sends:
             self._fold_requests(record, row.kind)
-        elif row.kind == "expired" and record.failure is not None:
-            self._free(record)
         if record.post is not None or memory.postal is not None:
             self._fold_post(record)
         if memory.timers or record.timers:
@@ -143,27 +148,22 @@ class Cell:
                 self.state = behaviour.appliers[stored.wire][1](actor, self.state, event)
 
     def _fold_requests(self, record: Record, kind: str) -> None:
-        memory, message = self.memory, record.message
+        memory = self.memory
         if record.failure is not None and record.failure.code == "no_such_actor":
             return  # nobody was here: the key is still free
         if kind == "expired" and record.failure is not None:
-            self._free(record)
             return
-        if message is not None and message.key and kind in ("turn", "failed", "accepted", "parked"):
-            memory.keys[message.key] = digest(message.wire, message.body)
         if record.askers:
             memory.askers.update(record.askers)
         for id in record.answered:
             memory.askers.pop(id, None)
         for reply in record.replies:
-            if reply.to.token.partition("#")[2] in memory.keys:  # others cannot ask again
-                memory.answers[reply.to.token] = reply
-            memory.last[reply.to.settler] = reply
+            memory.answered(reply)
         for envelope in record.sends:
             if envelope.wire == OUTCOME and envelope.sender == self.address:  # an answer inside the node
                 body: OutcomeBody = decode(envelope.body, OutcomeBody)
                 back = ReplyTo(envelope.to, body.of, body.settler)
-                memory.last[body.settler] = Reply(back, body.value, body.failure)
+                memory.answered(Reply(back, body.value, body.failure))
             elif envelope.reply_to is not None and envelope.reply_to.token == envelope.id:
                 memory.post().asked(envelope)  # an ask of its own; a forwarded one has another's token
 
@@ -178,12 +178,6 @@ class Cell:
             postal.asks.clear()
             postal.stash.clear()
         postal.fold(record, took)
-
-    def _free(self, record: Record) -> None:
-        """The message of this row got no turn: its key is free again."""
-        id = record.took or (record.message.id if record.message is not None else "")
-        if id.startswith("outside:"):
-            self.memory.keys.pop(id.partition("#")[2], None)
 
     def _fold_timers(self, record: Record) -> None:
         timers = self.memory.timers

@@ -14,8 +14,8 @@ from ..protocols.ids import Address
 from ..protocols.mail import MailboxPolicy
 from .cell import Cell
 
-Visitor = tuple[Envelope, str]
-"""A message, and the input that brought it."""
+Visitor = tuple[Envelope, tuple[str, ...]]
+"""A message, and the inputs that brought it."""
 
 
 class Door:
@@ -34,9 +34,18 @@ class Door:
             return True
         return cell.mount is not None and cell.mailbox.waiting >= cell.mount.actor.mailbox.bound
 
-    def wait(self, envelope: Envelope, input: str) -> None:
+    def wait(self, envelope: Envelope, inputs: tuple[str, ...]) -> None:
         """Let it wait."""
-        self.waiting.setdefault(envelope.to, deque()).append((envelope, input))
+        self.waiting.setdefault(envelope.to, deque()).append((envelope, inputs))
+
+    def waits(self, envelope: Envelope) -> Visitor | None:
+        """The message that waits here under the same id, if one does."""
+        return next((visitor for visitor in self.waiting.get(envelope.to, ()) if visitor[0].id == envelope.id), None)
+
+    def join(self, visitor: Visitor, inputs: tuple[str, ...]) -> None:
+        """The same message was brought again."""
+        queue = self.waiting[visitor[0].to]
+        queue[queue.index(visitor)] = visitor[0], visitor[1] + inputs
 
     def next(self, cell: Cell) -> Visitor | None:
         """Who comes in now; None where there is no room, or nobody waits."""

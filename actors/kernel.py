@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Answer
@@ -31,7 +32,7 @@ from ..protocols.errors import AskFailed, UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import SYSTEM, Address
-from ..protocols.journal import ActorLine, Batch, Found, Opened, Record, Row, RowKind, Want
+from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Want
 from ..protocols.mail import CancelAsk
 from .aside import left_out, put_aside
 from .cell import Cell, context_for
@@ -48,6 +49,7 @@ from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .snapshots import EVERY, Aging, restore, schema_of
 from .suspects import Suspects
+from .taken import Taken, no_answer, other_payload
 from .undelivered import expired, word_for
 from .working_sets import FOR_PEOPLE, WorkingSets
 
@@ -118,6 +120,7 @@ class Kernel(Mailroom):
         """Answers that came too late in this life, by who should have heard them or gave them."""
         self._word = word_for(self._handles)
         self._door = Door()
+        self._taken = Taken()
         self._calendar = calendar
         self._missed: set[str] = set()
         """Reminders that came too late to be delivered, until their row says so."""
@@ -129,13 +132,17 @@ class Kernel(Mailroom):
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
-    def deliver(self, envelope: Envelope, input: str) -> None:
-        """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``."""
+    def deliver(self, envelope: Envelope, input: str, looked: Known | None = None) -> None:
+        """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``. ``looked``: what a
+        look into the journal showed of its key; see ``Taken`` for how old that may be."""
+        item = Item(envelope, durable=False, input=input)
+        if self._was_taken(item, looked):
+            return
         cell = self.addressee(envelope.to)
         if envelope.lane == "work" and isinstance(cell, Cell) and self._door.full(cell):
-            self._at_door(cell, envelope, input)
+            self._at_door(cell, item)
         else:
-            self.put(cell, Item(envelope, durable=False, input=input), "accepted")
+            self.put(cell, item, "accepted")
 
     def settle(self, settlement: Settlement) -> None:
         """The outcome of an attempt at an effect."""
@@ -212,11 +219,7 @@ class Kernel(Mailroom):
         self._suspend(cell)
         mail = cell.mailbox.clear()
         for item in mail:
-            if not item.durable and self._known(cell, item):
-                self._unsaved.pop(item.envelope.id, None)
-                self._less(cell, item)
-            else:
-                cell.mailbox.put(item)
+            cell.mailbox.put(item)
         self._put_by(cell)
         for held in self._held.pop(address, ()):
             if isinstance(held, Settlement):
@@ -245,8 +248,9 @@ class Kernel(Mailroom):
             self._less(cell, item)
             for brought in item.inputs:
                 self.after(Refused(brought, AskFailed(failure)))
-        for _, brought in self._door.clear(address):
-            self.after(Refused(brought, AskFailed(failure)))
+        for _, inputs in self._door.clear(address):
+            for brought in inputs:
+                self.after(Refused(brought, AskFailed(failure)))
         if cell.mailbox or address in self._held or address in self.sets.of:
             self.loads.append(Want(address, cell.memory.seq))
         else:
@@ -309,6 +313,7 @@ class Kernel(Mailroom):
     def committed(self, gid: int) -> list[Release]:
         """Everything up to row ``gid`` is durable. Gives what may happen now, in order."""
         self.acked = gid
+        self._taken.forget(gid)
         out: list[Release] = []
         while self._outbox and self._outbox[0][0] <= gid:
             release = self._outbox.popleft()[1]
@@ -345,6 +350,10 @@ class Kernel(Mailroom):
         while self._alarms and not self._rings(self._alarms[0][1]):
             heapq.heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
+
+    def look_since(self, gid: int) -> None:
+        """Looks into the journal that are under way show all rows up to this one; what is later is kept in mind for them."""
+        self._taken.floor = gid
 
     @property
     def unsaved(self) -> bool:
@@ -421,7 +430,8 @@ class Kernel(Mailroom):
         if isinstance(cell, Ephemeral):
             self.memory.take(cell, item)
             return
-        if not item.durable and (item.envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
+        if not item.durable and item.envelope.id in self._unsaved:
+            self._unsaved[item.envelope.id][1].inputs += item.inputs
             return
         cell.mailbox.put(item)
         self._more(cell, item)
@@ -552,6 +562,8 @@ class Kernel(Mailroom):
                 crossed = to if self._crosses(to) else crossed
         for reply in record.replies:
             self.after(Answered(reply))
+        if record.message is not None or record.replies or draft.kind == "expired":
+            self._taken.take(row, record)
         for timer in record.timers:
             self.alarm(timer.at, timer.id)
         for effect in record.changes:
@@ -578,41 +590,35 @@ class Kernel(Mailroom):
         elif self._suspended:
             self._suspended.pop(cell.address, None)
 
-    def _known(self, cell: Cell, item: Item) -> bool:
-        """Whether this outside message was taken before: its caller is told what it was told then."""
-        envelope = item.envelope
-        if item.settles:
+    def _was_taken(self, item: Item, looked: Known | None) -> bool:
+        """Whether this outside message was taken before, or waits: its caller is told what was told then, or joins whoever
+        waits. ``looked``: what a look into the journal showed of its key."""
+        envelope, back = item.envelope, item.envelope.reply_to
+        unsaved, waiting = self._unsaved.get(envelope.id), self.sets.mail.get(envelope.id)
+        visitor = self._door.waits(envelope) if self._door.waiting else None
+        first = unsaved[1].envelope if unsaved else waiting.envelope if waiting else visitor[0] if visitor else None
+        known = self._taken.known(envelope, looked) if envelope.key else None
+        if first is not None:
+            known = Known(digest(first.wire, first.body), first.reply_to is not None)
+        if known is None:
             return False
-        unsaved = self._unsaved.get(envelope.id)
-        waiting = self.sets.mail.get(envelope.id)
-        first = unsaved[1].envelope if unsaved and unsaved[1] is not item else waiting.envelope if waiting else None
-        if first is None and not (envelope.key and envelope.key in cell.memory.keys):
-            return False
-        before = digest(first.wire, first.body) if first else cell.memory.keys[envelope.key]
-        back = envelope.reply_to
-        if digest(envelope.wire, envelope.body) != before:
-            why = Failure(
-                "change_arguments", "other_payload", f"{envelope.key!r} was used for another message to {cell.address}",
-                hint="use a new id for new work", where=cell.address,
-            )  # fmt: skip
-            for brought in item.inputs:
-                self.after(Refused(brought, AskFailed(why)))
-            return True
-        if unsaved is not None and unsaved[1] is not item:
+        if digest(envelope.wire, envelope.body) != known.digest:
+            self._refuse(item, other_payload(envelope))
+        elif back is not None and known.reply is None and (known.erased or not known.asked):
+            self._refuse(item, no_answer(envelope, known))
+        elif unsaved is not None:
             unsaved[1].inputs += item.inputs  # not durable before the first one is
-            return True
-        if back is not None and back.token in cell.memory.answers:
-            self.after(Answered(cell.memory.answers[back.token]))
-        elif back is not None and first is None and envelope.id not in cell.memory.askers:
-            why = Failure(
-                "abandon", "no_recorded_answer",
-                f"{envelope.key!r} was used before, and {cell.address} has recorded no answer of its own", where=cell.address,
-            )  # fmt: skip
-            for brought in item.inputs:
-                self.after(Refused(brought, AskFailed(why)))
-            return True
-        self._is_in(item)
+        elif visitor is not None:
+            self._door.join(visitor, item.inputs)
+        else:
+            if back is not None and known.reply is not None:
+                self.after(Answered(msgspec.structs.replace(known.reply, to=back)))
+            self._is_in(item)
         return True
+
+    def _refuse(self, item: Item, why: Failure) -> None:
+        for brought in item.inputs:
+            self.after(Refused(brought, AskFailed(why)))
 
     def _recover(self, *, clean: bool) -> None:
         for mail in list(self.sets.mail.values()):

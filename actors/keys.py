@@ -1,6 +1,6 @@
 """Keys of callers outside, as a fold over rows: which were taken in, and where each has its recorded reply.
 
-The same rule as ``cell.Cell`` folds by, for the table that keeps them for ever. A message to whom nobody was mounted, or
+For the table that keeps them for ever. A message to whom nobody was mounted, or
 that was never begun (it expired, say), leaves its key free.
 """
 
@@ -40,14 +40,17 @@ class Keys:
             key = Key(row.stream, message.key, digest(message.wire, message.body), row.gid)
             self._new.setdefault((row.stream, message.key), key)
         for reply in record.replies:
-            asked, _, name = reply.to.token.partition("#")
-            if asked != row.stream or (message is not None and not message.key and message.reply_to == reply.to):
-                continue  # what somebody else was asked, or without a key
-            new = self._new.get((row.stream, name))
+            asked = reply.to.keyed or row.stream
+            if not reply.to.token.startswith(asked + "#"):
+                continue  # asked without a key, or, before ``keyed`` was told, somebody else
+            if message is not None and not message.key and message.reply_to == reply.to:
+                continue
+            name = reply.to.token[len(asked) + 1 :]
+            new = self._new.get((asked, name))
             if new is not None:
-                self._new[row.stream, name] = msgspec.structs.replace(new, answered=row.gid)
+                self._new[asked, name] = msgspec.structs.replace(new, answered=row.gid)
             else:
-                self._answers[row.stream, name] = Key(row.stream, name, "", 0, row.gid)
+                self._answers[asked, name] = Key(asked, name, "", 0, row.gid)
 
     def cut(self) -> tuple[tuple[Pair, ...], tuple[Key, ...], tuple[Key, ...]]:
         """Keys that are free again, keys taken in after that, and answers to earlier ones, since the last cut."""
@@ -58,9 +61,10 @@ class Keys:
         return cut
 
     def _free(self, stream: Address, id: str) -> None:
-        if not id.startswith("outside:"):
+        said = f"outside:{stream}#"
+        if not id.startswith(said):
             return
-        pair = stream, id.partition("#")[2]
+        pair = stream, id.removeprefix(said)
         self._new.pop(pair, None)
         self._answers.pop(pair, None)
         self._freed[pair] = None

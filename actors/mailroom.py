@@ -65,8 +65,6 @@ class Mailroom:
     @abstractmethod
     def _write_system(self, kind: RowKind, record: Record) -> None: ...
     @abstractmethod
-    def _known(self, cell: Cell, item: Item) -> bool: ...
-    @abstractmethod
     def _more(self, cell: Cell, item: Item) -> None: ...
     @abstractmethod
     def _less(self, cell: Cell, item: Item) -> None: ...
@@ -75,16 +73,15 @@ class Mailroom:
     @abstractmethod
     def _wake(self, cell: Cell) -> None: ...
 
-    def _at_door(self, cell: Cell, envelope: Envelope, input: str) -> None:
+    def _at_door(self, cell: Cell, item: Item) -> None:
         """A message from outside finds no room."""
-        item, how = Item(envelope, durable=False, input=input), policy(cell).overflow
-        if (envelope.id in self._unsaved or cell.loaded) and self._known(cell, item):
-            return  # it is in already
+        how = policy(cell).overflow
         oldest = cell.mailbox.oldest_outside() if how == "drop_oldest" else None
         if how == "wait" or (how == "drop_oldest" and not cell.loaded):
-            self._door.wait(envelope, input)
+            self._door.wait(item.envelope, item.inputs)
         elif oldest is None:
-            self.after(Refused(input, overloaded(cell)))
+            for brought in item.inputs:
+                self.after(Refused(brought, overloaded(cell)))
         else:
             self._drop(cell, oldest.envelope.id, gave_way(cell, oldest.envelope))
             self.put(cell, item, "accepted")
@@ -92,7 +89,9 @@ class Mailroom:
     def _let_in(self, cell: Cell) -> None:
         """There may be room again."""
         while (visitor := self._door.next(cell)) is not None:
-            self.put(cell, Item(visitor[0], durable=False, input=visitor[1]), "accepted")
+            item = Item(visitor[0], durable=False)
+            item.inputs = visitor[1]
+            self.put(cell, item, "accepted")
 
     def _overloaded(self, sender: Cell, cell: Cell) -> None:
         """A backlog has crossed its limit: the supervisor of whoever sends still more is told."""
@@ -156,8 +155,8 @@ class Mailroom:
         item = cell.mailbox.remove(id)
         if item is None:
             visitor = self._door.turn_away(cell.address, id)
-            if visitor is not None:
-                self.after(Refused(visitor[1], AskFailed(failure)))
+            for brought in visitor[1] if visitor is not None else ():
+                self.after(Refused(brought, AskFailed(failure)))
             return
         if not put_by:
             self._less(cell, item)

@@ -15,12 +15,6 @@ from ..protocols.journal import Record, Row, StoredEvent
 from .cell import Cell
 
 
-class _Taken(msgspec.Struct, gc=False):
-    """What a fold wants of mail that stands in the row whole."""
-
-    key: str = ""
-
-
 class _Sent(msgspec.Struct, gc=False):
     """What it wants of a message that was sent."""
 
@@ -32,7 +26,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A record with none but these fields."""
 
     took: str = ""
-    message: _Taken | None = None
+    message: Raw = NULL
     events: tuple[StoredEvent, ...] = ()
     sends: tuple[_Sent, ...] = ()
     replies: tuple[Reply, ...] = ()
@@ -50,20 +44,20 @@ def remember(cell: Cell, row: Row) -> None:
             plain = _read(row.payload)
         except msgspec.ValidationError:
             plain = None
-        if plain is not None and not _keeps_more(cell, plain):
-            if plain.events and cell.mount is not None:
-                cell.apply(plain.events)
+        if plain is not None and not _keeps_more(plain):
+            if plain.events:
+                cell.weight += len(row.payload)
+                if cell.mount is not None:
+                    cell.apply(plain.events)
             memory.seq, memory.incarnation, cell.at, cell.gid = row.seq, row.incarnation, row.at, row.gid
             memory.turns += 1
             for reply in plain.replies:
-                memory.last[reply.to.settler] = reply
+                memory.answered(reply)
             return
     record: Record = decode(row.payload, Record)
     cell.fold(row, record)
 
 
-def _keeps_more(cell: Cell, plain: _Plain) -> bool:
-    """Whether a fold remembers more of it: a key, an answer to a key, a request or an outcome that was sent."""
-    if (plain.message is not None and plain.message.key) or (plain.replies and cell.memory.keys):
-        return True
+def _keeps_more(plain: _Plain) -> bool:
+    """Whether a fold remembers more of it: a request or an outcome that was sent."""
     return bool(plain.sends) and any(sent.wire == OUTCOME or sent.reply_to is not NULL for sent in plain.sends)

@@ -43,6 +43,7 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):
         tag: what the asker wants back with it, as JSON.
         deadline: journal time after which nobody waits any more; None for no end. Asks made on its behalf inherit it.
         request: the asker's own open request on whose behalf it asks, where the tag does not name it.
+        keyed: for a caller outside that gave a key: the actor that it asked, whoever answers. The token is then ``<keyed>#<key>``.
     """
 
     address: Address
@@ -51,6 +52,7 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):
     tag: Raw = NULL
     deadline: float | None = None
     request: str = ""
+    keyed: Address = OUTSIDE
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -280,6 +280,22 @@ MAX_STATE = 4_000_000
 """Bytes of one actor's state as JSON; a turn that makes a larger one larger still fails with ``StateTooLarge``."""
 
 
+class Known(Struct, frozen=True):
+    """What a journal holds of a key that a caller outside gives.
+
+    Attributes:
+        digest: of what was said with it, wire name and body.
+        asked: whether that was a request.
+        reply: the recorded answer; None while there is none.
+        erased: there was one, and retention has erased it.
+    """
+
+    digest: str
+    asked: bool = True
+    reply: Reply | None = None
+    erased: bool = False
+
+
 class Want(Struct, frozen=True):
     """An actor that is to come into memory.
 

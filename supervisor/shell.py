@@ -37,6 +37,7 @@ from .door import Door
 from .journal.writer import AsyncJournal
 from .loading import Loading, Unloaded
 from .log import log
+from .recalling import Recalling
 from .stats import Stats
 from .waiter import Waiter
 
@@ -111,6 +112,7 @@ class Shell:
         self._draining: Literal["", "soft", "hard"] = ""
         self._drained = anyio.Event()
         self._loading = Loading(journal, self._nudge)
+        self._recalling = Recalling(journal, lambda: self._acked, self._nudge)
         self._snapshots: list[Snapshot] = []
         """Of committed rows, to be stored."""
         self._count = 0
@@ -210,6 +212,7 @@ class Shell:
         self._tasks = tasks
         if not self.journal.inline:
             tasks.start_soon(self._loading.run)
+        tasks.start_soon(self._recalling.run)
         tasks.start_soon(self._keep_snapshots)
         try:
             while not self._drained.is_set():
@@ -245,7 +248,7 @@ class Shell:
             return
         if self._all_durable():
             self._settle_waiting()
-            if self._draining and not self._scopes and (self._draining == "hard" or not self.kernel.residents.loading):
+            if self._draining and not self._scopes and (self._draining == "hard" or not self._reading()):
                 await self._stop()
                 return
             if self.kernel.loads or self.kernel.sets.waiting_rows:
@@ -279,6 +282,10 @@ class Shell:
                 await self.journal.put_snapshots(snapshots)
             except JournalError as error:  # they are disposable; what matters fails by itself
                 log().warning("snapshots could not be stored", error=str(error))
+
+    def _reading(self) -> bool:
+        """Whether messages wait for what is being read."""
+        return bool(self.kernel.residents.loading or self._recalling)
 
     def _let_idle_leave(self) -> None:
         due, now = self.kernel.residents.due(), self.clock.now()
@@ -353,6 +360,7 @@ class Shell:
         return self.kernel.cut(take_in=long or not self.kernel.ready)
 
     def _let_out(self) -> None:
+        self.kernel.look_since(self._recalling.floor)
         for release in self.kernel.committed(self._acked):
             self._release(release)
 
@@ -385,6 +393,7 @@ class Shell:
             raise error
         await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
         self._loading.forget()
+        self._recalling.forget()
         try:
             self.opened = await self.journal.reload()
         except JournalError as again:
@@ -445,9 +454,15 @@ class Shell:
                 self.kernel.unloaded(found.address, found.failure)
             else:
                 self.kernel.loaded(found)
+        for look in self._recalling.ready():
+            thing = self._held.get(look.input)
+            if isinstance(thing, Envelope):
+                self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), look.input, look.known)
         for id in fresh:
             thing = self._held.get(id)
-            if isinstance(thing, Envelope) and self.kernel.residents.refuses(thing.to):
+            if isinstance(thing, Envelope) and self._recalling.waits(thing):
+                self._recalling.take(id, thing)
+            elif isinstance(thing, Envelope) and self.kernel.residents.refuses(thing.to):
                 self._door.append(id)
             elif isinstance(thing, Envelope):
                 self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
@@ -523,7 +538,7 @@ class Shell:
 
     def _settle_waiting(self) -> None:
         """Tell those whose run waits for people only. Called when everything that the kernel made is durable."""
-        if self._fresh or self.kernel.sets.waiting_rows:
+        if self._fresh or self._recalling or self.kernel.sets.waiting_rows:
             return
         look, self._unseen = self._unseen | self.kernel.changed_runs(), set()
         for run in look & self._of_run.keys():

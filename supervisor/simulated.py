@@ -28,13 +28,14 @@ from ..actors.kernel import Kernel
 from ..actors.releases import Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
 from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.snapshots import EVERY
+from ..actors.taken import NEVER
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
-from ..protocols.journal import MAX_MESSAGE, Batch, Row, Snapshot
+from ..protocols.journal import MAX_MESSAGE, Batch, Known, Row, Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
@@ -42,6 +43,7 @@ from .attempts import Attempts, Faults
 from .calendar import CronCalendar
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
+from .journal.recall import recall
 from .parked import Letters, ParkedMessage, edited, find, parked
 from .tree import Definition, Tree
 
@@ -117,6 +119,8 @@ class Simulated:
         self._appending: Batch | None = None
         self.snapshot_every = snapshot_every
         self._snapshots: list[Snapshot] = []
+        self._looked: dict[str, tuple[int, Known | None]] = {}
+        """What looks at keys showed, by input, and up to which row."""
         self.kernel = self._build()
 
     # -- outside ------------------------------------------------------------------------------------------------
@@ -231,6 +235,7 @@ class Simulated:
         for sent in (*waiting, *(held for held in self._held.values() if isinstance(held, Sent))):
             sent.lost = True
         self._callers.clear()
+        self._looked.clear()
         self._snapshots.clear()
         self._held.clear()
         self._fresh.clear()
@@ -275,7 +280,23 @@ class Simulated:
 
     def _feed(self) -> None:
         for _ in range(self.random.randint(1, len(self._fresh))):
+            if self._keyed(self._fresh[0]) and self._fresh[0] not in self._looked:
+                self._look(self._fresh[0])
+                if self.random.random() < 0.5:  # what it shows will be old when it is used
+                    return
             self._hand(self._fresh.pop(0))
+
+    def _keyed(self, id: str) -> Envelope | None:
+        held = self._held.get(id)
+        thing = held.thing if isinstance(held, Sent) else None
+        return thing if isinstance(thing, Envelope) and thing.key else None
+
+    def _look(self, id: str) -> None:
+        """Look a key up in the journal as it is now."""
+        envelope = self._keyed(id)
+        if envelope is not None:
+            (known,) = recall(self.journal, ((envelope.to, envelope.key),))
+            self._looked[id] = self._acked, known
 
     def _hand(self, id: str) -> None:
         held = self._held.get(id)
@@ -287,7 +308,10 @@ class Simulated:
         elif isinstance(thing, Resolve):
             self.kernel.resolve(thing, id)
         elif thing is not None:
-            self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
+            if thing.key and id not in self._looked:
+                self._look(id)
+            _, looked = self._looked.pop(id, (0, None))
+            self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id, looked)
 
     def _load(self) -> None:
         loads = self.kernel.loads
@@ -352,6 +376,7 @@ class Simulated:
         self.on_append(batch.rows)
 
     def _let_out(self) -> None:
+        self.kernel.look_since(min((since for since, _ in self._looked.values()), default=NEVER))
         for release in self.kernel.committed(self._acked):
             self._release(release)
 
@@ -400,11 +425,12 @@ class Simulated:
         deadline = None if timeout is None else self.now + timeout
         data, _ = roundtrip(message, type(message), MAX_MESSAGE)
         token = f"{to}#{key or f'call {self._count}'}"
+        keyed = address(to) if key else OUTSIDE
+        back = ReplyTo(OUTSIDE, token, asked(type(message)), deadline=deadline, keyed=keyed)
         sent = Sent(
             Envelope(
                 f"outside:{token}", address(to), type(message).__wire__, data, context=Context(),
-                reply_to=ReplyTo(OUTSIDE, token, asked(type(message)), deadline=deadline) if asks else None, key=key,
-                version=type(message).__version__, priority=priority,
+                reply_to=back if asks else None, key=key, version=type(message).__version__, priority=priority,
             )
         )  # fmt: skip
         self._take(sent)
@@ -453,6 +479,7 @@ class Simulated:
                     sent.lost = True
                     self._callers.pop(token, None)
         self._fresh.clear()
+        self._looked.clear()
         for id in list(self._held):  # before anything else: an attempt whose outcome is in hand is not begun again
             self._hand(id)
 

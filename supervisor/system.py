@@ -473,18 +473,18 @@ class System:
 
     def _token(self, to: str, key: str) -> str:
         """Names an ask or tell for ever: by its key, otherwise by this life of the system and a number (a UUID costs 3 us)."""
-        return f"{to}#{ids.key(key)}" if key else f"{to}#{self._life}.{next(self._calls)}"
+        return f"{to}#{ids.key(key)}" if key else f"{to}?{self._life}.{next(self._calls)}"
 
     def _request(
         self, to: Address, request: Message, *, key: str, context: Context, watch: Address = OUTSIDE,
         deadline: float | None = None, priority: int = 0,
     ) -> tuple[Envelope, Waiter]:  # fmt: skip
         data = _admissible(request)
-        token = self._token(to, key)
-        cls = type(request)
+        token, cls = self._token(to, key), type(request)
+        back = ReplyTo(OUTSIDE, token, asked(cls), deadline=deadline, keyed=to if key else OUTSIDE)
         envelope = Envelope(
             f"outside:{token}", to, cls.__wire__, data,
-            context=context, reply_to=ReplyTo(OUTSIDE, token, asked(cls), deadline=deadline), key=key,
+            context=context, reply_to=back, key=key,
             version=cls.__version__, priority=_rank(priority),
         )  # fmt: skip
         return envelope, Waiter(watch, answer=True)

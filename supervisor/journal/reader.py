@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalDamaged, JournalError
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Found, Mail, Row, Timer, Want
+from ...protocols.journal import ActorLine, Found, Key, Mail, Row, Timer, Want
 from . import finding, preflight, tables
 from .connect import uri
 from .driver import Connection, Driver, choose, translate
@@ -45,6 +45,10 @@ class JournalReader:
     def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
         """What is needed to bring actors into memory, as ``JournalCore.find``."""
         return self.read(lambda connection: finding.find(connection, wants))
+
+    def keys(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
+        """Those of these (address, key) pairs that were used, as ``JournalCore.keys``."""
+        return self.read(lambda connection: tables.keys(connection, pairs))
 
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at ``prefix`` or below it, by address."""

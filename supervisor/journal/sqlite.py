@@ -128,7 +128,11 @@ class SqliteJournal:
             self.reload()
             connection = self._must_be_open()
         with self._translated("append to"):
-            streams = self._find(connection, {r.stream for r in batch.rows} | {a.address for a in batch.actors})
+            named = {r.stream for r in batch.rows} | {a.address for a in batch.actors}
+            named |= {
+                key.address for key in batch.answers
+            }  # an answer may be another's, to whom the request was forwarded
+            streams = self._find(connection, named)
             seqs = check(batch, self._tail.gid, self._tail.at, lambda stream: streams[stream].seq)
             plan = prepare(batch, self._tail, streams)
             self._log_size.room_for(plan.size, connection)

@@ -20,8 +20,9 @@ import anyio
 
 from ...protocols.errors import JournalError
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Batch, Found, JournalCore, Key, Opened, Row, Snapshot, Want
+from ...protocols.journal import ActorLine, Batch, Found, JournalCore, Key, Known, Opened, Row, Snapshot, Want
 from .memory import MemoryJournal
+from .recall import Recalls, recall
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,7 +111,7 @@ class AsyncJournal:
             return await self._hop(core.find, wants)
         if self._reader is None:
             self._reader = _Reader(self._read)
-        return await self._reader.find(wants)
+        return await self._reader.ask(lambda reader: reader.find(wants))
 
     async def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:
         """As ``JournalCore.rows``."""
@@ -123,6 +124,15 @@ class AsyncJournal:
     async def keys(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Key, ...]:
         """As ``JournalCore.keys``."""
         return await self._hop(self._must_be_open().keys, pairs)
+
+    async def recall(self, pairs: tuple[tuple[Address, str], ...]) -> tuple[Known | None, ...]:
+        """What is known of each of these (address, key) pairs; None of one that is free. A failure leaves nothing open."""
+        core = self._must_be_open()
+        if self._read is None:
+            return await self._hop(recall, core, pairs)
+        if self._reader is None:
+            self._reader = _Reader(self._read)
+        return await self._reader.ask(lambda reader: recall(reader, pairs))
 
     async def snapshot(self, address: Address) -> Snapshot | None:
         """As ``JournalCore.snapshot``."""
@@ -156,8 +166,8 @@ class AsyncJournal:
         return await _in_thread(self._thread, call, *args, **kwargs)
 
 
-class Finder(Protocol):
-    """What reads actors: a ``JournalReader``."""
+class Finder(Recalls, Protocol):
+    """What reads actors and keys: a ``JournalReader``."""
 
     def find(self, wants: tuple[Want, ...], /) -> tuple[Found, ...]: ...
     def close(self) -> None: ...
@@ -170,24 +180,37 @@ class _Reader:
         self._make = make
         self._thread: aiosqlite.Connection | None = None
         self._finder: Finder | None = None
+        self._opening: anyio.Event | None = None
 
-    async def find(self, wants: tuple[Want, ...]) -> tuple[Found, ...]:
+    async def ask(self, question: Callable[[Finder], T]) -> T:
+        while self._opening is not None:  # somebody else opens it
+            await self._opening.wait()
         if self._thread is None:
-            thread = aiosqlite.Connection(cast("Callable[[], sqlite3.Connection]", self._start), 64)
-            _as_daemon(thread)
+            self._opening = anyio.Event()
             try:
-                await _to_the_end(_started(thread))
-            except BaseException:
-                await _undone(thread)
-                raise
-            self._thread = thread
-        finder = self._finder
+                await self._open()
+            finally:
+                self._opening.set()
+                self._opening = None
+        thread, finder = self._thread, self._finder
+        assert thread is not None
         assert finder is not None
         try:
-            return await _in_thread(self._thread, finder.find, wants)
+            return await _in_thread(thread, question, finder)
         except JournalError:
-            await _to_the_end(self.close())
+            if self._thread is thread:
+                await _to_the_end(self.close())
             raise
+
+    async def _open(self) -> None:
+        thread = aiosqlite.Connection(cast("Callable[[], sqlite3.Connection]", self._start), 64)
+        _as_daemon(thread)
+        try:
+            await _to_the_end(_started(thread))
+        except BaseException:
+            await _undone(thread)
+            raise
+        self._thread = thread
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None

@@ -176,9 +176,7 @@ def test_a_key_that_a_message_was_forwarded_with_is_answered_at_once_the_second_
     board.rest()
     second = board.ask("a", Do("pass on"), key="k")
     board.rest()
-    assert said(first) == "1 0"
-    assert isinstance(second.error, us.AskFailed)
-    assert second.error.failure.code == "no_recorded_answer"
+    assert said(first) == said(second) == "1 0", "whoever answered"
 
 
 def test_an_idempotent_call_that_waited_longer_than_its_key_lives_is_in_doubt() -> None:

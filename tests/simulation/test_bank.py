@@ -25,6 +25,7 @@ from understudy.actors.mailbox import Item
 from understudy.actors.releases import Answered, Done, Release, Start
 from understudy.actors.residents import Residents
 from understudy.actors.snapshots import restore
+from understudy.actors.taken import NEVER, Taken
 from understudy.actors.working_sets import WorkingSets
 from understudy.protocols.codec import encode
 from understudy.protocols.effects import Effect
@@ -32,7 +33,7 @@ from understudy.protocols.envelope import OUTCOME, Context, Reply
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Next
 from understudy.protocols.ids import OUTSIDE
-from understudy.protocols.journal import Found, Opened, RowKind, Snapshot
+from understudy.protocols.journal import Found, Known, Opened, RowKind, Snapshot
 from understudy.protocols.lifecycle import ChildFailed
 from understudy.supervisor.attempts import Attempts, _Flight
 from understudy.supervisor.simulated import Simulated
@@ -100,10 +101,19 @@ def _early(kind: type[Release]) -> Plant:
 
 
 def _dedup_dropped(patch: pytest.MonkeyPatch) -> None:
-    def never(self: Kernel, cell: Cell, item: Item) -> bool:
+    def never(self: Kernel, item: Item, looked: Known | None) -> bool:
         return False
 
-    patch.setattr(Kernel, "_known", never)
+    patch.setattr(Kernel, "_was_taken", never)
+
+
+def _keys_of_rows_that_a_look_did_not_show_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def hasty(self: Taken, durable: int) -> None:
+        self.floor = NEVER
+        forget(self, durable)
+
+    forget = Taken.forget
+    patch.setattr(Taken, "forget", hasty)
 
 
 def _outcome_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -266,6 +276,7 @@ PLANTED: dict[str, Plant] = {
     "tried again while a thread still runs": _tried_again_while_a_thread_still_runs,
     "consumed mail stays open": _consumed_mail_stays_open,
     "kernel kept after a failed commit": _kernel_kept_after_a_failed_commit,
+    "keys of rows that a look did not show are forgotten": _keys_of_rows_that_a_look_did_not_show_are_forgotten,
     "mail lost while loading": _mail_lost_while_loading,
     "a snapshot one row behind is believed": _a_snapshot_one_row_behind_is_believed,
     "a snapshot forgets what is remembered besides the state": _a_snapshot_forgets_what_is_remembered_besides_the_state,

@@ -12,11 +12,12 @@ import pytest
 import understudy as us
 from tests.actors.crew import Actor, Add
 from understudy.actors.kernel import Kernel
+from understudy.actors.taken import NEVER
 from understudy.protocols.envelope import Envelope
 from understudy.protocols.errors import JournalError
 from understudy.protocols.ids import Address
-from understudy.protocols.journal import Batch, Found, Want
-from understudy.supervisor import loading
+from understudy.protocols.journal import Batch, Found, Known, Want
+from understudy.supervisor import loading, recalling
 from understudy.tools.models.scripted import call
 
 ran: list[str] = []
@@ -265,3 +266,57 @@ async def test_messages_from_outside_wait_while_twice_as_many_as_wanted_are_in_m
 def test_bounds_that_make_no_sense_are_refused(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         us.System(sender(), **options)
+
+
+async def test_keys_are_looked_up_together_and_what_one_caller_sends_keeps_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew = us.Supervisor("crew", [us.Child("a/{name}", Actor)])
+    async with us.System(crew, journal=tmp_path / "a.db") as system:
+        recall, looks, gate = system._shell.journal.recall, list[int](), anyio.Event()
+
+        async def counted(pairs: tuple[tuple[Address, str], ...]) -> tuple[Known | None, ...]:
+            looks.append(len(pairs))
+            await gate.wait()
+            return await recall(pairs)
+
+        monkeypatch.setattr(system._shell.journal, "recall", counted)
+        answers: dict[int, int] = {}
+
+        async def ask(n: int, key: str) -> None:
+            answers[n] = await system.ask("a/ada", Add(1), key=key)
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(20):
+                tasks.start_soon(ask, n, "" if n % 5 == 4 else f"k{n}")
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            assert await system.ask("a/bob", Add(1), timeout=20) == 1, "others do not wait"
+            gate.set()
+        assert answers == {n: n + 1 for n in range(20)}
+        assert len(looks) <= 2
+        assert sum(looks) == 16
+        assert await system.ask("a/ada", Add(1), key="k0") == 1
+        assert await system.ask("a/ada", Add(1)) == 21
+        assert system._shell._recalling.floor == NEVER
+    async with us.System(crew, journal=tmp_path / "a.db") as system:
+        assert await system.ask("a/ada", Add(1), key="k7") == 8
+        with pytest.raises(us.AskFailed, match="another message") as refused:
+            await system.ask("a/ada", Add(2), key="k7")
+        assert refused.value.failure.code == "other_payload"
+
+
+async def test_a_look_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recalling, "WAIT", 0.0)
+    crew = us.Supervisor("crew", [us.Child("a/{name}", Actor)])
+    async with us.System(crew, journal=tmp_path / "a.db") as system:
+        recall, failures = system._shell.journal.recall, [JournalError("away"), JournalError("away")]
+
+        async def flaky(pairs: tuple[tuple[Address, str], ...]) -> tuple[Known | None, ...]:
+            if failures:
+                raise failures.pop()
+            return await recall(pairs)
+
+        monkeypatch.setattr(system._shell.journal, "recall", flaky)
+        assert await system.ask("a/ada", Add(1), key="k", timeout=20) == 1
+        assert not failures
