@@ -26,8 +26,8 @@ IDLE = 60.0
 IN_MEMORY = 10_000
 """Actors in memory above which idle ones leave at once, by default. Twice as many, and messages from outside wait."""
 
-LOOKS = 512
-"""Actors that are looked at in one go: the pump is shared."""
+LOOKS = 2_048
+"""Actors that are looked at in one go, a few milliseconds of work: the pump is shared."""
 
 LOOK_EVERY = 1.0
 """Seconds between two looks for the idle, at least."""
@@ -130,6 +130,8 @@ class Residents:
         for cell in held:  # looked at again after everybody who is in line now
             heapq.heappush(line, (max(durable, cell.gid), cell.address))
         self._left += len(gone)
+        if gone and self.crowded:  # there may be more to leave at once, and somebody may wait for their room
+            self._again = now
         return gone
 
     def counts(self) -> Counts:

@@ -162,7 +162,25 @@ def test_what_was_looked_at_does_not_pile_up() -> None:
         residents.cells[cell.address] = cell
         residents.came(cell, 0.0)
         residents.gone(cell)
-    assert len(residents._line) < 2_000
+    assert len(residents._line) < 5_000
+
+
+def test_a_crowd_leaves_without_waiting_for_the_next_look() -> None:
+    residents = Residents(60.0, 10)
+    for n in range(10_000):
+        cell = Cell(Address(f"a/{n}"), None)
+        cell.loaded = True
+        residents.cells[cell.address] = cell
+        residents.came(cell, 0.0)
+    looks = 0
+    while residents.crowded:
+        due = residents.due()
+        assert due is not None
+        assert due <= 5.0
+        residents.leave(5.0, 0)
+        looks += 1
+    assert looks == 5
+    assert len(residents.cells) == 10
 
 
 def test_alarms_of_reminders_that_were_dropped_do_not_pile_up() -> None:
