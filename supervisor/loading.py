@@ -23,6 +23,9 @@ from .log import log
 AT_ONCE = 256
 """Actors read in one hop."""
 
+HOPS = 4
+"""Hops under way at the same time."""
+
 TRIES = 3
 FIRST_WAIT = 0.05
 """Seconds before the second try; four times as many before the third."""
@@ -53,6 +56,7 @@ class Loading:
         self._arrived: list[Found | Unloaded] = []
         self._life = 0
         self._wake = anyio.Event()
+        self._room = anyio.Semaphore(HOPS)
 
     def want(self, wants: list[Want]) -> None:
         """Ask for actors."""
@@ -72,16 +76,24 @@ class Loading:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        while True:
-            if not self._wanted:
-                self._wake = anyio.Event()
-                await self._wake.wait()
-            wants, self._wanted = tuple(self._wanted[:AT_ONCE]), self._wanted[AT_ONCE:]
-            life = self._life
+        async with anyio.create_task_group() as hops:
+            while True:
+                if not self._wanted:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                await self._room.acquire()  # one that is slow, or tried again, does not hold up the others
+                wants, self._wanted = tuple(self._wanted[:AT_ONCE]), self._wanted[AT_ONCE:]
+                hops.start_soon(self._hop, wants)
+
+    async def _hop(self, wants: tuple[Want, ...]) -> None:
+        life = self._life
+        try:
             found = await self._read(wants)
-            if life == self._life:
-                self._arrived += found
-                self._nudge()
+        finally:
+            self._room.release()
+        if life == self._life:
+            self._arrived += found
+            self._nudge()
 
     async def _read(self, wants: tuple[Want, ...]) -> tuple[Found | Unloaded, ...]:
         try:

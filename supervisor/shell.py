@@ -169,9 +169,8 @@ class Shell:
     def stats(self) -> Stats:
         """What this life counts."""
         late = {str(address): n for address, n in self.kernel.late.items()}
-        return Stats(
-            self.kernel.residents.counts().in_memory, len(self.kernel.sets.mail), self._late + sum(late.values()), late
-        )
+        there, waiting = self.kernel.residents.counts(), len(self.kernel.sets.mail)
+        return Stats(there.in_memory, waiting, self._late + sum(late.values()), late, there.loading, there.passivated)
 
     def rest(self) -> Waiter:
         """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""

@@ -9,7 +9,9 @@ class Stats(Struct, frozen=True):
     """What a running system counts.
 
     Attributes:
-        actors: how many are in memory.
+        actors: how many are in memory; all others of the journal are passive, and come in with their next mail.
+        loading: how many are being read from the journal, their mail held.
+        passivated: how often one has left memory since the system was opened.
         waiting: messages that are open: waiting for their turn, or stashed.
         late_replies: answers that came when nobody waited for them any more, dropped since the system was opened.
         late_by_actor: those inside the node, by the actor that they were for, or that gave them to nobody.
@@ -19,3 +21,5 @@ class Stats(Struct, frozen=True):
     waiting: int
     late_replies: int
     late_by_actor: dict[str, int]
+    loading: int = 0
+    passivated: int = 0

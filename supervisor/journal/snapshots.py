@@ -16,7 +16,7 @@ _WRITE = """INSERT INTO snapshots (stream, gid, seq, hash, schema, state)
 
 _READ = """SELECT n.gid, n.seq, n.schema, n.state FROM snapshots n
     JOIN streams s ON s.id = n.stream
-    JOIN rows r ON r.gid = n.gid AND r.stream = n.stream AND r.seq = n.seq AND r.hash = n.hash
+    JOIN rows r ON r.gid = n.gid AND r.stream = n.stream AND r.seq = n.seq AND r.hash = n.hash AND r.digest IS NULL
     WHERE s.address = ?"""
 
 

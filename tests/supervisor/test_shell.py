@@ -185,10 +185,11 @@ async def test_a_load_that_takes_long_holds_up_nobody_else_and_passive_actors_co
     async with us.System(crew, journal=tmp_path / "a.db", in_memory=1) as system:
         assert await system.ask("a/ada", Add(1)) == 1
         assert await system.ask("a/bob", Add(1)) == 1
-        find, gate = system._shell.journal.find, anyio.Event()
+        find, gate, begun = system._shell.journal.find, anyio.Event(), anyio.Event()
 
         async def slow(wants: tuple[Want, ...]) -> tuple[Found, ...]:
             if any(want.address == "a/cyd" for want in wants):
+                begun.set()
                 await gate.wait()
             return await find(wants)
 
@@ -200,13 +201,17 @@ async def test_a_load_that_takes_long_holds_up_nobody_else_and_passive_actors_co
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, "cyd")
-            await anyio.lowlevel.checkpoint()
-            assert await system.ask("a/bob", Add(1), timeout=20) == 2, "bob's turn runs while cyd is being read"
+            await begun.wait()
+            assert system.stats().loading == 1
+            assert await system.ask("a/bob", Add(1), timeout=20) == 2, (
+                "bob comes in and has his turn while cyd is being read"
+            )
             assert answers == []
             gate.set()
         assert answers == [1]
         assert await system.ask("a/ada", Add(1), timeout=20) == 2
-        assert system._shell.kernel.residents.counts().in_memory <= 2
+        stats = system.stats()
+        assert (stats.actors <= 2, stats.loading, stats.passivated >= 1) == (True, 0, True)
 
 
 async def test_a_journal_that_cannot_be_read_for_now_keeps_nobody_waiting(
