@@ -182,7 +182,14 @@ async def test_a_clean_stop_leaves_no_attempt_marks(tmp_path: Path) -> None:
         await system.approve(system.inbox()[0].id)
         await system.tell("box", Note())
     assert mail_of(path) == ()
-    assert [row.kind for row in rows_of(path) if row.stream == "box"] == ["failed", "accepted", "turn", "turn", "turn"]
+    assert [row.kind for row in rows_of(path) if row.stream == "box"] == [
+        "failed",
+        "turn",
+        "accepted",
+        "turn",
+        "turn",
+        "turn",
+    ]
 
 
 def test_a_message_that_kills_the_process_three_times_is_put_aside(tmp_path: Path) -> None:
@@ -198,7 +205,13 @@ def test_a_message_that_kills_the_process_three_times_is_put_aside(tmp_path: Pat
     assert "the process died 3 times while this message was pending" in question
     assert mail_of(path) == ()
     # What was pending beside it three times is not put aside with it.
-    assert [row.kind for row in rows_of(path) if row.stream == "box/quiet"] == ["failed", "accepted", "turn", "turn"]
+    assert [row.kind for row in rows_of(path) if row.stream == "box/quiet"] == [
+        "failed",
+        "turn",
+        "accepted",
+        "turn",
+        "turn",
+    ]
 
 
 # -- a late outcome -----------------------------------------------------------------------------------------------------
@@ -297,4 +310,4 @@ async def test_a_failing_disk_is_not_taken_for_a_message_that_kills(tmp_path: Pa
                 while mail_of(path):
                     await anyio.lowlevel.checkpoint()
     assert failures == 0
-    assert [row.kind for row in rows_of(path) if row.stream == "box"] == ["failed", "accepted", "turn", "turn"]
+    assert [row.kind for row in rows_of(path) if row.stream == "box"] == ["failed", "turn", "accepted", "turn", "turn"]
