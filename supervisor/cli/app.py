@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import exits
+from .journal import journal
 from .looking import replay, runs, show
 from .parked import parked
 from .people import answer, approve, inbox, reject, settle
@@ -22,5 +23,5 @@ def app() -> None:
     """The group."""
 
 
-for command in (run, serve, submit, stop, inbox, approve, reject, answer, settle, parked, show, runs, replay):
+for command in (run, serve, submit, stop, inbox, approve, reject, answer, settle, parked, show, runs, replay, journal):
     app.add_command(command)

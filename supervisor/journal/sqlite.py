@@ -30,6 +30,7 @@ from .head import Head, Mark, OpenHead, OsHeadFile, head_path
 from .head import read as read_head
 from .lock import Lock
 from .log_size import LogSize
+from .mounts import refuse_network
 from .plan import Plan, Stream, prepare, write
 from .reflush import reflush
 
@@ -89,6 +90,7 @@ class SqliteJournal:
             raise JournalError(f"{self.path} is open already", hint="close it first")
         if not self.path.parent.is_dir():
             raise JournalError(f"there is no folder {self.path.parent}", hint="make it first")
+        refuse_network(self.path)
         self._lock.take()
         try:
             warnings = preflight.look(self._driver, self.path)
