@@ -51,7 +51,8 @@ class Story(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         run: its address.
-        status: done, cannot, failed, waiting, or ``unfinished`` where it goes on with the next process.
+        status: done, cannot, failed, waiting, ``erased`` where retention took what would say it,
+            or ``unfinished`` where it goes on with the next process.
         task: what was asked.
         result: what came of it, where it is over.
         began, seconds: journal time of the first row; how long until the last.
@@ -60,6 +61,7 @@ class Story(Struct, frozen=True, omit_defaults=True):
         usage, cost: tokens and US dollars of all its model calls, the unfinished ones' too.
         retries: attempts that were made again; ``restarts``: of its actors; ``lives``: processes that worked on it.
         lines: what happened.
+        erased: rows whose text is gone.
     """
 
     run: str
@@ -77,6 +79,7 @@ class Story(Struct, frozen=True, omit_defaults=True):
     restarts: int = 0
     lives: int = 1
     lines: tuple[Line, ...] = ()
+    erased: int = 0
 
 
 def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = (), *, left: bool = False) -> Story:
@@ -113,6 +116,7 @@ class _Teller:
         self.usage, self.cost = Usage(), 0.0
         self.thinks = self.calls = self.retries = self.restarts = 0
         self.lives, self.in_order, self.pid = 1, False, ""
+        self.erased = 0
         self.row: Row | None = None
 
     def take(self, row: Row) -> None:
@@ -126,6 +130,9 @@ class _Teller:
             self._supervisor(record)
             return
         self.began, self.at = self.began or row.at, row.at
+        if record.erased:
+            self._erased()
+            return
         for event in record.events:
             self._event(event, record)
         if row.kind in ("failed", "parked") and record.failure is not None:
@@ -162,11 +169,27 @@ class _Teller:
             Result("failed", reason=self.failure.message, failure=self.failure) if self.failure is not None else None
         )
         moving = any(e.state not in ("asking", "in_doubt") or e.answer for e in self.effects.values())
-        status = result.status if result is not None else "waiting" if waiting and not moving else "unfinished"
+        status = (
+            "erased"
+            if self.erased and result is None
+            else result.status
+            if result is not None
+            else "waiting"
+            if waiting and not moving
+            else "unfinished"
+        )
         return Story(
             str(self.run), status, self.task, result, self.began, self.at - self.began, waiting, self.thinks, self.calls,
-            self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines),
+            self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines), self.erased,
         )  # fmt: skip
+
+    def _erased(self) -> None:
+        """One line for all rows whose text is gone."""
+        self.erased += 1
+        if self.erased == 1:
+            self._say(
+                "what was said and done here was erased by retention; the rows are still there", "quiet", who="journal"
+            )
 
     def _doubted(self, ids: Iterable[str]) -> None:
         """Tell of the doubt about calls that were under way when the owner died, where no row tells it."""

@@ -26,7 +26,8 @@ class RunLine(Struct, frozen=True, omit_defaults=True):
     Attributes:
         id: as the input named it, or the end of its address.
         run: its address.
-        status: done, cannot, failed, waiting; ``unfinished`` where something of it goes on with the next process;
+        status: done, cannot, failed, waiting; ``erased`` where retention took what would say it;
+            ``unfinished`` where something of it goes on with the next process;
             ``refused`` where the journal knows the id with another task.
         output, reason: of its result.
         waiting: what people have to answer.
@@ -68,6 +69,9 @@ _OF = "(SELECT value FROM json_each(?))"
 _REPLIES = f"""SELECT s.address, json_extract(r.payload, '$.replies[0]') AS reply FROM rows r JOIN streams s ON s.id = r.stream
     WHERE s.address IN {_OF} AND reply IS NOT NULL ORDER BY r.gid"""
 
+_ERASED = f"""SELECT s.address FROM streams s WHERE s.address IN {_OF}
+    AND EXISTS (SELECT 1 FROM rows r WHERE r.stream = s.id AND r.digest IS NOT NULL)"""
+
 _SPENT = f"""SELECT SUM(input_tokens), SUM(output_tokens), MAX(estimated), COUNT(*), SUM(cost), COUNT(cost),
     SUM(CASE WHEN cost IS NULL THEN input_tokens END), SUM(CASE WHEN cost IS NULL THEN output_tokens END)
     FROM spend WHERE run IN {_OF}"""
@@ -108,7 +112,13 @@ class Books:
         moving = {
             str(e.context.run or e.stream) for e in open_effects if e.state not in ("asking", "in_doubt") or e.answer
         } | {str(m.envelope.context.run or m.envelope.to) for m in self._reader.mail()}
-        return [_line(id, run, replies.get(run), tuple(asked.get(run, ())), moves=run in moving) for id, run in wanted]
+        erased = {line[0] for line in self._reader.query(_ERASED, _json([run for _, run in wanted]))}
+        return [
+            RunLine(id, run, "erased", reason="by retention")
+            if run in erased and run not in replies
+            else _line(id, run, replies.get(run), tuple(asked.get(run, ())), moves=run in moving)
+            for id, run in wanted
+        ]
 
     def totals(self, runs: Sequence[str]) -> Totals:
         """What these runs took."""

@@ -19,6 +19,8 @@ from ..journal.audit import audit
 from ..journal.backup import backup as copy
 from ..journal.export import export as lines_of
 from ..journal.reader import read_only
+from ..journal.retention import DAYS
+from ..journal.retention import retain as erase
 from ..journal.stats import Stats
 from ..journal.stats import stats as count
 from . import exits, options
@@ -139,6 +141,38 @@ def stats(journal: Path, as_json: bool, quiet: bool) -> int:
         options.emit(found)
     else:
         _show(found, journal)
+    return exits.DONE
+
+
+@journal.command()
+@click.option(
+    "--days", default=DAYS, show_default=True, type=click.FloatRange(min=0), help="Since the last row of a run."
+)
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="First copy the whole journal there.",
+)
+@click.option(
+    "--compact", is_flag=True, help="Then rewrite the file without what was erased; needs as much room again."
+)
+@options.journal
+@options.as_json
+@quiet
+def retain(days: float, archive: Path | None, compact: bool, journal: Path, as_json: bool, quiet: bool) -> int:
+    """Erase the texts of runs that ended long ago. Their rows, hashes and keys stay. Nobody may own the journal meanwhile."""
+    must_exist(journal)
+    with progress(quiet=quiet or as_json) as tell:
+        kept = copy(journal, archive, progress=tell) if archive is not None else None
+        done = erase(journal, days=days, compact=compact, progress=tell)
+    if as_json:
+        options.emit({"retained": done, "archive": kept})
+        return exits.DONE
+    if kept is not None:
+        click.echo(f"{kept.path}: {kept.rows:,} rows, verified; what is erased now replays from there")
+    stays = f"; {done.kept:,} rows stay, because others need what they sent" if done.kept else ""
+    click.echo(f"{journal}: {done.runs:,} runs erased, {done.rows:,} rows, {_size(done.bytes)} of text{stays}")
     return exits.DONE
 
 

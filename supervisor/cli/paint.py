@@ -19,6 +19,7 @@ from .lines import BadLine
 _WORDS = {
     "done": "done",
     "waiting": "waiting for a person",
+    "erased": "erased",
     "cannot": "cannot be completed",
     "failed": "failed",
     "refused": "refused",

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -33,6 +34,8 @@ from .log_size import LogSize
 from .mounts import refuse_network
 from .plan import Plan, Stream, prepare, write
 from .reflush import reflush
+
+T = TypeVar("T")
 
 _KNOWN_STREAMS = 65_536
 _CHECKPOINT_BYTES = 4_000_000
@@ -206,6 +209,14 @@ class SqliteJournal:
             return  # what the medium holds is not known; the next append asks it
         with self._translated("keep snapshots in"):
             snapshots.write(connection, kept)
+
+    # --- Looking after it
+
+    def maintain(self, work: Callable[[Connection], T]) -> T:
+        """Do something to the file that is no row, on the owner's connection and between appends; in transactions of its own."""
+        connection = self._must_be_open()
+        with self._translated("maintain"):
+            return work(connection)
 
     def pragmas(self) -> dict[str, str]:
         """What the connection itself says that it does, for people and tests."""

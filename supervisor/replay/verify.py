@@ -21,6 +21,7 @@ from ...actors.execute import Draft, execute
 from ...actors.mailbox import Item
 from ...protocols.codec import decode
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
+from ...protocols.errors import UnderstudyError
 from ...protocols.failures import of_exception
 from ...protocols.ids import Address
 from ...protocols.journal import MAX_STATE, Record, Row
@@ -61,6 +62,10 @@ class ReplayReport(Struct, frozen=True):
     difference: Difference | None = None
 
 
+class Erased(UnderstudyError):
+    """What should be decided again has been erased."""
+
+
 def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayReport:
     """Decide a run again.
 
@@ -72,6 +77,7 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
     Raises:
         TargetError: no target is recorded, or it cannot be imported; keeps the cause.
         LookupError: the journal holds no such run.
+        Erased: retention took its texts.
         JournalError: as ``read_only``.
     """
     journal = read_only(Path(path))
@@ -85,6 +91,12 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
     of_run = [row for row in rows if row.stream == run or row.stream.startswith(run + "/")]
     if not of_run:
         raise LookupError(f"the journal holds no run {run!r}")
+    erased = sum(records[row.gid].erased for row in of_run)
+    if erased:
+        raise Erased(
+            f"{erased} of the {len(of_run)} rows of {run!r} were erased by retention: there is nothing left to decide again",
+            hint="an archive that was made before ('understudy journal retain --archive FILE') replays",
+        )
     lives = Lives(rows, records, target)
     cells, turns = dict[Address, tuple[Cell, Definitions]](), 0
     for at, row in enumerate(of_run):

@@ -138,3 +138,23 @@ def test_without_a_terminal_progress_is_a_line_now_and_then_and_nothing_where_it
 def test_runs_of_plain_actors_are_listed_with_their_answers(desk: Desk) -> None:
     lines = {line["run"]: line for line in desk.json("runs")}
     assert (lines["accounts/bob"]["status"], lines["accounts/bob"]["output"]) == ("done", 0)
+
+
+def test_what_retention_erased_is_said_to_be_erased_everywhere_and_is_not_done_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.json("run", "team:team", "look", "--id", "a")
+    desk.json("run", "team:team", "pay", "--id", "b", code=3)
+    done = desk.json("journal", "retain", "--days", "0", "--archive", "archive.db")
+    assert (done["retained"]["runs"], done["archive"]["rows"] > 5) == (1, True)
+    assert desk.json("journal", "verify")["whole"]
+    assert desk.json("show", "a")["status"] == "erased"
+    assert "erased by retention" in desk.run("show", "a").stdout
+    assert {line["id"]: line["status"] for line in desk.json("runs")} == {"a": "erased", "b": "waiting"}
+    assert desk.run("replay", "a").returncode == 2
+    assert "erased by retention" in desk.run("replay", "a").stderr
+    assert desk.json("replay", "a", "-j", "archive.db")["equal"]
+    assert desk.json("replay", "b")["equal"], "an open run is as it was"
+    again = desk.json("run", "team:team", "look", "--id", "a", code=1)
+    assert desk.seen == ["look"], "its key is kept: nothing is done twice"
+    assert {line["id"]: line["status"] for line in again["runs"]} == {"a": "erased", "b": "waiting"}
+    assert desk.json("journal", "verify")["whole"]
