@@ -115,7 +115,7 @@ class Books:
         erased = {line[0] for line in self._reader.query(_ERASED, _json([run for _, run in wanted]))}
         return [
             RunLine(id, run, "erased", reason="by retention")
-            if run in erased and run not in replies
+            if run in erased and (run not in replies or replies[run].failure is not None)
             else _line(id, run, replies.get(run), tuple(asked.get(run, ())), moves=run in moving)
             for id, run in wanted
         ]
