@@ -169,15 +169,9 @@ class _Teller:
             Result("failed", reason=self.failure.message, failure=self.failure) if self.failure is not None else None
         )
         moving = any(e.state not in ("asking", "in_doubt") or e.answer for e in self.effects.values())
-        status = (
-            "erased"
-            if self.erased and result is None
-            else result.status
-            if result is not None
-            else "waiting"
-            if waiting and not moving
-            else "unfinished"
-        )
+        status = result.status if result is not None else "waiting" if waiting and not moving else "unfinished"
+        if self.result is None and self.erased:  # whoever asked again was told so, as a failure
+            status = "erased"
         return Story(
             str(self.run), status, self.task, result, self.began, self.at - self.began, waiting, self.thinks, self.calls,
             self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines), self.erased,

@@ -169,7 +169,7 @@ def _code(outcome: Outcome, bad: list[BadLine]) -> int:
     return exits.worst(
         exits.INTERRUPTED if outcome.interrupted else exits.DONE,
         exits.REFUSED if bad or "refused" in stands else exits.DONE,
-        exits.FAILED if stands & {"failed", "cannot"} else exits.DONE,
+        exits.FAILED if stands & {"failed", "cannot", "erased"} else exits.DONE,
         exits.WAITING if outcome.strays or stands & {"waiting", "unfinished"} else exits.DONE,
     )
 
