@@ -87,7 +87,7 @@ class Audit(Struct, frozen=True):
 
 
 def audit(reader: JournalReader, progress: Progress | None = None) -> Audit:
-    """Look at everything. Takes about a minute for a million rows.
+    """Look at everything: about 15 s for a million rows.
 
     Raises:
         JournalError: it cannot be read, for another reason than what stands in it.
