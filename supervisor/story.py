@@ -170,10 +170,9 @@ class _Teller:
         )
         moving = any(e.state not in ("asking", "in_doubt") or e.answer for e in self.effects.values())
         status = result.status if result is not None else "waiting" if waiting and not moving else "unfinished"
-        if self.result is None and self.erased:  # whoever asked again was told so, as a failure
-            status = "erased"
+        gone = self.result is None and self.erased > 0  # whoever asked again was told so, as a failure
         return Story(
-            str(self.run), status, self.task, result, self.began, self.at - self.began, waiting, self.thinks, self.calls,
+            str(self.run), "erased" if gone else status, self.task, result, self.began, self.at - self.began, waiting, self.thinks, self.calls,
             self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines), self.erased,
         )  # fmt: skip
 
