@@ -172,8 +172,8 @@ class _Teller:
         status = result.status if result is not None else "waiting" if waiting and not moving else "unfinished"
         gone = self.result is None and self.erased > 0  # whoever asked again was told so, as a failure
         return Story(
-            str(self.run), "erased" if gone else status, self.task, result, self.began, self.at - self.began, waiting, self.thinks, self.calls,
-            self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines), self.erased,
+            str(self.run), "erased" if gone else status, self.task, result, self.began, self.at - self.began, waiting,
+            self.thinks, self.calls, self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines), self.erased,
         )  # fmt: skip
 
     def _erased(self) -> None:
