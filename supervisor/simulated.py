@@ -86,6 +86,7 @@ class Simulated:
         now: virtual time.
         hits: how often each fault hit, by (fault, what was going on).
         steps: how many steps of each kind were made.
+        crashes: how often the process died.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Simulated:
         self._fresh: list[str] = []
         self._count = 0
         self._acked = 0
+        self.crashes = 0
         self.idle = idle
         self.in_memory = in_memory
         self._appending: Batch | None = None
@@ -215,7 +217,7 @@ class Simulated:
         """Step until nothing moves by itself: all is over, waits for people, or for reminders that come again and again (which
         ``pass_time`` brings). Raises AssertionError where that takes more than so many steps."""
         for _ in range(steps):
-            if not self.step(until=self.now if self._only_ticks() else math.inf):
+            if not self.step(until=self.now if self.only_ticks() else math.inf):
                 return
         raise AssertionError(f"seed {self.seed}: still moving after {steps} steps")
 
@@ -231,6 +233,7 @@ class Simulated:
     def crash(self, during: str = "asked") -> None:
         """The process dies: only the journal is left."""
         self.hits["crash", during] += 1
+        self.crashes += 1
         waiting = [sent for group in self._callers.values() for sent in group]
         for sent in (*waiting, *(held for held in self._held.values() if isinstance(held, Sent))):
             sent.lost = True
@@ -246,7 +249,7 @@ class Simulated:
             if self.random.random() < 0.5:  # it got in; nobody heard of it
                 self.journal.append(batch)
                 self.on_append(batch.rows)
-        self.now += self.random.choice((0.0, 0.1, 5.0, 60.0))
+        self.now += self.random.choice((0.0, 0.1, 5.0, 60.0, 3_600.0))
         self.journal.close()
         self.kernel = self._build()
 
@@ -394,7 +397,7 @@ class Simulated:
     def _tick(self) -> None:
         self.now += self.random.choice((0.001, 0.1, 1.0, 10.0))
 
-    def _only_ticks(self) -> bool:
+    def only_ticks(self) -> bool:
         """Whether all that will come by itself is reminders that come again and again."""
         sets = self.kernel.sets
         return (

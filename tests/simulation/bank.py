@@ -11,6 +11,7 @@ import random
 from collections import Counter
 
 import understudy as us
+from tests.simulation.heart import Heart
 from understudy.protocols.effects import Effect, Retry
 from understudy.testing import Faults, Simulated
 from understudy.tools.tool import NotDone
@@ -352,6 +353,7 @@ def _over(state: Account.State, id: str) -> Account.State:
     return state.evolve(pending={other: p for other, p in state.pending.items() if other != id})
 
 
+HEARTS = ("once", "all", "skip")
 NAMES = ("ada", "bob", "cyd", "dan")
 STORM = Faults(
     crash=0.015,
@@ -375,6 +377,7 @@ def bank(seed: int, faults: Faults = STORM) -> Simulated:
                 us.Child("accounts/{name}", Account, tools=[wire_out, receipt, book, fee]),
                 us.Child("couriers/{errand}", Courier, tools=[receipt, book]),
                 us.Child("board", Board),
+                us.Child("hearts/{missed}", Heart),
             ],
         ),
         seed=seed,
