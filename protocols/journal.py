@@ -6,7 +6,7 @@ the same transaction; they hold nothing that could not be rebuilt by folding the
 What is made for every turn carries ``gc=False``: frozen data built from its parts cannot be part of a cycle, and a garbage
 collector that walks through thousands of waiting rows is time lost.
 
-``tests/contracts/journal.py`` is this page as a test; every back-end passes it.
+``supervisor/kit/contract.py`` is this page as a test; every back-end passes it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ..protocols.failures import Failure, of_exception
 from ..protocols.model import ModelRequest
 from ..protocols.tool import Call
 from ..tools.perform import reconcile_plain, run_plain, still_running
+from .kit.faults import FaultPlan, failed
 from .tree import Tree
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ class Attempts:
 
     def __init__(self, tree: Tree, random: random.Random, faults: Faults, hits: Counter[tuple[str, str]]) -> None:
         self.faults = faults
+        self.plan: FaultPlan | None = None
         self._tree, self._random, self._hits = tree, random, hits
         self._flights: dict[str, _Flight] = {}
         self._late: list[tuple[float, Settlement]] = []
@@ -148,6 +150,14 @@ class Attempts:
             return [(now, still_running(effect))]
         soon, timeout = now + draw.random(), now + effect.timeout
         silence = Attempt(failure=Failure("retry_later", "timeout", f"{effect.name}: no answer"), unknown=True)
+        planned = self.plan.on_effect() if self.plan is not None else None
+        if planned is not None:
+            if planned.hangs:
+                return [(timeout, silence)]
+            soon += planned.delay
+            if planned.error is not None:
+                return [(soon, failed(effect, planned.error))]
+            return [(soon, self._do(start))]
         fates = ("fails", "raises", "hangs", "late", "twice")
         chances = [faults.fails, faults.raises, faults.hangs, faults.late, faults.twice]
         fate = draw.choices((*fates, ""), [*chances, max(0.0, 1.0 - sum(chances))])[0]

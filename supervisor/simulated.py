@@ -44,6 +44,7 @@ from .calendar import CronCalendar
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
 from .journal.recall import recall
+from .kit.faults import FaultPlan
 from .parked import Letters, ParkedMessage, edited, find, parked
 from .tree import Definition, Tree
 
@@ -81,6 +82,7 @@ class Simulated:
         idle: seconds of virtual time without a row after which an actor leaves memory.
         in_memory: actors in memory above which idle ones leave at once.
         snapshot_every: rows of an actor after which a snapshot of it is due.
+        plan: faults by number, besides those by chance.
 
     Attributes:
         now: virtual time.
@@ -98,6 +100,7 @@ class Simulated:
         idle: float = IDLE,
         in_memory: int = IN_MEMORY,
         snapshot_every: int = EVERY,
+        plan: FaultPlan | None = None,
     ) -> None:
         self.tree = Tree(definitions)
         self.gate = Gate(self.tree.grants)
@@ -116,6 +119,7 @@ class Simulated:
         self._count = 0
         self._acked = 0
         self.crashes = 0
+        self.plan = self.attempts.plan = plan
         self.idle = idle
         self.in_memory = in_memory
         self._appending: Batch | None = None
@@ -361,15 +365,24 @@ class Simulated:
     def _append(self) -> None:
         batch, self._appending = self._appending, None
         assert batch is not None
+        planned = self.plan.on_append() if self.plan is not None else None
+        if planned is not None and planned.delay:
+            self.now += planned.delay
         drawn = self.random.random()
         kinds = max((row.kind for row in batch.rows), key=_WEIGHT.index)
         ahead = self.kernel.sets.waiting_rows
+        if planned is not None and planned.error is not None and not planned.written:
+            self._rebuild()
+            return
         if drawn < self.faults.commit_fails:
             self.hits["commit fails", kinds] += 1
             self.hits["kernel ran ahead", "commit fails"] += bool(ahead)
             self._rebuild()
             return
         self.journal.append(batch)  # raises for a batch that does not fit: a fault of the kernel
+        if planned is not None and planned.error is not None:
+            self._rebuild()
+            return
         if drawn > 1.0 - self.faults.commit_unknown:
             self.hits["commit unknown", kinds] += 1
             self.hits["kernel ran ahead", "commit unknown"] += bool(ahead)

@@ -1,6 +1,6 @@
 """A journal in memory: for runs without a file, and for simulations.
 
-Same behaviour as the SQLite one, as ``tests/contracts/journal.py`` shows. The object is the medium: what was appended
+Same behaviour as the SQLite one, as ``supervisor/kit/contract.py`` shows. The object is the medium: what was appended
 is still there after ``close`` and comes back with the next ``open``. A simulation crashes by closing it and opening it
 again.
 

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contracts.journal")
+pytest.register_assert_rewrite("understudy.supervisor.kit.contract")

@@ -1,5 +1,6 @@
 """Seeded runs of the production kernel with faults at every step, and planted bugs that the same runs must find.
 
+2,000 seeds in CI (`make test`), 100,000 in `make soak`, 300 otherwise.
 `UNDERSTUDY_SEEDS=5000 UNDERSTUDY_SEED=300 pytest tests/simulation -s` runs so many more, from that one on.
 """
 
@@ -40,7 +41,7 @@ from understudy.supervisor.simulated import Simulated
 from understudy.tools import ledger
 
 SOAK = bool(os.environ.get("UNDERSTUDY_SOAK"))
-SEEDS = int(os.environ.get("UNDERSTUDY_SEEDS", "100000" if SOAK else "2000"))
+SEEDS = int(os.environ.get("UNDERSTUDY_SEEDS", "100000" if SOAK else "300"))
 FIRST = int(os.environ.get("UNDERSTUDY_SEED", "0"))
 WITHIN = 200
 """Seeds within which each planted bug must be found."""

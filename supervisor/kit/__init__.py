@@ -1,0 +1,1 @@
+"""The test kit: what ``understudy.testing`` offers. Nothing that runs in production imports it."""
