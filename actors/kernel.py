@@ -33,6 +33,7 @@ from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Want
+from ..protocols.lifecycle import ChildFailed
 from ..protocols.mail import CancelAsk
 from .aside import left_out, put_aside
 from .cell import Cell, context_for
@@ -240,7 +241,8 @@ class Kernel(Mailroom):
         """The journal could not be read. Who waits outside is told; for what is durable it will be tried again."""
         cell = self._cells[address]
         for item in cell.mailbox.clear():
-            if item.durable or item.settles or item.closes:
+            # Word of a failed memory-only actor stands in no row, and until it is answered nobody brings that actor back.
+            if item.durable or item.settles or item.closes or item.envelope.wire == ChildFailed.__wire__:
                 cell.mailbox.put(item)
                 continue
             self.memory.undelivered(item.envelope, failure)

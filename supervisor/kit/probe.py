@@ -6,7 +6,7 @@ It is an actor like any other, so what it got is what its committed rows say: no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 from msgspec import Raw, Struct
@@ -64,7 +64,7 @@ class Probe:
         self, address: str, *messages: type[Message], answers: Mapping[type[Request[Any]], Any] | None = None
     ) -> None:
         self.address = Address(address)
-        self._answers: dict[type[Message], Any] = dict(answers or {})
+        self._answers = cast("dict[type[Message], Any]", dict(answers or {}))
         self._classes: dict[str, type[Message]] = {cls.__wire__: cls for cls in (*messages, *self._answers)}
         for cls in self._answers:
             if not issubclass(cls, Request):
