@@ -234,8 +234,8 @@ class Simulated:
                 return
         raise AssertionError(f"seed {self.seed}: still moving after {steps} steps")
 
-    def crash(self, during: str = "asked") -> None:
-        """The process dies: only the journal is left."""
+    def crash(self, during: str = "asked", *, down: float | None = None) -> None:
+        """The process dies: only the journal is left. ``down``: seconds until the next one is there; drawn by default."""
         self.hits["crash", during] += 1
         self.crashes += 1
         waiting = [sent for group in self._callers.values() for sent in group]
@@ -253,7 +253,8 @@ class Simulated:
             if self.random.random() < 0.5:  # it got in; nobody heard of it
                 self.journal.append(batch)
                 self.on_append(batch.rows)
-        self.now += self.random.choice((0.0, 0.1, 5.0, 60.0, 3_600.0))
+        drawn = self.random.choice((0.0, 0.1, 5.0, 60.0, 3_600.0))
+        self.now += drawn if down is None else down
         self.journal.close()
         self.kernel = self._build()
 

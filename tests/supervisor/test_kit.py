@@ -176,7 +176,7 @@ async def test_waiting_for_nothing_ends_in_words() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_probe_hears_each_message_once_under_faults(seed: int) -> None:
     probe = Probe("probe", Note)
-    node = Simulated(box(), probe.child, seed=seed, faults=Faults(crash=0.05, commit_fails=0.1, commit_unknown=0.1))
+    node = Simulated(box(), probe.child, seed=seed, faults=Faults(crash=0.01, commit_fails=0.1, commit_unknown=0.1))
     for n in range(5):
         sent = node.ask("box", Add(n), key=f"k{n}")
         while sent.reply is None:
