@@ -28,7 +28,8 @@ from ..protocols.messages import State as BaseState
 from ..protocols.model import ModelReply, ModelRequest
 from ..protocols.tool import P, ToolRef
 from ..protocols.upcasting import lift
-from .turn import Later, Outcome, Turn
+from .outcome import Later, Outcome
+from .turn import Turn
 
 A = TypeVar("A")
 R = TypeVar("R")

@@ -17,9 +17,9 @@ from ..protocols.mail import Post, Watch
 from .cell import Cell, context_for
 from .execute import Draft, failed, settled, word_of_failure
 from .mailbox import Item
+from .outcome import outcome_envelope
 from .releases import Answered
 from .reminders import tick_anyway
-from .turn import outcome_envelope
 from .undelivered import Word, too_late
 from .watching import NOTICES, gone
 

@@ -20,8 +20,9 @@ from ..protocols.lifecycle import Restart, Restarted
 from ..protocols.mail import CancelAsk, Unwatch
 from ..protocols.tasks import Cancel
 from .cell import Cell
+from .outcome import Later, effect_outcome
 from .postal import later_id
-from .turn import Later, Turn, effect_outcome, time_out_id
+from .turn import Turn, time_out_id
 
 NOT_BEGUN = ("intended", "asking", "waiting")
 """States of an effect that can still be taken back."""

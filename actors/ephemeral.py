@@ -16,8 +16,8 @@ from ..protocols.ids import Address
 from ..protocols.lifecycle import Restarted, Started
 from ..protocols.messages import Event, State
 from .actor import Handler
+from .outcome import Tag
 from .registry import Mount
-from .turn import Tag
 
 if TYPE_CHECKING:
     from .ephemeral_mail import EphemeralMail

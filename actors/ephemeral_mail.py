@@ -17,10 +17,10 @@ from ..protocols.journal import RowKind
 from .cell import Cell
 from .ephemeral import Arrived, Asking, Back, Ephemeral, Inside, Kind, Owed, Post, ephemeral
 from .mailbox import Item
+from .outcome import outcome_envelope
 from .registry import Directory, Mount
 from .releases import Answered, Done, Handed, Refused, Release
 from .spawn import Where, place
-from .turn import outcome_envelope
 from .undelivered import word_for
 
 LONG = 64

@@ -25,8 +25,9 @@ from .derived import Derived
 from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post, Sent
 from .ephemeral_mail import waits
 from .mailbox import Item
+from .outcome import Later, Pending, Tag, tag_json
 from .spawn import Where, covered
-from .turn import Later, Pending, Tag, Turn, tag_json
+from .turn import Turn
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")

@@ -29,7 +29,7 @@ from .ephemeral import Arrived, Back, Ephemeral, Handles, Owed, Post
 from .ephemeral_life import EphemeralLife, Refusal, rejected
 from .ephemeral_mail import LONG
 from .ephemeral_turn import EphemeralTurn, sized
-from .turn import Later, Outcome, Tag
+from .outcome import Later, Outcome, Tag
 from .undelivered import too_late
 
 

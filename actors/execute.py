@@ -30,11 +30,12 @@ from .actor import Behaviour, Handler
 from .asking import begin_anew, hear, heard
 from .cell import Cell, context_for
 from .mailbox import Item
+from .outcome import Later, Outcome, Tag, outcome_envelope, read_outcome, tag_value
 from .postal import later_id
 from .reminders import series_of, tick, tick_anyway
 from .snapshots import weigh
 from .spawn import Where, covered
-from .turn import Later, Outcome, Tag, Turn, outcome_envelope, read_outcome, tag_value
+from .turn import Turn
 from .undelivered import Word
 from .watching import gone, hears_of, obey, tell_watchers
 
@@ -51,7 +52,7 @@ class Draft(msgspec.Struct):
 
 
 class _Frame:
-    """The surroundings of one turn, see ``turn.Frame``."""
+    """The surroundings of one turn, see ``frame.Frame``."""
 
     def __init__(self, cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar) -> None:
         assert cell.mount is not None

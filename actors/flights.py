@@ -25,8 +25,8 @@ from ..protocols.journal import MAX_MESSAGE, Record, RowKind
 from ..protocols.model import ModelRequest
 from .cell import Cell
 from .mailbox import Item
+from .outcome import effect_outcome
 from .releases import Done, Refused, Release, Settlement, Start
-from .turn import effect_outcome
 
 ENDED = ("finished", "stopped")
 

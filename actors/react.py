@@ -44,7 +44,8 @@ from .conversation import (
     tool_of,
     unfenced,
 )
-from .turn import Later, Outcome, Turn
+from .outcome import Later, Outcome
+from .turn import Turn
 
 NEW_PLAN = (
     "You repeated yourself: that call is now closed. Make a new plan: use what you know already, call something else, "

@@ -7,19 +7,18 @@ If the handler returns, all of it becomes one row; if it raises, none of it does
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, TypeVarTuple, cast, get_args, overload
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, cast, get_args, overload
 
 import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Question
-from ..protocols.codec import NULL, decode, digest, encode, roundtrip
+from ..protocols.codec import NULL, digest, encode, roundtrip
 from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
-from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
-from ..protocols.errors import DefinitionError, Failed
+from ..protocols.envelope import Envelope, Reply, ReplyTo
+from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
-from ..protocols.hooks import Admission, Calendar
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import Missed, Schedule, StoredEvent, Timer
 from ..protocols.lifecycle import Started
@@ -28,151 +27,15 @@ from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
 from ..protocols.tool import P, ToolRef
 from .derived import Derived
+from .frame import Frame
+from .outcome import Later, Pending, Tag, effect_outcome, outcome_envelope, tag_json
 
 if TYPE_CHECKING:
     from .spawn import Where
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 Ts = TypeVarTuple("Ts")
-
-Tag = Any
-"""What an actor gives with an effect or ask and gets back with its outcome: a ``Later``, or any plain JSON value."""
-
-
-class Later(Generic[R_co]):
-    """A request that a later turn will answer. Durable: it may be kept in a tag, and survives a crash."""
-
-    __slots__ = ("id",)
-
-    def __init__(self, id: str) -> None:
-        self.id = id
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Later) and other.id == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-
-class Pending(Generic[R_co]):
-    """An effect or ask that was intended in this turn; ``id`` names it in the journal and in its outcome."""
-
-    __slots__ = ("id",)
-
-    def __init__(self, id: str) -> None:
-        self.id = id
-
-
-class Outcome(Generic[R_co]):
-    """What came of an effect or ask.
-
-    Attributes:
-        of: id of the effect or ask.
-        tag: what was given with it.
-        failure: why there is no value; None where there is one.
-    """
-
-    __slots__ = ("_value", "failure", "of", "tag")
-
-    def __init__(self, of: str, tag: Tag, value: object, failure: Failure | None) -> None:
-        self.of = of
-        self.tag = tag
-        self.failure = failure
-        self._value = value
-
-    @property
-    def value(self) -> R_co:
-        """The result.
-
-        Raises:
-            Failed: there is none. In a handler that does not catch it, the request in ``tag`` is answered with the failure.
-        """
-        if self.failure is not None:
-            raise Failed(self.failure)
-        return cast("R_co", self._value)
-
-
-class Frame(Protocol):
-    """What surrounds a turn: facts that come in with the input, and the gate."""
-
-    gid: int
-    now: float
-    me: Address
-    context: Context
-    sender: Address
-    seed: str
-    turns: int
-
-    def admit(self, intent: Intent) -> Admission:
-        """Ask the gate about an intent, with what this turn has already intended counted in."""
-        ...
-
-    def apply(self, state: Any, event: Event) -> Any:  # the actor's own State
-        """Run the ``@applies`` method."""
-        ...
-
-    def open_effects(self) -> Mapping[str, Effect]:
-        """Effects of this actor that are not settled."""
-        ...
-
-    calendar: Calendar
-
-    def reminders(self) -> Mapping[str, Schedule | None]:
-        """Open reminders of the actor."""
-        ...
-
-    def place(self, where: Where, key: str | tuple[str, ...]) -> Address:
-        """The address that a definition and a key come to."""
-        ...
-
-    def asker(self, id: str) -> ReplyTo | None:
-        """Who waits for the request that was left open under this id."""
-        ...
-
-    def intended(self, effect: Effect) -> None:
-        """Count an effect that the gate let through."""
-        ...
-
-    def handles(self, wire: str) -> bool:
-        """Whether the actor handles messages of this wire name."""
-        ...
-
-    def watches(self, address: Address) -> bool:
-        """Whether the actor watches another."""
-        ...
-
-    agent: str
-
-    @property
-    def stashable(self) -> bool:
-        """Whether the message of this turn can come back."""
-        ...
-
-    @property
-    def stashes(self) -> bool:
-        """Whether something is stashed."""
-        ...
-
-
-class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
-    later: str
-
-
-def tag_json(tag: Tag) -> Raw:
-    """A tag as it travels."""
-    if tag is None:
-        return NULL
-    return Raw(encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag))
-
-
-def tag_value(raw: Raw) -> Tag:
-    """A tag as the actor gave it."""
-    try:
-        return Later[Any](decode(raw, _LaterTag).later)  # the answer's type is checked where it is given
-    except msgspec.ValidationError:
-        return msgspec.json.decode(raw)
 
 
 class Turn(Generic[S]):
@@ -634,23 +497,3 @@ def time_out_id(ask: str) -> str:
 def _is_called(reminder: str, id: str, schedule: Schedule | None) -> bool:
     """Whether a timer is, or is a tick of, what ``remind`` gave this id for."""
     return reminder in (id, schedule.series if schedule is not None else id)
-
-
-def outcome_envelope(
-    id: str, asker: ReplyTo, value: Raw, failure: Failure | None, sender: Address, context: Context, now: float
-) -> Envelope:
-    """The answer to an ask inside the node, as mail."""
-    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure, asker.request)
-    return Envelope(id, asker.address, OUTCOME, Raw(encode(body)), sender=sender, context=context, at=now)
-
-
-def effect_outcome(id: str, effect: Effect, value: Raw, failure: Failure | None, now: float) -> Envelope:
-    """What came of an effect, as mail to its actor."""
-    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure)
-    return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=effect.context, at=now)
-
-
-def read_outcome(body: OutcomeBody, form: Any) -> Outcome[Any]:  # form is a type form
-    """An outcome as a handler takes it. Raises msgspec.ValidationError where the value does not fit the form."""
-    value = decode(body.value, form) if body.failure is None else None
-    return Outcome(body.of, tag_value(body.tag), value, body.failure)

@@ -19,7 +19,8 @@ from ..protocols.messages import Event, State
 from ..protocols.tasks import Cancel, Result, Task
 from ..protocols.tool import ToolRef
 from .actor import ANY_TOOL, Actor, applies, handles, settles
-from .turn import Later, Outcome, Turn
+from .outcome import Later, Outcome
+from .turn import Turn
 
 
 class Accepted(Event, wire="worker.accepted"):

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Raw
 
 from ..actors.actor import PERSON, Actor, applies, handles, settles
+from ..actors.outcome import Later, Outcome
 from ..actors.router import Router
-from ..actors.turn import Later, Outcome, Turn
+from ..actors.turn import Turn
 from ..protocols.approvals import Answer, Question
 from ..protocols.codec import decode
 from ..protocols.failures import Failure, of_exception

@@ -16,8 +16,9 @@ import msgspec
 
 from ..actors.actor import PERSON, Actor, applies, handles, settles
 from ..actors.agent import Agent
+from ..actors.outcome import Outcome
 from ..actors.router import Router
-from ..actors.turn import Outcome, Turn
+from ..actors.turn import Turn
 from ..protocols.approvals import Answer, Question
 from ..protocols.children import Backoff, Intensity, RestartPolicy, Strategy
 from ..protocols.errors import DefinitionError

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from .actors.actor import handles as handles
     from .actors.actor import settles as settles
     from .actors.agent import Agent as Agent
+    from .actors.outcome import Later as Later
+    from .actors.outcome import Outcome as Outcome
+    from .actors.outcome import Pending as Pending
     from .actors.router import Router as Router
-    from .actors.turn import Later as Later
-    from .actors.turn import Outcome as Outcome
-    from .actors.turn import Pending as Pending
     from .actors.turn import Turn as Turn
     from .protocols.approvals import Answer as Answer
     from .protocols.approvals import Question as Question
@@ -107,7 +107,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "InsideLoop": "protocols.errors",
         "Intensity": "protocols.children",
         "JournalError": "protocols.errors",
-        "Later": "actors.turn",
+        "Later": "actors.outcome",
         "Limits": "protocols.effects",
         "MailboxPolicy": "protocols.mail",
         "Message": "protocols.messages",
@@ -117,9 +117,9 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "NOT_DONE": "tools.tool",
         "OpenAI": "tools.models.openai",
         "NotDone": "tools.tool",
-        "Outcome": "actors.turn",
+        "Outcome": "actors.outcome",
         "Overloaded": "protocols.mail",
-        "Pending": "actors.turn",
+        "Pending": "actors.outcome",
         "PERSON": "actors.actor",
         "Question": "protocols.approvals",
         "Rejected": "protocols.errors",

@@ -11,8 +11,8 @@ from ...actors.actor import ANY_TOOL, Actor, settles
 from ...actors.cell import Cell
 from ...actors.execute import execute, failed
 from ...actors.mailbox import Item
+from ...actors.outcome import Later, tag_value
 from ...actors.registry import Mount
-from ...actors.turn import Later, tag_value
 from ...protocols.codec import NULL, decode, digest, encode, roundtrip
 from ...protocols.effects import Counters, Effect, Intent, Retry, Verdict
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo

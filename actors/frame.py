@@ -1,0 +1,78 @@
+"""What surrounds a turn. Live, in replay and in tests a turn sees the world through this and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..protocols.effects import Effect, Intent
+from ..protocols.envelope import Context, ReplyTo
+from ..protocols.hooks import Admission, Calendar
+from ..protocols.ids import Address
+from ..protocols.journal import Schedule
+from ..protocols.messages import Event
+
+if TYPE_CHECKING:
+    from .spawn import Where
+
+
+class Frame(Protocol):
+    """What surrounds a turn: facts that come in with the input, and the gate."""
+
+    gid: int
+    now: float
+    me: Address
+    context: Context
+    sender: Address
+    seed: str
+    turns: int
+
+    def admit(self, intent: Intent) -> Admission:
+        """Ask the gate about an intent, with what this turn has already intended counted in."""
+        ...
+
+    def apply(self, state: Any, event: Event) -> Any:  # the actor's own State
+        """Run the ``@applies`` method."""
+        ...
+
+    def open_effects(self) -> Mapping[str, Effect]:
+        """Effects of this actor that are not settled."""
+        ...
+
+    calendar: Calendar
+
+    def reminders(self) -> Mapping[str, Schedule | None]:
+        """Open reminders of the actor."""
+        ...
+
+    def place(self, where: Where, key: str | tuple[str, ...]) -> Address:
+        """The address that a definition and a key come to."""
+        ...
+
+    def asker(self, id: str) -> ReplyTo | None:
+        """Who waits for the request that was left open under this id."""
+        ...
+
+    def intended(self, effect: Effect) -> None:
+        """Count an effect that the gate let through."""
+        ...
+
+    def handles(self, wire: str) -> bool:
+        """Whether the actor handles messages of this wire name."""
+        ...
+
+    def watches(self, address: Address) -> bool:
+        """Whether the actor watches another."""
+        ...
+
+    agent: str
+
+    @property
+    def stashable(self) -> bool:
+        """Whether the message of this turn can come back."""
+        ...
+
+    @property
+    def stashes(self) -> bool:
+        """Whether something is stashed."""
+        ...

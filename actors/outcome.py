@@ -1,0 +1,112 @@
+"""What an actor gets back: ``Pending`` while an effect or ask is under way, its ``Outcome``, and ``Later`` for a request left open."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+from msgspec import Raw
+
+from ..protocols.codec import NULL, decode, encode
+from ..protocols.effects import Effect
+from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, ReplyTo
+from ..protocols.errors import Failed
+from ..protocols.failures import Failure
+from ..protocols.ids import Address
+
+R_co = TypeVar("R_co", covariant=True)
+
+Tag = Any
+"""What an actor gives with an effect or ask and gets back with its outcome: a ``Later``, or any plain JSON value."""
+
+
+class Later(Generic[R_co]):
+    """A request that a later turn will answer. Durable: it may be kept in a tag, and survives a crash."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Later) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+class Pending(Generic[R_co]):
+    """An effect or ask that was intended in this turn; ``id`` names it in the journal and in its outcome."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+
+class Outcome(Generic[R_co]):
+    """What came of an effect or ask.
+
+    Attributes:
+        of: id of the effect or ask.
+        tag: what was given with it.
+        failure: why there is no value; None where there is one.
+    """
+
+    __slots__ = ("_value", "failure", "of", "tag")
+
+    def __init__(self, of: str, tag: Tag, value: object, failure: Failure | None) -> None:
+        self.of = of
+        self.tag = tag
+        self.failure = failure
+        self._value = value
+
+    @property
+    def value(self) -> R_co:
+        """The result.
+
+        Raises:
+            Failed: there is none. In a handler that does not catch it, the request in ``tag`` is answered with the failure.
+        """
+        if self.failure is not None:
+            raise Failed(self.failure)
+        return cast("R_co", self._value)
+
+
+class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
+    later: str
+
+
+def tag_json(tag: Tag) -> Raw:
+    """A tag as it travels."""
+    if tag is None:
+        return NULL
+    return Raw(encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag))
+
+
+def tag_value(raw: Raw) -> Tag:
+    """A tag as the actor gave it."""
+    try:
+        return Later[Any](decode(raw, _LaterTag).later)  # the answer's type is checked where it is given
+    except msgspec.ValidationError:
+        return msgspec.json.decode(raw)
+
+
+def outcome_envelope(
+    id: str, asker: ReplyTo, value: Raw, failure: Failure | None, sender: Address, context: Context, now: float
+) -> Envelope:
+    """The answer to an ask inside the node, as mail."""
+    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure, asker.request)
+    return Envelope(id, asker.address, OUTCOME, Raw(encode(body)), sender=sender, context=context, at=now)
+
+
+def effect_outcome(id: str, effect: Effect, value: Raw, failure: Failure | None, now: float) -> Envelope:
+    """What came of an effect, as mail to its actor."""
+    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure)
+    return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=effect.context, at=now)
+
+
+def read_outcome(body: OutcomeBody, form: Any) -> Outcome[Any]:  # form is a type form
+    """An outcome as a handler takes it. Raises msgspec.ValidationError where the value does not fit the form."""
+    value = decode(body.value, form) if body.failure is None else None
+    return Outcome(body.of, tag_value(body.tag), value, body.failure)
