@@ -208,11 +208,11 @@ class Kernel(Mailroom):
         """What the journal holds of an actor that ``loads`` asked for; nothing of one that never was."""
         cell = self._cells[found.address]
         if found.snapshot is not None and not restore(cell, found.snapshot):
-            self.loads.append(Want(cell.address))  # from its first row, then
+            self.loads.append(Want(cell.address, paged=True))  # from its first row, then
             return
         take_in(cell, found)
         if found.more and cell.broken is None:
-            self.loads.append(Want(cell.address, cell.memory.seq))
+            self.loads.append(Want(cell.address, cell.memory.seq, paged=True))
             return
         address = cell.address
         cell.loaded = True
@@ -254,7 +254,7 @@ class Kernel(Mailroom):
             for brought in inputs:
                 self.after(Refused(brought, AskFailed(failure)))
         if cell.mailbox or address in self._held or address in self.sets.of:
-            self.loads.append(Want(address, cell.memory.seq))
+            self.loads.append(Want(address, cell.memory.seq, paged=True))
         else:
             self.residents.gone(cell)
 
@@ -494,7 +494,7 @@ class Kernel(Mailroom):
                     where=address,
                 )  # fmt: skip
             self.residents.loading.add(address)
-            self.loads.append(Want(address, schema=schema_of(cell)))
+            self.loads.append(Want(address, schema=schema_of(cell), paged=True))
         return cell
 
     def _wake(self, cell: Cell) -> None:

@@ -18,7 +18,7 @@ from ..protocols.failures import Failure, of_exception
 from ..protocols.ids import Address
 from ..protocols.journal import Found
 from .cell import Cell
-from .plain_rows import remember
+from .plain_rows import Unreadable, remember, remember_page
 
 IDLE = 60.0
 """Seconds of journal time without a row after which an actor leaves memory, by default."""
@@ -141,17 +141,23 @@ class Residents:
 
 def take_in(cell: Cell, found: Found) -> None:
     """Fold what the journal holds of an actor. Where this code cannot read it, the cell is ``broken``: its mail is parked."""
-    where, row = cell.address, None
+    where = cell.address
     try:
+        if found.page is not None:
+            remember_page(cell, found.page)
         for row in found.rows:
-            remember(cell, row)
-    except Exception as error:  # noqa: BLE001 - the actor's own code or an event that this code cannot read
-        assert row is not None
-        why = of_exception(error, where=where, code="unreadable")
+            try:
+                remember(cell, row)
+            except Exception as error:
+                raise Unreadable(row.seq, row.gid) from error
+    except Unreadable as one:  # the actor's own code raised, or it is an event that this code cannot read
+        raised = one.__cause__
+        assert isinstance(raised, Exception)
+        why = of_exception(raised, where=where, code="unreadable")
         said, hint = why.message, "mend the @applies method or the upcaster that raised"
-        if isinstance(error, UnderstudyError):
-            said, hint = str(error.args[0]), error.hint
-        message = f"row {row.gid} (number {row.seq} of {where}): {said}"
+        if isinstance(raised, UnderstudyError):
+            said, hint = str(raised.args[0]), raised.hint
+        message = f"row {one.gid} (number {one.seq} of {where}): {said}"
         hint += "; the rows are untouched, and what is parked meanwhile can be sent again"
         cell.broken = Failure("abandon", "unreadable", message, hint, where=where, cause=why.cause)
     if cell.broken is None and found.damaged:

@@ -303,11 +303,36 @@ class Want(Struct, frozen=True):
         address: who.
         after: seq of the last of its rows that is known already.
         schema: a snapshot under this fingerprint will do for the rows up to it; empty for none.
+        paged: its rows may come as a ``Page``, from a journal that has them quicker so.
     """
 
     address: Address
     after: int = 0
     schema: str = ""
+    paged: bool = False
+
+
+class Page(Struct, frozen=True, gc=False):
+    """Rows of one actor in one value: all that a fold looks at, and no object for each.
+
+    Attributes:
+        first: seq of the first row; the others follow without a gap.
+        count: how many.
+        incarnation: of each of them.
+        at: journal time of the last.
+        last: gid of the last.
+        gids, kinds: of each, with commas between them; no kinds where each is a ``turn``.
+        payloads: one a line. (A payload holds no line break: JSON writes it as an escape.)
+    """
+
+    first: int
+    count: int
+    incarnation: int
+    at: float
+    last: int
+    gids: str
+    kinds: str
+    payloads: bytes
 
 
 class Found(Struct, frozen=True):
@@ -322,6 +347,7 @@ class Found(Struct, frozen=True):
         erased: its rows go on, but the next one's payload was erased by retention.
         damaged: its rows go on, but the next one cannot be read, and why.
         snapshot: under the wanted fingerprint, of a row that still has the hash that it had then.
+        page: its rows, in the place of ``rows``, which is empty then.
     """
 
     address: Address
@@ -332,6 +358,7 @@ class Found(Struct, frozen=True):
     erased: bool = False
     damaged: str = ""
     snapshot: Snapshot | None = None
+    page: Page | None = None
 
 
 FOUND_ROWS = 1_000

@@ -20,8 +20,8 @@ from ..protocols.journal import Found, Want
 from .journal.writer import AsyncJournal
 from .log import log
 
-AT_ONCE = 256
-"""Actors read in one hop."""
+AT_ONCE = 32
+"""Actors read in one hop: those of one are folded while those of the next are read."""
 
 HOPS = 4
 """Hops under way at the same time."""
