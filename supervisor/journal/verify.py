@@ -112,7 +112,7 @@ class _Walk:
                     if payload is None:
                         return Verified(last, gid, f"row {gid} of {self._name(stream)!r} has no payload")
                     hasher = fresh()
-                    hasher.update(content_of((cause or "").encode(), payload))
+                    hasher.update(content_of(cause.encode(), payload))
                     digest = hasher.digest()
                 elif kept:
                     return Verified(last, gid, "it is said to be erased, but its text is there")
