@@ -51,7 +51,7 @@ class Agent(Generic[T]):
     ) -> None:  # fmt: skip
         try:
             address(name)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DefinitionError(f"agent: {error}") from error
         if "/" in name:
             raise DefinitionError(f"agent {name!r}: a name is one segment, without '/'")

@@ -9,7 +9,7 @@ from msgspec import Raw
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import Rejected
-from ..protocols.failures import Failure, of_exception
+from ..protocols.failures import Failure, of_exception, said
 from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
 from ..protocols.mail import Terminated, Watch
 from .ephemeral import Ephemeral, More, Post
@@ -196,4 +196,4 @@ class Refusal(LookupError):
 
 def rejected(cell: Ephemeral, refused: Rejected) -> Failure:
     """``Rejected``, as whoever asked is told."""
-    return Failure("change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address)
+    return said(Failure("change_arguments", "rejected", refused.args[0], hint=refused.hint, where=cell.address))

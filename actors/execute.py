@@ -18,7 +18,7 @@ from ..protocols.codec import NULL, decode, encode, roundtrip
 from ..protocols.effects import Counters, Effect, Intent
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.errors import DefinitionError, Failed, Rejected, StateTooLarge, TooLarge
-from ..protocols.failures import Failure, of_exception
+from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import NO_CALENDAR, Admission, Calendar, Gate
 from ..protocols.ids import OUTSIDE, Address, item_id
 from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind, Schedule
@@ -145,7 +145,8 @@ def execute(
             if envelope.wire == OUTCOME:
                 hear(cell, turn, envelope, decode(envelope.body, OutcomeBody))
             _start(cell, turn)
-            why = Failure("change_arguments", "rejected", str(refused.args[0]), hint=refused.hint, where=cell.address)
+            why = Failure("change_arguments", "rejected", refused.args[0], hint=refused.hint, where=cell.address)
+            why = said(why)
             if request is not None:
                 turn.respond(request[1], NULL, why)
             elif envelope.wire == OUTCOME:

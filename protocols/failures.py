@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 FailureKind = Literal["retry_now", "retry_later", "change_arguments", "abandon"]
 """What can be done: the same again at once; the same again after a while; other arguments; nothing."""
+
+
+LONGEST = 20_000
+"""Characters of a failure's text that are kept, where they were written for whoever reads it."""
+
+RAISED = 2_000
+"""Characters of any other exception's text that are kept."""
+
+DEEPEST = 16
+"""Causes of an exception that are kept; they may go round in a circle."""
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):
@@ -49,14 +60,40 @@ class Failure(Struct, frozen=True, omit_defaults=True):
         return f"{text} ({self.hint})" if self.hint else text
 
 
-def of_exception(error: BaseException, *, where: str = "", code: str = "crashed") -> Failure:
-    """An exception as a failure that cannot be retried, with its causes (``__cause__``, else ``__context__``)."""
+def text_of(thing: object) -> str:
+    """What an exception or a value of somebody's code says of itself, as text that can be stored; empty where it cannot even do that."""
+    try:
+        return storable(str(thing))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - somebody's ``__str__``: what is to be told is the failure, not the trouble with its text
+        return ""
+
+
+def storable(text: str, most: int = LONGEST) -> str:
+    """Text as a journal can hold it: without lone surrogates, and not longer than this."""
+    return text[:most].encode("utf-8", "replace").decode("utf-8")
+
+
+def said(failure: Failure) -> Failure:
+    """A failure whose words are somebody's code's, as a journal can hold it."""
+    message, hint, code, where = (
+        text_of(part) for part in (failure.message, failure.hint, failure.code, failure.where)
+    )
+    if (message, hint, code, where) == (failure.message, failure.hint, failure.code, failure.where):
+        return failure
+    message = message or type(failure.message).__name__
+    return msgspec.structs.replace(failure, message=message, hint=hint, code=code, where=where)
+
+
+def of_exception(error: BaseException, *, where: str = "", code: str = "crashed", depth: int = DEEPEST) -> Failure:
+    """An exception as a failure that cannot be retried, with its causes (``__cause__``, else ``__context__``), so many at most."""
     below = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    text = str(error) or type(error).__name__
+    name = type(error).__name__
     return Failure(
         kind="abandon",
         code=code,
-        message=f"{type(error).__name__}: {text}"[:2_000].encode("utf-8", "replace").decode("utf-8"),
+        message=storable(f"{name}: {text_of(error) or name}", RAISED),
         where=where,
-        cause=of_exception(below, where=where, code="cause") if below is not None else None,
+        cause=of_exception(below, where=where, code="cause", depth=depth - 1) if below is not None and depth else None,
     )

@@ -23,7 +23,9 @@ OUTSIDE = Address("")
 SYSTEM = Address("system")
 """The stream of the journal's own rows (who took it over, and when)."""
 
-_SEGMENT = re.compile(r"[^/{}\s\x00-\x1f]{1,200}\Z")
+_SEGMENT = re.compile(
+    r"[^/{}\s\x00-\x1f\ud800-\udfff]{1,200}\Z"
+)  # half a surrogate pair is no text: no file can hold it
 _HOLE = re.compile(r"\{[a-z_]+\}\Z")
 
 
@@ -36,25 +38,38 @@ def address(text: str) -> Address:
     """Check an address.
 
     Raises:
-        ValueError: a segment is empty, longer than 200 characters, or holds white space or one of ``/{}``.
+        ValueError: a segment is empty, longer than 200 characters, or holds white space, one of ``/{}`` or a lone surrogate.
+        TypeError: it is no text.
     """
     return _checked(text)
 
 
 def check_template(text: str) -> str:
-    """Check a template and give it back. Raises ValueError as ``address`` does."""
+    """Check a template and give it back. Raises as ``address`` does, and ValueError where two holes have one name."""
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is not a template: a template is text, such as 'accounts/{{key}}'")
+    holes: set[str] = set()
     for segment in text.split("/"):
         if not _HOLE.match(segment):
             address(segment)
+        elif segment in holes:
+            raise ValueError(
+                f"{text!r} is not a template: two of its holes are named {segment}; give each its own name"
+            )
+        else:
+            holes.add(segment)
     return text
 
 
 @lru_cache(maxsize=16_384)  # every message names one, mostly one of a few: 0.1 us instead of 0.9
 def _checked(text: str) -> Address:
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is not an address: an address is text, such as 'accounts/ada'")
     for segment in text.split("/"):
         if not _SEGMENT.match(segment):
             raise ValueError(
-                f"{text!r} is not an address: segment {segment!r} must be 1 to 200 characters without white space, '/', '{{' or '}}'"
+                f"{text!r} is not an address: segment {segment!r} must be 1 to 200 characters of text without white space, "
+                "'/', '{' or '}'"
             )
     return Address(text)
 
@@ -66,7 +81,9 @@ def fits(template: str, addr: str) -> bool:
 
 
 def key(text: str) -> str:
-    """Check a caller's id or key. Raises ValueError for one that is no text (a lone surrogate)."""
+    """Check a caller's id or key. Raises ValueError for one that cannot be stored (a lone surrogate), TypeError for one that is no text."""
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} cannot be an id or a key: give text")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -78,6 +95,6 @@ def segment(text: str) -> str:
     """A caller's id as one segment of an address. What may not stand there becomes ``-``, with a digest so that two ids stay two."""
     if _SEGMENT.match(text):
         return text
-    short = re.sub(r"[/{}\s\x00-\x1f]+", "-", text).strip("-")[:100]
+    short = re.sub(r"[/{}\s\x00-\x1f\ud800-\udfff]+", "-", text).strip("-")[:100]
     mark = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     return f"{short}-{mark}" if short else mark

@@ -27,7 +27,7 @@ from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope
 from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
-from ..protocols.failures import Failure
+from ..protocols.failures import Failure, text_of
 from ..protocols.ids import Address
 from ..protocols.journal import Batch, Opened, Row, Snapshot
 from ..tools.perform import Performer
@@ -221,7 +221,7 @@ class Shell:
         except Exception as error:  # noqa: BLE001 - everybody who waits is told
             log().exception("the kernel failed")
             fault = SystemStopped(
-                f"the kernel failed: {type(error).__name__}: {error}",
+                f"the kernel failed: {type(error).__name__}: {text_of(error)}",
                 hint="this is a fault of Understudy: please report it",
             )
             fault.__cause__ = error

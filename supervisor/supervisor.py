@@ -45,7 +45,7 @@ class Child:
     def __init__(self, template: str, actor: Actor | type[Actor], *, tools: Sequence[Tool[..., Any]] = ()) -> None:
         try:
             self.template = check_template(template)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DefinitionError(str(error)) from error
         self.actor = actor() if isinstance(actor, type) else actor
         self.tools = tuple(tools)
@@ -81,7 +81,7 @@ class Supervisor:
     ) -> None:  # fmt: skip
         try:
             address(name)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DefinitionError(f"supervisor: {error}") from error
         self.name = name
         self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))

@@ -366,6 +366,7 @@ class System:
 
     async def give(self, answer: Answer) -> None:
         """``answer``, for one that is made already. Raises as ``answer``."""
+        roundtrip(answer, Answer, MAX_MESSAGE)
         await self._shell.answer(answer).wait()
 
     async def approve(self, item: str, *, by: str = "somebody", reason: str = "") -> None:
@@ -393,12 +394,12 @@ class System:
             WrongAnswer: nobody takes it there, or the new content does not fit the message's class.
         """
         mail = edited(await self._put_aside(id), message, self.tree.directory)
-        await self._shell.resolve(Resolve(Resolution(int(id), "resend", by, reason), mail)).wait()
+        await self._resolve(Resolution(int(id), "resend", by, reason), mail)
 
     async def drop(self, id: str, *, by: str = "somebody", reason: str = "") -> None:
         """Drop a parked message; returns when that is durable. Raises UnknownItem as ``resend``."""
         await self._put_aside(id)
-        await self._shell.resolve(Resolve(Resolution(int(id), "drop", by, reason))).wait()
+        await self._resolve(Resolution(int(id), "drop", by, reason))
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -438,6 +439,10 @@ class System:
         self._on_stop()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _resolve(self, resolution: Resolution, mail: Envelope | None = None) -> None:
+        roundtrip(resolution, Resolution, MAX_MESSAGE)
+        await self._shell.resolve(Resolve(resolution, mail)).wait()
 
     async def _put_aside(self, id: str) -> ParkedMessage:
         if self.path is not None:

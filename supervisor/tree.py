@@ -22,7 +22,7 @@ from ..actors.router import Router
 from ..actors.worker import WorkerActor
 from ..protocols.children import Backoff, Intensity
 from ..protocols.errors import DefinitionError, UnderstudyError
-from ..protocols.ids import Address
+from ..protocols.ids import SYSTEM, Address, fits
 from ..protocols.model import Model
 from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
@@ -136,6 +136,12 @@ class Tree:
         self.tools[child.template] = tools
 
     def _add(self, template: str, actor: Actor, supervisor: Address) -> None:
+        for name, whose in ((SYSTEM, "the journal's own rows"), (ROOT, "the supervisor of everything")):
+            if supervisor and fits(template, name):
+                raise DefinitionError(
+                    f"{template!r} cannot be mounted: {str(name)!r} is the address of {whose}",
+                    hint="give it another name; a template of holes only needs a segment in front, such as 'accounts/{key}'",
+                )
         self.directory.add(Mount(template, actor, supervisor, template))
 
 

@@ -64,7 +64,7 @@ class Worker(Generic[T]):
     ) -> None:  # fmt: skip
         try:
             address(name)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DefinitionError(f"worker: {error}") from error
         if "/" in name:
             raise DefinitionError(f"worker {name!r}: a name is one segment, without '/'")

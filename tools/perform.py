@@ -22,7 +22,7 @@ from ..protocols.bounds import check
 from ..protocols.codec import decode, encode
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
-from ..protocols.failures import Failure, of_exception
+from ..protocols.failures import Failure, of_exception, said
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.model import Model, ModelRequest
 from ..protocols.tool import Call
@@ -83,6 +83,8 @@ class Performer:
             return Attempt(
                 failure=Failure("retry_later", "timeout", f"{effect.name}: {after}", where=effect.name), unknown=True
             )
+        except Exception as error:  # noqa: BLE001 - not even a fault in here may end the node: nothing is known of the call
+            return Attempt(failure=_of(error, effect), unknown=True)
 
     async def _think(self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta) -> Attempt:
         model = self._models.get(effect.agent, {}).get(effect.name)
@@ -224,7 +226,7 @@ def _of(error: BaseException, effect: Effect, kind: str = "") -> Failure:
 
 
 def _at(failure: Failure, name: str) -> Failure:
-    return failure if failure.where else msgspec.structs.replace(failure, where=name)
+    return said(failure if failure.where else msgspec.structs.replace(failure, where=name))
 
 
 def _gone(effect: Effect, what: str) -> Attempt:

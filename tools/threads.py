@@ -27,13 +27,14 @@ async def in_thread(
     """Run a function in a thread; gives what it returns.
 
     Args:
-        function: called in its thread. Must not raise.
+        function: called in its thread. What it raises is raised here, unless the caller was cancelled before.
         name: of the thread, for whoever looks at a stuck process.
         on_late: told, in the loop, what the function returned after the caller was cancelled.
         on_left: told that the caller was cancelled and the function still runs; ``on_late`` follows when it ends.
     """
     loop, done = asyncio.get_running_loop(), anyio.Event()
     results: list[T] = []
+    raised: list[BaseException] = []
     abandoned = False
 
     def deliver(result: T) -> None:
@@ -43,10 +44,18 @@ async def in_thread(
         results.append(result)
         done.set()
 
+    def fail(error: BaseException) -> None:
+        raised.append(error)
+        done.set()
+
     def body() -> None:
-        result = function()
         with contextlib.suppress(RuntimeError):  # the loop has ended: the next life finds the effect open
-            loop.call_soon_threadsafe(deliver, result)
+            try:
+                result = function()
+            except BaseException as error:  # noqa: BLE001 - a thread that just ended would keep its caller for ever
+                loop.call_soon_threadsafe(fail, error)
+            else:
+                loop.call_soon_threadsafe(deliver, result)
 
     # In a context of its own: a function that runs a loop of its own must not find the caller's.
     threading.Thread(target=body, name=name, daemon=True).start()
@@ -59,4 +68,6 @@ async def in_thread(
             abandoned = True
             on_left()
         raise
+    if raised:
+        raise RuntimeError(f"{name} raised {type(raised[0]).__name__}") from raised[0]
     return results[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...protocols.approvals import Question
 from ...protocols.effects import Effect
-from ...protocols.failures import Failure
+from ...protocols.failures import Failure, text_of
 from .case import Case, Ruling, allow, ask, deny
 from .limits import LOOP
 
@@ -59,4 +59,4 @@ def _asks(case: Case) -> tuple[bool, str]:
     try:
         return bool(case.tool.policy.rule(**case.arguments)), ""
     except Exception as error:  # noqa: BLE001 - a broken rule must not open the gate
-        return True, f" (the rule itself failed: {type(error).__name__}: {error})"
+        return True, f" (the rule itself failed: {type(error).__name__}: {text_of(error)})"

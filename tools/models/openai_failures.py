@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ...protocols.errors import Failed, MissingExtra, MissingKey
-from ...protocols.failures import Failure, FailureKind, of_exception
+from ...protocols.failures import Failure, FailureKind, of_exception, text_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAIError
@@ -100,7 +100,7 @@ def failure_of(
 
     def made(kind: FailureKind, code: str, hint: str = "", after: float | None = None) -> Failure:
         cause = of_exception(error).cause
-        text = str(error) or type(error).__name__
+        text = text_of(error) or type(error).__name__
         if isinstance(error, openai.APIConnectionError) and cause is not None:
             text = f"{text.rstrip('.')}: {cause.message}"  # the SDK's own words are only "Connection error."
         return Failure(kind, code, " ".join(text.split())[:500], hint, after, where, cause)
