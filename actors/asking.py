@@ -58,6 +58,20 @@ def heard(cell: Cell, envelope: Envelope) -> tuple[tuple[str, ...], tuple[str, .
     return (of,), (alarm,) if alarm in cell.memory.timers and envelope.id != alarm else ()
 
 
+def open_request(cell: Cell, envelope: Envelope) -> str:
+    """Of an outcome whose turn failed: the open request that waits for it and that nobody would answer any more; empty for none.
+
+    An actor that handles ``Restarted`` takes up its open requests again itself.
+    """
+    if envelope.wire != OUTCOME or not cell.memory.askers or cell.mount is None:
+        return ""
+    if Restarted.__wire__ in cell.mount.actor.behaviour.handlers:
+        return ""
+    body = decode(envelope.body, OutcomeBody)
+    of = later_id(bytes(body.tag)) or body.request
+    return of if of in cell.memory.askers else ""
+
+
 def cancellation(asked: Envelope, why: str, name: str) -> Envelope:
     """Word from outside to who was asked that nobody waits any more. ``name`` tells it apart from others."""
     order = CancelAsk(asked.id, Failure("abandon", "cancelled", why, where=asked.to), answer=False)

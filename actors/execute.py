@@ -25,9 +25,9 @@ from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind, Schedule
 from ..protocols.lifecycle import ChildFailed, Life, Restart, Restarted, Started, Stop
 from ..protocols.mail import Post, Terminated
 from ..protocols.messages import Event, State
-from ..protocols.upcasting import lift, liftable
+from ..protocols.upcasting import lift
 from .actor import Behaviour, Handler
-from .asking import begin_anew, hear, heard
+from .asking import begin_anew, hear, heard, open_request
 from .cell import Cell, context_for
 from .mailbox import Item
 from .outcome import Later, Outcome, Tag, outcome_envelope, read_outcome, tag_value
@@ -36,7 +36,7 @@ from .reminders import series_of, tick, tick_anyway
 from .snapshots import weigh
 from .spawn import Where, covered
 from .turn import Turn
-from .undelivered import Word
+from .undelivered import Untaken, Word, unhandled
 from .watching import gone, hears_of, obey, tell_watchers
 
 _TERMINATED = Terminated.__wire__
@@ -122,9 +122,10 @@ def settled_counters(cell: Cell, item: Item) -> Counters:
 
 
 def execute(
-    cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar = NO_CALENDAR
-) -> Draft:
-    """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither."""
+    cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar = NO_CALENDAR,
+    word: Word | None = None,
+) -> Draft:  # fmt: skip
+    """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither. ``word``: as in ``failed``."""
     assert cell.mount is not None
     frame = _Frame(cell, item, gate, gid, now, seed, calendar)
     envelope = item.envelope
@@ -152,7 +153,11 @@ def execute(
             elif envelope.wire == OUTCOME:
                 turn.refuse(tag, why)
         return _draft(cell, item, turn, "turn", restart)
-    except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+    except Untaken as mail:
+        return failed(cell, item, mail.failure, gid, now, "parked", word=word, calendar=calendar)
+    except KeyboardInterrupt:  # of whoever sits at the terminal
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         code = "state_too_large" if isinstance(error, StateTooLarge) else "crashed"
         why = of_exception(error, where=cell.address, code=code)
         if _again(cell, item):
@@ -203,13 +208,11 @@ def _run(
     if envelope.wire == _TERMINATED and not hears_of(cell, turn, envelope):
         return
     found = behaviour.handlers.get(envelope.wire)
-    refusal = _refusal(found, envelope)
-    if found is None or refusal is not None:
-        if request is not None:
-            turn.respond(request[1], NULL, refusal)
-        else:
-            raise LookupError(str(refusal))
+    refusal = unhandled(found, envelope)
+    if refusal is not None:
+        _refuse(turn, request, refusal)
         return
+    assert found is not None
     _handle(actor, turn, found, envelope, request)
 
 
@@ -222,19 +225,11 @@ def _start(cell: Cell, turn: Turn[Any]) -> None:
         turn.started = True
 
 
-def _refusal(found: Handler | None, envelope: Envelope) -> Failure | None:
-    if found is None:
-        return Failure(
-            "change_arguments", "unhandled", f"{envelope.to} takes no {envelope.wire!r} messages", where=envelope.to
-        )
-    if not liftable(found.message, envelope.version):
-        return Failure(
-            "change_arguments",
-            "unhandled",
-            f"{envelope.to} takes version {found.message.__version__} of {envelope.wire!r}, this is version {envelope.version}",
-            where=envelope.to,
-        )
-    return None
+def _refuse(turn: Turn[Any], request: tuple[str, ReplyTo] | None, why: Failure) -> None:
+    """Nobody takes this message: whoever asked is answered; one that was told is put aside."""
+    if request is None:
+        raise Untaken(why)
+    turn.respond(request[1], NULL, why)
 
 
 def _handle(
@@ -246,13 +241,19 @@ def _handle(
         else:
             message = lift(envelope.body, handler.message, envelope.version)
     except msgspec.ValidationError as error:
-        failure = Failure("change_arguments", "bad_message", f"{envelope.wire}: {error}", where=envelope.to)
-        if request is None:
-            raise
-        turn.respond(request[1], NULL, failure)
+        _refuse(
+            turn, request, Failure("change_arguments", "bad_message", f"{envelope.wire}: {error}", where=envelope.to)
+        )
         return
     answer = handler.method(actor, turn, message)
-    if request is None or isinstance(answer, Later):
+    if request is None:
+        return
+    if isinstance(answer, Later):
+        if answer.id != request[0]:
+            raise DefinitionError(
+                f"{handler.message.__name__} was answered with a us.Later that is not its own",
+                hint="return what turn.later(msg), turn.forward(…) or turn.stash() gives",
+            )
         return
     if turn.notes is not None and "stashed" in turn.notes:
         raise DefinitionError(
@@ -408,14 +409,16 @@ def failed(
     child = decode(envelope.body, ChildFailed).child if envelope.wire == ChildFailed.__wire__ else None
     if child is not None and supervisor:  # whoever is above decides in its place: nobody stays suspended
         sends.append(msgspec.structs.replace(envelope, id=item_id(gid, 3), to=supervisor, sender=cell.address))
+    left = open_request(cell, envelope) if kind == "failed" and not again else ""
+    asker = cell.memory.askers[left] if left else envelope.reply_to
     if again or silent:
         pass
-    elif envelope.reply_to is not None:
+    elif asker is not None:
         told = msgspec.structs.replace(failure, where=cell.address)
-        if envelope.reply_to.address == OUTSIDE:
-            replies.append(Reply(envelope.reply_to, NULL, told))
+        if asker.address == OUTSIDE:
+            replies.append(Reply(asker, NULL, told))
         else:
-            sends.append(outcome_envelope(item_id(gid, 1), envelope.reply_to, NULL, told, cell.address, context, now))
+            sends.append(outcome_envelope(item_id(gid, 1), asker, NULL, told, cell.address, context, now))
     elif word is not None:
         sends += word(envelope, failure, item_id(gid, 1), now)
     over = ((), ()) if again else heard(cell, envelope)
@@ -431,6 +434,7 @@ def failed(
         timers=tick_anyway(cell, item, item_id(gid, 4 + len(watchers)), now, calendar),
         effects=() if supervisor or kind != "failed" else (_last_resort(cell, failure, context, gid, now, child),),
         changes=tuple(settled(cell, item)),
+        answered=(left,) if left else (),
         failure=failure,
         attempts=item.marks,
         life="restarting" if kind == "failed" and supervisor else None,

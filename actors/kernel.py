@@ -140,7 +140,9 @@ class Kernel(Mailroom):
         if self._was_taken(item, looked):
             return
         cell = self.addressee(envelope.to)
-        if envelope.lane == "work" and isinstance(cell, Cell) and self._door.full(cell):
+        if envelope.reply_to is None and (why := self._untaken(cell, envelope)) is not None:
+            self._refuse(item, why)
+        elif envelope.lane == "work" and isinstance(cell, Cell) and self._door.full(cell):
             self._at_door(cell, item)
         else:
             self.put(cell, item, "accepted")
@@ -523,7 +525,9 @@ class Kernel(Mailroom):
         if isinstance(aside, Answered):
             self.after(aside)
         else:
-            draft = aside or execute(cell, item, self._gate, self.gid + 1, self.now, self._seed, self._calendar)
+            draft = aside or execute(
+                cell, item, self._gate, self.gid + 1, self.now, self._seed, self._calendar, self._word
+            )
             self._row(cell, draft, item.envelope.id)
             if draft.record.post is not None:
                 self._posted(cell, item, draft.record.post)

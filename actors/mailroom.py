@@ -17,6 +17,7 @@ from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, item_id
 from ..protocols.journal import Record, RowKind
+from ..protocols.lifecycle import Started
 from ..protocols.mail import CancelAsk, Overloaded, Post
 from .cell import Cell
 from .door import Door, gave_way, overloaded, policy
@@ -26,7 +27,7 @@ from .mailbox import Item
 from .registry import Directory
 from .releases import Refused, Release
 from .suspects import Suspects
-from .undelivered import Word, expired
+from .undelivered import Word, expired, unhandled
 from .working_sets import WorkingSets
 
 
@@ -171,6 +172,13 @@ class Mailroom:
     def _handles(self, address: Address, wire: str) -> bool:
         mount = self._directory.find(address)
         return mount is not None and wire in mount.actor.behaviour.handlers
+
+    def _untaken(self, cell: Cell | Ephemeral, envelope: Envelope) -> Failure | None:
+        """Why a message that is told from outside would be a dead letter, where the definition shows that."""
+        if not isinstance(cell, Cell) or cell.mount is None or envelope.lane != "work":
+            return None
+        found = cell.mount.actor.behaviour.handlers.get(envelope.wire)
+        return unhandled(found, envelope) if envelope.wire != Started.__wire__ else None
 
     def _crosses(self, cell: Cell) -> bool:
         most = policy(cell).max_backlog

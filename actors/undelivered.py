@@ -11,9 +11,30 @@ from ..protocols.envelope import OUTCOME, Envelope
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.mail import Undelivered
+from ..protocols.upcasting import liftable
+from .actor import Handler
 
 Word = Callable[[Envelope, Failure, str, float], tuple[Envelope, ...]]
 """What is sent to the sender of a message that was not taken: (envelope, failure, id, now) -> mail, or nothing."""
+
+
+class Untaken(Exception):
+    """A message that was told and that nobody takes: it is put aside, and its turn leaves nothing else."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def unhandled(found: Handler | None, envelope: Envelope) -> Failure | None:
+    """Why the addressee does not take this message; None where it does. ``found``: its handler, if it has one."""
+    if found is None:
+        what = f"{envelope.to} takes no {envelope.wire!r} messages"
+    elif not liftable(found.message, envelope.version):
+        what = f"{envelope.to} takes version {found.message.__version__} of {envelope.wire!r}, this is version {envelope.version}"
+    else:
+        return None
+    return Failure("change_arguments", "unhandled", what, where=envelope.to)
 
 
 def word_for(handles: Callable[[Address, str], bool]) -> Word:
