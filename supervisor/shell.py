@@ -271,16 +271,17 @@ class Shell:
         """Take and store snapshots beside the pump: a few at a time, once in a while, so that turns pay nothing for them."""
         while True:
             await anyio.sleep(SNAPSHOTS_EVERY)
-            self.kernel.take_snapshots()
-            if self.kernel.held_back is not None:
-                self._nudge()
-            if not self._snapshots:
-                continue
-            snapshots, self._snapshots = tuple(self._snapshots), []
             try:
-                await self.journal.put_snapshots(snapshots)
+                self.kernel.take_snapshots()
+                if self.kernel.held_back is not None:
+                    self._nudge()
+                if self._snapshots:
+                    snapshots, self._snapshots = tuple(self._snapshots), []
+                    await self.journal.put_snapshots(snapshots)
             except JournalError as error:  # they are disposable; what matters fails by itself
                 log().warning("snapshots could not be stored", error=str(error))
+            except Exception:  # noqa: BLE001 - nor may a fault in here end what it is only a help to
+                log().exception("snapshots could not be taken")
 
     def _reading(self) -> bool:
         """Whether messages wait for what is being read."""
@@ -395,10 +396,10 @@ class Shell:
         self._recalling.forget()
         try:
             self.opened = await self.journal.reload()
+            await self._find()
         except JournalError as again:
             await self._rebuild(again)
             return
-        await self._find()
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
         late = self.kernel.late
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
