@@ -1,7 +1,9 @@
 """Who is in memory. An actor comes in by a ``load`` and leaves when it has been idle for long, or when others need the room.
 
-It leaves only at a committed row and only without mail. What is open besides (effects, timers, askers) is known to the
-working sets: a settlement, a ring or an answer brings it in again, its mail held meanwhile. Nobody can tell from outside.
+It leaves only at a committed row and only without mail. Mail that stays (its actor is suspended, or has put it by) can be there
+for days, until a person decides; such actors do not count, and others come and go as if they were not there. What is open besides
+(effects, timers, askers) is known to the working sets: a settlement, a ring or an answer brings it in again, its mail held
+meanwhile. Nobody can tell from outside.
 
 Least recently used goes by the gid of an actor's last row, which costs a turn nothing: a heap holds for each actor the gid
 at which it was looked at last, and who has made rows since then is put back when its time comes.
@@ -62,6 +64,8 @@ class Residents:
         self.loading: set[Address] = set()
         self._idle, self._most = idle, in_memory
         self._line: list[tuple[int, Address]] = []
+        self._stay: set[Address] = set()
+        """Those who had mail that nobody will take soon when they were looked at last."""
         self._again = 0.0
         self._left = 0
 
@@ -78,16 +82,17 @@ class Residents:
         """It has ended, or could not be loaded: no need to look at it again."""
         self.cells.pop(cell.address, None)
         self.loading.discard(cell.address)
+        self._stay.discard(cell.address)
 
     @property
     def crowded(self) -> bool:
         """Whether somebody has to leave as soon as possible."""
-        return len(self.cells) > self._most
+        return len(self.cells) - len(self._stay) > self._most
 
     @property
     def full(self) -> bool:
         """Whether nobody else is brought in for a message from outside."""
-        return len(self.cells) >= 2 * self._most
+        return len(self.cells) - len(self._stay) >= 2 * self._most
 
     def refuses(self, address: Address) -> bool:
         """Whether a message from outside to this actor has to wait at the door."""
@@ -107,7 +112,8 @@ class Residents:
         self._again = now + LOOK_EVERY
         gone: list[Cell] = []
         held: list[Cell] = []
-        line, excess = self._line, len(self.cells) - self._most
+        line, stay, before = self._line, self._stay, len(self._stay)
+        excess = len(self.cells) - before - self._most
         for _ in range(LOOKS):
             if not line:
                 break
@@ -116,6 +122,7 @@ class Residents:
             if cell is None or not cell.loaded:
                 heapq.heappop(line)
             elif cell.gid > looked:
+                stay.discard(address)
                 heapq.heapreplace(line, (cell.gid, address))
             elif excess <= 0 and cell.at + self._idle > now:
                 break
@@ -123,14 +130,22 @@ class Residents:
                 heapq.heappop(line)
                 if cell.queued or cell.gid > durable or cell.mailbox or cell.mailbox.stashed():
                     held.append(cell)
+                    if cell.queued or cell.gid > durable:  # there will be a row of it soon
+                        stay.discard(address)
+                    elif address not in stay:
+                        stay.add(address)
+                        excess -= 1
                 else:
+                    stay.discard(address)
                     del self.cells[address]
                     gone.append(cell)
                     excess -= 1
         for cell in held:  # looked at again after everybody who is in line now
             heapq.heappush(line, (max(durable, cell.gid), cell.address))
         self._left += len(gone)
-        if gone and self.crowded:  # there may be more to leave at once, and somebody may wait for their room
+        if (
+            gone or len(stay) > before
+        ) and self.crowded:  # there may be more to leave at once, and somebody may wait for their room
             self._again = now
         return gone
 

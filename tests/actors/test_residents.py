@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 
 import understudy as us
 from tests.actors.crew import Actor, Add, Later, Note, Relay, nobody_settles, rows, said, state
+from understudy.actors import residents
 from understudy.actors.cell import Cell
+from understudy.actors.mailbox import Item
 from understudy.actors.residents import Residents, take_in
+from understudy.protocols.envelope import Envelope
 from understudy.protocols.errors import AskFailed
 from understudy.protocols.failures import Failure
 from understudy.protocols.ids import Address
@@ -154,33 +158,94 @@ def test_a_long_history_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said(last) == 11
 
 
+@pytest.mark.parametrize("in_memory", [1, 3])
+@pytest.mark.parametrize("how", ["suspended", "put by"])
+async def test_those_whose_mail_waits_for_a_person_keep_nobody_out(
+    in_memory: int, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(residents, "LOOK_EVERY", 0.01)
+    crew = us.Supervisor("crew", [us.Child("a/{name}", Keeper)], intensity=us.Intensity(max_restarts=0))
+    async with us.System(crew, in_memory=in_memory) as system:
+        for n in range(3 * in_memory):
+            if how == "suspended":
+                with pytest.raises(AskFailed):
+                    await system.ask(f"a/{n}", Keep("raise"), timeout=5)
+            await system.tell(f"a/{n}", PutBy())
+        for n in range(3):
+            assert await system.ask(f"a/new{n}", Keep("this"), timeout=5) == "this"
+        for item in system.inbox():
+            await system.approve(item.id)
+        await system.rest()
+        assert await system.ask("a/0", Keep("this"), timeout=5) == "this"
+        assert await system.ask("a/last", Keep("this"), timeout=5) == "this"
+
+
+class Keep(us.Request[str]):
+    what: str
+
+
+class PutBy(us.Message):
+    pass
+
+
+class Keeper(us.Actor):
+    @us.handles(Keep)
+    def keep(self, turn: us.Turn[us.State], msg: Keep) -> str:
+        if msg.what == "raise":
+            raise ZeroDivisionError
+        return msg.what
+
+    @us.handles(PutBy)
+    def put_by(self, turn: us.Turn[us.State], msg: PutBy) -> None:
+        turn.stash()
+
+
+def test_who_is_free_again_counts_again() -> None:
+    those = Residents(60.0, 1)
+    for n in range(3):
+        cell = Cell(Address(f"a/{n}"), None)
+        cell.loaded = True
+        those.cells[cell.address] = cell
+        those.came(cell, 0.0)
+        envelope = Envelope(f"outside:{n}", cell.address, "note", Raw(b"{}"))
+        cell.mailbox.put(Item(envelope, durable=True))
+    assert those.refuses(Address("a/new"))
+    assert those.leave(1.0, 0) == []
+    assert not those.refuses(Address("a/new"))
+    for cell in those.cells.values():
+        cell.mailbox.clear()
+    assert len(those.leave(100.0, 0)) == 3
+    assert those.cells == {}
+    assert those._stay == set()
+
+
 def test_what_was_looked_at_does_not_pile_up() -> None:
-    residents = Residents(60.0, 10)
+    those = Residents(60.0, 10)
     for n in range(10_000):
         cell = Cell(Address(f"a/{n}"), None)
         cell.loaded = True
-        residents.cells[cell.address] = cell
-        residents.came(cell, 0.0)
-        residents.gone(cell)
-    assert len(residents._line) < 5_000
+        those.cells[cell.address] = cell
+        those.came(cell, 0.0)
+        those.gone(cell)
+    assert len(those._line) < 5_000
 
 
 def test_a_crowd_leaves_without_waiting_for_the_next_look() -> None:
-    residents = Residents(60.0, 10)
+    those = Residents(60.0, 10)
     for n in range(10_000):
         cell = Cell(Address(f"a/{n}"), None)
         cell.loaded = True
-        residents.cells[cell.address] = cell
-        residents.came(cell, 0.0)
+        those.cells[cell.address] = cell
+        those.came(cell, 0.0)
     looks = 0
-    while residents.crowded:
-        due = residents.due()
+    while those.crowded:
+        due = those.due()
         assert due is not None
         assert due <= 5.0
-        residents.leave(5.0, 0)
+        those.leave(5.0, 0)
         looks += 1
     assert looks == 5
-    assert len(residents.cells) == 10
+    assert len(those.cells) == 10
 
 
 def test_alarms_of_reminders_that_were_dropped_do_not_pile_up() -> None:
