@@ -10,7 +10,7 @@ row that sent or accepted it. One that is tried again by itself (``poison_after`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -93,6 +93,7 @@ class Letters:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = {row.gid: row for row in rows}
+        self._streams: dict[Address, list[Row]] = {}
 
     def dead(self) -> Iterable[Row]:
         return [row for row in self._rows.values() if row.kind in PUT_ASIDE]
@@ -104,7 +105,10 @@ class Letters:
         return self._rows.get(gid)
 
     def stream(self, address: Address) -> Sequence[Row]:
-        return [row for row in self._rows.values() if row.stream == address]
+        if not self._streams:
+            for row in self._rows.values():
+                self._streams.setdefault(row.stream, []).append(row)
+        return self._streams.get(address, ())
 
 
 class FileLetters:
@@ -138,7 +142,8 @@ class FileLetters:
 def parked(pages: Pages) -> tuple[ParkedMessage, ...]:
     """All that nobody has decided about, oldest first."""
     decided = {record.parked.row for row in pages.decided() if (record := record_of(row)).parked is not None}
-    found = (_read(pages, row) for row in pages.dead() if row.gid not in decided)
+    mail = _Mail(pages)
+    found = (_read(mail, row) for row in pages.dead() if row.gid not in decided)
     return tuple(message for message in found if message is not None)
 
 
@@ -150,7 +155,7 @@ def find(pages: Pages, id: str) -> ParkedMessage:
     """
     hint = "'understudy parked list' lists what was put aside"
     row = pages.row(int(id)) if id.isascii() and id.isdigit() and len(id) < 19 else None
-    message = _read(pages, row) if row is not None and row.kind in PUT_ASIDE else None
+    message = _read(_Mail(pages), row) if row is not None and row.kind in PUT_ASIDE else None
     if message is None:
         raise UnknownItem(f"no message was put aside under the id {id!r}", hint=hint)
     for one in pages.decided():
@@ -217,39 +222,47 @@ def one_of_file(path: Path, id: str) -> ParkedMessage:
         return find(FileLetters(reader), id)
 
 
-def _read(pages: Pages, row: Row) -> ParkedMessage | None:
+class _Mail:
+    """What rows sent and took in, by id. Each row is read once, however many letters stand in it."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._sent: dict[int, dict[str, Envelope]] = {}
+        self._accepted: dict[Address, dict[str, Envelope]] = {}
+
+    def taken(self, row: Row, took: str) -> Envelope | None:
+        """A message that was taken by reference, from where it stands."""
+        sent_by = _SENT_BY.match(took)
+        envelope = self._by(int(sent_by[1])).get(took) if sent_by else None
+        return envelope or self._at(row.stream).get(took)
+
+    def _by(self, gid: int) -> dict[str, Envelope]:
+        if gid not in self._sent:
+            row = self._pages.row(gid)
+            record = record_of(row) if row is not None else Record()
+            sent = (*record.sends, *(timer.envelope for timer in record.timers))
+            self._sent[gid] = {envelope.id: envelope for envelope in reversed(sent)}
+        return self._sent[gid]
+
+    def _at(self, address: Address) -> dict[str, Envelope]:
+        if address not in self._accepted:
+            found = (record_of(row).message for row in self._pages.stream(address))
+            self._accepted[address] = {}
+            for message in found:
+                if message is not None:
+                    self._accepted[address].setdefault(message.id, message)
+        return self._accepted[address]
+
+
+def _read(mail: _Mail, row: Row) -> ParkedMessage | None:
     record = record_of(row)
     failure = record.failure
     if failure is None or (record.post is not None and record.post.kept):
         return None
-    envelope = record.message or _taken(pages, row, record.took)
+    envelope = record.message or mail.taken(row, record.took)
     if envelope is None or envelope.wire in _INSIDE or envelope.lane == "control":
         return None
     return ParkedMessage(
         str(row.gid), envelope.id, envelope.to, envelope.wire, envelope.version, envelope.body, failure,
         envelope.sender, envelope.context.run, row.at, row.kind, envelope,
     )  # fmt: skip
-
-
-def _taken(pages: Pages, row: Row, took: str) -> Envelope | None:
-    """A message that was taken by reference, from where it stands."""
-    sent_by = _SENT_BY.match(took)
-    sender = pages.row(int(sent_by[1])) if sent_by else None
-    if sender is not None:
-        record = record_of(sender)
-        for envelope in (*record.sends, *(timer.envelope for timer in record.timers)):
-            if envelope.id == took:
-                return envelope
-    return _first(pages.stream(row.stream), lambda record: record.message if _is(record, took) else None)
-
-
-def _is(record: Record, id: str) -> bool:
-    return record.message is not None and record.message.id == id
-
-
-def _first(rows: Iterable[Row], look: Callable[[Record], Envelope | None]) -> Envelope | None:
-    for row in rows:
-        found = look(record_of(row))
-        if found is not None:
-            return found
-    return None

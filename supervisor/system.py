@@ -86,7 +86,8 @@ class System:
             whoever embeds a system decides when it ends.
         idle: seconds without mail after which an actor leaves memory; it comes back with its next message.
         in_memory: actors in memory above which idle ones leave at once, the least recently used first. At twice as many,
-            messages from outside to others wait until there is room.
+            messages from outside to others wait until there is room. Actors whose mail waits for a decision (suspended, stashed)
+            stay, and do not count.
 
     Raises (on entering):
         JournalHeld, JournalNewer, JournalReadOnly, JournalDamaged, JournalFull: see there.
@@ -379,7 +380,9 @@ class System:
 
     async def parked(self) -> tuple[ParkedMessage, ...]:
         """Messages that were put aside and about which nobody has decided, oldest first."""
-        return await anyio.to_thread.run_sync(of_file, self.path) if self.path else parked(await self._letters())
+        if self.path is not None:
+            return await anyio.to_thread.run_sync(of_file, self.path)
+        return await anyio.to_thread.run_sync(parked, await self._letters())
 
     async def resend(self, id: str, message: object = None, *, by: str = "somebody", reason: str = "") -> None:
         """Send a parked message again; returns when that is durable. It is told, not asked: whoever asked was answered long ago.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import pytest
 
@@ -9,6 +11,9 @@ import understudy as us
 from tests.actors.crew import Add, Break, node, rows, said, state
 from tests.actors.post import Do, Say, heard, office
 from understudy.protocols.errors import UnknownItem, WrongAnswer
+from understudy.protocols.journal import Record, Row
+from understudy.supervisor import parked
+from understudy.supervisor.journal.batch import record_of
 from understudy.testing import Faults, Simulated
 
 
@@ -169,3 +174,31 @@ def test_an_actor_goes_on_with_what_was_sent_again() -> None:
     board.resend(id, Break("tuple"))
     board.rest()
     assert state(board, "a/ada").total == before
+
+
+class Flood(us.Message):
+    letters: int
+
+
+class Flooder(us.Actor):
+    @us.handles(Flood)
+    def flood(self, turn: us.Turn[us.State], msg: Flood) -> None:
+        for n in range(msg.letters):
+            turn.tell("b/gone", Say(str(n)), within=0.0)
+
+
+def test_a_row_is_read_once_however_many_letters_stand_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Simulated(us.Child("a/{name}", Flooder), us.Child("b/{name}", Flooder), seed=0)
+    board.tell("a/ada", Flood(40))
+    for n in range(4):
+        board.tell("b/gone", Say(f"outside {n}"))
+    board.rest()
+    read: Counter[int] = Counter()
+
+    def counting(row: Row) -> Record:
+        read[row.gid] += 1
+        return record_of(row)
+
+    monkeypatch.setattr(parked, "record_of", counting)
+    assert len(board.parked()) == 44
+    assert max(read.values()) <= 3
