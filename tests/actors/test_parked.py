@@ -186,6 +186,10 @@ class Flooder(us.Actor):
         for n in range(msg.letters):
             turn.tell("b/gone", Say(str(n)), within=0.0)
 
+    @us.handles(Say)
+    def say(self, turn: us.Turn[us.State], msg: Say) -> None:
+        raise ZeroDivisionError
+
 
 def test_a_row_is_read_once_however_many_letters_stand_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Simulated(us.Child("a/{name}", Flooder), us.Child("b/{name}", Flooder), seed=0)
