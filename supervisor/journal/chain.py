@@ -23,7 +23,7 @@ DIGEST = 16
 
 fresh = blake2b(digest_size=DIGEST).copy  # a copy costs 0.1 us less than a new one with an argument by name
 fixed = Struct("<16sQQQd16s").pack
-_length = Struct("<I").pack
+length = Struct("<I").pack
 
 
 def genesis(seed: str) -> bytes:
@@ -34,13 +34,9 @@ def genesis(seed: str) -> bytes:
 def content(cause: str, payload: bytes | Raw) -> bytes:
     """The digest of what can be erased."""
     hasher = fresh()
-    hasher.update(content_of(cause.encode(), payload))
+    head = cause.encode()
+    hasher.update(length(len(head)) + head + payload)
     return hasher.digest()
-
-
-def content_of(cause: bytes, payload: bytes | Raw) -> bytes:
-    """What ``content`` hashes."""
-    return _length(len(cause)) + cause + payload
 
 
 def link(previous: bytes, row: Row, digest: bytes) -> bytes:

@@ -15,20 +15,27 @@ from msgspec import Struct
 
 from ...protocols.errors import JournalDamaged
 from . import head, tables
-from .chain import DIGEST, content_of, fixed, fresh, genesis
+from .chain import DIGEST, content, fixed, fresh, genesis, length
 from .driver import Connection
 from .reader import JournalReader
 
-# As BLOB: the payload's bytes are wanted. What stands in the place of what was erased is only looked at where something was.
-_ROWS = """SELECT gid, stream, seq, incarnation, kind, cause, at, CAST(payload AS BLOB), typeof(payload) = 'blob', hash, digest,
-        CASE WHEN digest IS NULL THEN 0 ELSE payload IS NOT NULL OR cause IS NOT NULL END
+# As BLOB: the payload's bytes are wanted, or the digest in the place of what was erased. What is odd is one small number, so that
+# a row as most are costs one look at it.
+_ROWS = """SELECT gid, stream, seq, incarnation, kind, cause, at, CAST(CASE WHEN digest IS NULL THEN payload ELSE digest END AS BLOB), hash,
+        CASE WHEN digest IS NULL THEN typeof(payload) <> 'text'
+            WHEN payload IS NOT NULL OR cause IS NOT NULL THEN 3
+            WHEN typeof(digest) <> 'blob' THEN 4 ELSE 2 END
     FROM rows WHERE gid > ? ORDER BY gid LIMIT ?"""
+_NO_TEXT, _ERASED, _KEPT = 1, 2, 3
 
 _STEP = 10_000
 """Rows between two words of progress."""
 
+_LENGTHS = {n: length(n) for n in range(256)}
+"""How a cause's length goes into its hash; nearly every one is a few bytes."""
+
 _KNOWN = 65_536
-"""Streams whose names are kept at hand; a join costs more."""
+"""Streams whose names are kept at hand, for each kind of row; a join costs more."""
 
 
 class Verified(Struct, frozen=True):
@@ -86,7 +93,7 @@ class _Walk:
     def _start(self, before: bytes) -> None:
         self.last, self._at, self._previous = 0, 0.0, before
         self._seqs: dict[int, int] = {}
-        self._places: dict[tuple[str, int], bytes] = {}
+        self._places: dict[str, dict[int, bytes]] = {}
 
     def _rows(self, lines: Iterable[tuple[Any, ...]]) -> Verified | None:
         try:
@@ -96,46 +103,59 @@ class _Walk:
 
     def _follow(self, lines: Iterable[tuple[Any, ...]]) -> Verified | None:
         # No object, no call and no attribute for a row: millions are walked, and its two hashes are most of what is left.
-        seqs, places, last, before, previous = self._seqs, self._places, self.last, self._at, self._previous
+        seqs, last, before, previous = self._seqs, self.last, self._at, self._previous
+        kinds, lengths = "", _LENGTHS
+        places: dict[int, bytes] = {}
         try:
-            for gid, stream, seq, incarnation, kind, cause, at, payload, blob, found, erased, kept in lines:
+            for gid, stream, seq, incarnation, kind, cause, at, text, found, odd in lines:
                 if gid != last + 1:
                     return Verified(last, last + 1, f"row {last + 1} is missing: row {gid} follows row {last}")
-                stands = seqs.get(stream, 0)
-                if seq != stands + 1:
-                    return Verified(
-                        last, gid, f"it is number {seq} of {self._name(stream)!r}, which stands at {stands}"
-                    )
+                if seq != seqs.get(stream, 0) + 1:
+                    why = f"it is number {seq} of {self._name(stream)!r}, which stands at {seqs.get(stream, 0)}"
+                    return Verified(last, gid, why)
                 if at < before:
                     return Verified(last, gid, "it is older than the row before it")
-                if erased is None:
-                    if payload is None:
-                        return Verified(last, gid, f"row {gid} of {self._name(stream)!r} has no payload")
+                if kind != kinds:
+                    kinds, places = kind, self._places.setdefault(kind, {})
+                if odd:
+                    digest, why = self._odd(gid, stream, cause, text, odd)
+                    if why:
+                        return Verified(last, gid, why)
+                else:
+                    said = cause.encode()
                     hasher = fresh()
-                    hasher.update(content_of(cause.encode(), payload))
+                    hasher.update((lengths.get(len(said)) or length(len(said))) + said + text)
                     digest = hasher.digest()
-                elif kept:
-                    return Verified(last, gid, "it is said to be erased, but its text is there")
-                elif len(digest := erased) != DIGEST:
-                    return Verified(last, gid, f"the digest of what was erased has {len(digest)} bytes")
+                place = places.get(stream) or self._place(places, kind, stream)
                 hasher = fresh()
-                place = places.get((kind, stream)) or self._place(kind, stream)
                 hasher.update(fixed(previous, gid, seq, incarnation, at, digest) + place)
                 linked = hasher.digest()
                 if linked != found:
                     return Verified(last, gid, "its hash does not fit what stands in it")
-                if blob:  # the chain takes texts as bytes; as a blob they would mean something else to SQLite's JSON functions
+                if odd == _NO_TEXT:  # the chain takes texts as bytes; SQLite's JSON functions read a blob otherwise
                     return Verified(last, gid, "it holds bytes where a row holds text")
                 last, before, previous, seqs[stream] = gid, at, linked, seq
         finally:
             self.last, self._at, self._previous = last, before, previous
         return None
 
-    def _place(self, kind: str, stream: int) -> bytes:
+    def _odd(self, gid: int, stream: int, cause: str, text: bytes | None, odd: int) -> tuple[bytes, str]:
+        """The digest of a row that is not as most are, and what is wrong with it as far as its hash need not be known."""
+        if odd == _NO_TEXT and text is None:
+            return b"", f"row {gid} of {self._name(stream)!r} has no payload"
+        if odd == _NO_TEXT:
+            return content(cause, text or b""), ""
+        if odd == _KEPT:
+            return b"", "it is said to be erased, but its text is there"
+        if odd != _ERASED or text is None or len(text) != DIGEST:
+            return b"", f"what stands for what was erased is no digest of {DIGEST} bytes"
+        return text, ""
+
+    def _place(self, places: dict[int, bytes], kind: str, stream: int) -> bytes:
         """Kind and stream of a row as they are hashed."""
-        if len(self._places) >= _KNOWN:
-            self._places.clear()
-        place = self._places[kind, stream] = f"{kind}\0{self._name(stream)}".encode()
+        if len(places) >= _KNOWN:
+            places.clear()
+        place = places[stream] = f"{kind}\0{self._name(stream)}".encode()
         return place
 
     def _name(self, stream: int) -> str:
