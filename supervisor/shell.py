@@ -92,7 +92,7 @@ class Shell:
         self._on_rows, self._on_delta = on_rows, on_delta
         self._held: dict[str, Envelope | Settlement | Answer | Resolve] = {}
         self._fresh: list[str] = []
-        self._door: list[str] = []
+        self._door: dict[Address, list[str]] = {}
         """Messages for actors that are not in memory, while there are too many."""
         self._waiters: dict[str, list[Waiter]] = {}
         self._of_run: dict[Address, list[Waiter]] = {}
@@ -291,7 +291,7 @@ class Shell:
         due, now = self.kernel.residents.due(), self.clock.now()
         if due is not None and due <= now:
             self.kernel.rest(now)
-        if self._door and not self.kernel.residents.full:
+        if (self._door or self._recalling.held) and not self.kernel.residents.full:
             self._nudge()
 
     def _due(self) -> float | None:
@@ -405,7 +405,7 @@ class Shell:
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
         self.kernel.late.update(late)
         self.kernel.flights.hold = bool(self._draining)
-        self._fresh, self._door = list(self._held), []
+        self._fresh, self._door = list(self._held), {}
         self.memory_door.lost(self.kernel.memory)
         self._unseen.update(self._of_run)
 
@@ -444,7 +444,7 @@ class Shell:
         return waiter
 
     def _feed(self) -> None:
-        fresh, self._fresh, self._door = self._door + self._fresh, [], []
+        fresh, self._fresh = self._fresh, []
         # What happens now happens now: an outcome that came after a long wait for the journal must not be dated before it.
         self.kernel.tick(self.clock.now())
         if jump := self.clock.jumped():
@@ -454,24 +454,44 @@ class Shell:
                 self.kernel.unloaded(found.address, found.failure)
             else:
                 self.kernel.loaded(found)
-        for look in self._recalling.ready():
+        if self._door:  # first: what is looked up came later, if it is for the same actor
+            self._let_in()
+        for look in self._recalling.ready(self.kernel.residents.refuses):
             thing = self._held.get(look.input)
-            if isinstance(thing, Envelope):
+            if look.failure is not None:
+                self._done(look.input, AskFailed(look.failure))
+            elif isinstance(thing, Envelope):
                 self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), look.input, look.known)
         for id in fresh:
             thing = self._held.get(id)
-            if isinstance(thing, Envelope) and self._recalling.waits(thing):
-                self._recalling.take(id, thing)
-            elif isinstance(thing, Envelope) and self.kernel.residents.refuses(thing.to):
-                self._door.append(id)
-            elif isinstance(thing, Envelope):
-                self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
+            if isinstance(thing, Envelope):
+                if self._recalling.waits(thing):
+                    self._recalling.take(id, thing)
+                else:
+                    self._bring(thing, id)
             elif isinstance(thing, Settlement):
                 self.kernel.settle(thing)
             elif isinstance(thing, Answer):
                 self.kernel.answer(thing, id)
             elif isinstance(thing, Resolve):
                 self.kernel.resolve(thing, id)
+
+    def _bring(self, envelope: Envelope, id: str) -> None:
+        """Deliver a message, or let it wait for room in memory."""
+        if self.kernel.residents.refuses(envelope.to) or envelope.to in self._door:
+            self._door.setdefault(envelope.to, []).append(id)
+        else:
+            self.kernel.deliver(msgspec.structs.replace(envelope, at=self.kernel.now), id)
+
+    def _let_in(self) -> None:
+        """There may be room in memory again."""
+        for to in list(self._door):
+            if self.kernel.residents.refuses(to):
+                continue
+            for id in self._door.pop(to):
+                thing = self._held.get(id)
+                if isinstance(thing, Envelope):
+                    self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
 
     def _release(self, release: Release) -> None:
         if isinstance(release, Start):

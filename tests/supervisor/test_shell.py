@@ -312,7 +312,7 @@ async def test_keys_are_looked_up_together_and_what_one_caller_sends_keeps_its_o
 
 
 async def test_a_look_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recalling, "WAIT", 0.0)
+    monkeypatch.setattr(recalling, "FIRST_WAIT", 0.0)
     crew = us.Supervisor("crew", [us.Child("a/{name}", Actor)])
     async with us.System(crew, journal=tmp_path / "a.db") as system:
         recall, failures = system._shell.journal.recall, [JournalError("away"), JournalError("away")]
