@@ -174,10 +174,10 @@ class Cell:
         kept = record.post is not None and (record.post.stashed or record.post.kept)
         if not kept:
             postal.failures.pop(took, None)
-        if record.life in ("finished", "stopped"):
+        postal.fold(record, took)
+        if record.life in ("finished", "stopped"):  # with what this very turn put by
             postal.asks.clear()
             postal.stash.clear()
-        postal.fold(record, took)
 
     def _fold_timers(self, record: Record) -> None:
         timers = self.memory.timers

@@ -114,11 +114,12 @@ class Mailroom:
             self._come_back(cell)
         if post.stashed or post.kept:
             item.durable, item.settles = True, ""
-            if post.stashed:
+            if post.stashed and cell.memory.life not in ("finished", "stopped"):
                 cell.mailbox.stash(item)
             else:
                 cell.mailbox.put_back(item)
                 self._more(cell, item)
+                self._wake(cell)
 
     def _come_back(self, cell: Cell) -> None:
         for item in cell.mailbox.unstash():

@@ -135,3 +135,25 @@ def test_an_actor_that_stashes_nothing_has_no_stash_in_memory() -> None:
     board.rest()
     assert board.actor("a/ada").memory.postal is None
     assert board.kernel._cells[Address("a/ada")].mailbox.rare is None
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_the_last_turn_of_an_actor_stashes_is_told_that_it_has_finished(crash: bool) -> None:
+    class Goes(us.Actor):
+        @us.handles(Fetch)
+        def fetch(self, turn: us.Turn[us.State], msg: Fetch) -> us.Later[str]:
+            put_by: us.Later[str] = turn.stash()
+            turn.stop()
+            return put_by
+
+    for seed in range(10):
+        board = Simulated(us.Child("g/{name}", Goes), seed=seed)
+        fetch = board.ask("g/ada", Fetch("x"), key="f")
+        if crash:
+            for _ in range(seed):
+                board.step()
+            board.crash()
+            board.again(fetch)
+        board.rest()
+        assert said(fetch) == "finished"
+        assert not board.journal._mail
