@@ -8,7 +8,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from ..actors.cell import read_record
 from ..actors.conversation import Began, Fell, Observed, Thought, Told
 from ..protocols.codec import NULL, decode
 from ..protocols.effects import CALL, THINK, Effect
@@ -20,6 +19,8 @@ from ..protocols.model import Usage
 from ..protocols.tasks import Result, Task
 from .dispatch import Asked, Received, Returned, Routed
 from .inbox import InboxItem, item
+from .journal.batch import record_of
+from .journal.reading import reading, row_name
 from .offline import as_left
 from .results import recorded
 from .supervisor import GaveUp, Resolved, Restarting
@@ -90,6 +91,10 @@ def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = (), *, left:
         rows: all rows of its actors, in any order.
         around: rows of its supervisors and of the journal itself; of these what concerns the run is told.
         left: nobody owns the journal; calls that its owner had begun when it died are in doubt.
+
+    Raises:
+        LookupError: there are no rows of it.
+        JournalDamaged: one of them is not what was written.
     """
     teller = _Teller(run)
     mine = sorted(rows, key=lambda row: row.gid)
@@ -98,10 +103,12 @@ def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = (), *, left:
     first, last = mine[0].gid, mine[-1].gid
     others = [row for row in around if (row.gid < last if row.stream == SYSTEM else row.gid > first)]
     for row in sorted({row.gid: row for row in (*mine, *others)}.values(), key=lambda row: row.gid):
-        teller.take(row)
-    if left:
-        teller.leave()
-    return teller.story()
+        with reading(row_name(row)):
+            teller.take(row)
+    with reading(f"what {run} left open"):
+        if left:
+            teller.leave()
+        return teller.story()
 
 
 class _Teller:
@@ -121,7 +128,7 @@ class _Teller:
 
     def take(self, row: Row) -> None:
         """Tell one row."""
-        self.row, record = row, read_record(row)
+        self.row, record = row, record_of(row)
         mine = row.stream == self.run or row.stream.startswith(self.run + "/")
         if row.stream == SYSTEM:
             self._life(record)

@@ -14,6 +14,7 @@ from ...tools.models.prices import estimate
 from .. import offline
 from ..inbox import InboxItem, inbox
 from ..journal.reader import JournalReader, read_only
+from ..journal.reading import reading
 from ..results import recorded
 
 REFERENCE = "openai:gpt-5-mini"
@@ -99,10 +100,10 @@ class Books:
     def lines(self, runs: Iterable[tuple[str, str]]) -> list[RunLine]:
         """Where these runs stand, given as (id, address)."""
         wanted = list(runs)
-        replies = {
-            address: msgspec.json.decode(reply, type=Reply)
-            for address, reply in self._reader.query(_REPLIES, _json([run for _, run in wanted]))
-        }
+        replies: dict[str, Reply] = {}
+        for address, reply in self._reader.query(_REPLIES, _json([run for _, run in wanted])):
+            with reading(f"the answer of {address!r}"):
+                replies[address] = msgspec.json.decode(reply, type=Reply)
         asked: dict[str, list[InboxItem]] = {}
         open_effects = self._reader.effects()
         if not offline.owned(self._path):

@@ -11,7 +11,8 @@ from typing import cast
 import click
 import msgspec
 
-from ...protocols.errors import UnderstudyError
+from ...protocols.errors import JournalDamaged, UnderstudyError
+from ..journal.reading import HINT
 from . import exits
 from .app import app
 
@@ -56,7 +57,8 @@ def run(arguments: list[str] | None) -> int:
         found = _leaf(error)
         if not isinstance(found, UnderstudyError):
             raise
-        code = _say(str(found.args[0]), found.hint, exits.of_error(found), as_json, type(found).__name__)
+        hint = found.hint or (HINT if isinstance(found, JournalDamaged) else "")
+        code = _say(str(found.args[0]), hint, exits.of_error(found), as_json, type(found).__name__)
     code = code if isinstance(code, int) else exits.DONE
     return _leave(code) if arguments is None else code
 

@@ -19,6 +19,7 @@ from ..journal.audit import audit
 from ..journal.backup import backup as copy
 from ..journal.export import export as lines_of
 from ..journal.reader import read_only
+from ..journal.reading import reading
 from ..journal.retention import DAYS
 from ..journal.retention import retain as erase
 from ..journal.stats import Stats
@@ -135,7 +136,7 @@ def export(output: Path | None, below: str, journal: Path, force: bool, as_json:
 def stats(journal: Path, as_json: bool, quiet: bool) -> int:
     """How large the journal is, and what makes it large."""
     must_exist(journal)
-    with read_only(journal) as reader, progress(quiet=quiet or as_json) as tell:
+    with read_only(journal) as reader, reading(f"something in {journal}"), progress(quiet=quiet or as_json) as tell:
         found = count(reader, lambda done, of: tell("rows", done, of))
     if as_json:
         options.emit(found)

@@ -8,6 +8,7 @@ import click
 
 from ...protocols.errors import TargetError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address, segment
+from ..journal.reading import reading
 from ..story import Story, tell
 from ..tree import ROOT
 from . import exits, options, source
@@ -24,11 +25,13 @@ def show(run: str, journal: Path, as_json: bool) -> int:
     with source.looking(journal) as found:
         told = _story(found, run, journal)
     if as_json:
-        options.emit(told)
+        with reading(f"something in {journal}"):  # what the owner gave: nobody has looked at its hashes
+            options.emit(told)
     else:
         from . import paint
 
-        paint.story(paint.out(), told, command([str(journal)]))
+        with reading(f"something in {journal}"):
+            paint.story(paint.out(), told, command([str(journal)]))
     return exits.DONE
 
 
@@ -38,7 +41,7 @@ def show(run: str, journal: Path, as_json: bool) -> int:
 def runs(journal: Path, as_json: bool) -> int:
     """All runs in the journal and where they stand."""
     source.must_exist(journal)
-    with Books(journal) as books:
+    with Books(journal) as books, reading(f"something in {journal}"):
         lines = books.lines((run.partition("/")[2] or run, run) for run in books.runs())
     if as_json:
         options.emit(lines)

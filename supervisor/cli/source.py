@@ -16,6 +16,7 @@ from .. import offline
 from ..inbox import InboxItem, inbox
 from ..journal.batch import record_of
 from ..journal.reader import JournalReader, read_only
+from ..journal.reading import must_fit, reading
 from ..remote import Remote, Unanswered, reach
 
 ARRIVING = 2.0
@@ -48,7 +49,7 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A journal read from its file."""
+    """A journal read from its file. A row that is not what was written is named, and not shown."""
 
     def __init__(self, reader: JournalReader, *, left: bool) -> None:
         self._reader = reader
@@ -65,7 +66,9 @@ class FileSource:
 
     def stream(self, actor: Address) -> tuple[Row, ...]:
         """The rows of one actor."""
-        return self._reader.stream(actor)
+        rows = self._reader.stream(actor)
+        must_fit(self._reader, actor, rows)
+        return rows
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def looking(path: Path) -> Generator[Source]:
             else:
                 yield remote
                 return
-    with read_only(path) as reader:
+    with read_only(path) as reader, reading(f"something in {path}"):
         yield FileSource(reader, left=not offline.owned(path))
 
 

@@ -86,5 +86,5 @@ def record_of(row: Row) -> Record:
     """
     try:
         return _record.decode(row.payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"row {row.gid} of {row.stream!r} cannot be read: {error}") from error

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...actors.aside import put_aside
-from ...actors.cell import Cell, read_record
+from ...actors.cell import Cell
 from ...actors.execute import Draft, execute
 from ...actors.mailbox import Item
 from ...protocols.codec import decode
@@ -26,7 +26,9 @@ from ...protocols.failures import of_exception
 from ...protocols.ids import Address
 from ...protocols.journal import MAX_STATE, Record, Row
 from ..calendar import CronCalendar, Recorded
+from ..journal.batch import record_of
 from ..journal.reader import JournalReader, read_only
+from ..journal.reading import must_fit, reading, row_name
 from .lives import Definitions, Lives
 
 
@@ -83,12 +85,14 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
     journal = read_only(Path(path))
     try:
         rows = tuple(_all_rows(journal))
-        seed = journal.meta()["seed"]
+        seed = journal.meta().get("seed", "")
+        of_run = [row for row in rows if row.stream == run or row.stream.startswith(run + "/")]
+        for stream in {row.stream for row in of_run}:
+            must_fit(journal, stream, [row for row in of_run if row.stream == stream])
     finally:
         journal.close()
-    records = {row.gid: read_record(row) for row in rows}
+    records = {row.gid: record_of(row) for row in rows}
     mail = _mail(records)
-    of_run = [row for row in rows if row.stream == run or row.stream.startswith(run + "/")]
     if not of_run:
         raise LookupError(f"the journal holds no run {run!r}")
     erased = sum(records[row.gid].erased for row in of_run)
@@ -97,7 +101,8 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
             f"{erased} of the {len(of_run)} rows of {run!r} were erased by retention: there is nothing left to decide again",
             hint="an archive that was made before ('understudy journal retain --archive FILE') replays",
         )
-    lives = Lives(rows, records, target)
+    with reading("what the journal says of the processes that wrote it"):
+        lives = Lives(rows, records, target)
     cells, turns = dict[Address, tuple[Cell, Definitions]](), 0
     for at, row in enumerate(of_run):
         definitions, record = lives.of(row), records[row.gid]
@@ -107,7 +112,8 @@ def replay(path: str | os.PathLike[str], run: str, target: str = "") -> ReplayRe
             cells[row.stream] = cell, definitions
         if row.kind in ("turn", "failed"):
             turns += 1
-            found = _again(cell, row, record, mail, definitions, seed)
+            with reading(row_name(row)):
+                found = _again(cell, row, record, mail, definitions, seed)
             if found is not None:
                 return ReplayReport(run, len(cells), turns, found)
         _fold(cell, row, record)
