@@ -47,4 +47,4 @@ def test_the_first_screen_of_readme_happens_as_it_is_shown(tmp_path: Path) -> No
             assert run.returncode in {137, -9}, run.stderr
         else:
             assert run.returncode == 0, (command, run.stdout, run.stderr)
-            assert run.stdout.splitlines()[: len(shown)] == shown, (command, run.stdout, run.stderr)
+            assert run.stdout.splitlines() == shown, (command, run.stdout, run.stderr)
