@@ -12,6 +12,8 @@ everything that the kernel had made by then is durable.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -36,16 +38,28 @@ from .undelivered import too_late
 class Ephemerals(EphemeralLife):
     """All memory-only actors of one kernel, and what runs their turns."""
 
-    def hurry(self, most: int) -> None:
+    def hurry(self, most: int, enough: Callable[[], bool] | None = None) -> None:
         """Run turns now, unless this is called from within one."""
         if not self.running:
-            self.run(most)
+            self.run(most, enough)
 
-    def run(self, most: int) -> int:
-        """Run turns while the next that is ready is memory-only, about ``most`` of them. Gives how many."""
+    def run(self, most: int, enough: Callable[[], bool] | None = None) -> int:
+        """Run turns while the next that is ready is memory-only, about ``most`` of them. Gives how many.
+
+        ``enough`` is asked after the first turn, the third, the seventh …: whether it was long enough. So slow turns end soon, and quick
+        ones hardly pay for the question.
+        """
         self.running = True
         try:
-            return self._run(most)
+            if enough is None:
+                return self._run(most)
+            ran, few = 0, 1
+            while ran < most and (now := self._run(min(few, most - ran))):
+                ran += now
+                few *= 2
+                if enough():
+                    break
+            return ran
         finally:
             self.running = False
 
@@ -60,11 +74,13 @@ class Ephemerals(EphemeralLife):
                 ran += self._look(cell)
                 continue
             box, long = cell.mail, False
-            if isinstance(box, list):
+            if isinstance(box, list) and len(box) <= most - ran:
                 cell.mail = None
             else:
                 assert box is not None
-                box, long = [box.popleft() for _ in range(min(LONG, len(box)))], True
+                if isinstance(box, list):
+                    box = cell.mail = deque(box)
+                box, long = [box.popleft() for _ in range(min(LONG, most - ran, len(box)))], True
             ran += len(box)
             handlers = cell.kind.handlers
             for post in box:

@@ -265,13 +265,16 @@ class Kernel(Mailroom):
     def step(self, now: float, turns: int = 32, enough: Callable[[], bool] | None = None) -> bool:
         """Run up to so many turns (32 take a few milliseconds: the loop is shared). True while there is more to do.
 
-        ``enough`` is asked after each durable turn whether the loop has waited long enough: turns may be slow, and the kernel has no clock.
+        ``enough`` is asked after each durable turn, and now and then between memory-only ones, whether the loop has waited long enough:
+        turns may be slow, and the kernel has no clock.
         """
         self.tick(now)
         while self._ready and turns > 0:
             cell = self._ready[0]
             if isinstance(cell, Ephemeral):
-                turns -= 1 + self.memory.run(turns * MEMORY_TURNS) // MEMORY_TURNS
+                turns -= 1 + self.memory.run(turns * MEMORY_TURNS, enough) // MEMORY_TURNS
+                if enough is not None and enough():
+                    break
                 continue
             self._ready.popleft()
             cell.queued = False

@@ -8,6 +8,7 @@ actors take it waits for them.
 from __future__ import annotations
 
 import uuid
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -38,6 +39,9 @@ BOUND = 1_000
 
 AT_ONCE = 1_024
 """Turns that may be run in a caller's time."""
+
+SECONDS_AT_ONCE = 0.005
+"""Seconds of turns that may be run in a caller's time."""
 
 IN_A_ROW = 64
 """Answers that a caller may get without letting others run."""
@@ -83,6 +87,8 @@ class Door:
             return False
         box = cell.mail
         if box is None:
+            if len(memory.ready) >= BOUND:
+                return False
             cell.mail = [(message, OUTSIDE, None, None)]
             memory.ready.append(cell)
             self._shell.nudge()
@@ -98,11 +104,18 @@ class Door:
         """Put mail into a mailbox. Raises NotStorable, AskFailed (``no_keys``), SystemStopped."""
         shell = self._shell
         self._check(cell, key)
+        if len(self.memory.ready) >= BOUND:  # who tells many, one message each, lets them have their turns
+            shell.nudge()
+            await anyio.lowlevel.checkpoint()
+            self._check(cell, key)
+            cell = self.memory.find(cell.address) or cell
         if cell.mail is not None or cell.more is not None:
             while _full(cell):
                 self._room = self._room or anyio.Event()
                 shell.nudge()
                 await self._room.wait()
+                # There is room again before a cancellation gets to who waits: it would go on and on.
+                await anyio.lowlevel.checkpoint_if_cancelled()
                 self._check(cell, key)
                 cell = self.memory.find(cell.address) or cell
         if cell.mail is None:
@@ -177,7 +190,10 @@ class Door:
 
     async def _answer(self, asking: Asking, where: Address, timeout: float | None) -> Any:  # what the actor answered
         """Run what is ready, and wait if the answer is not there then."""
-        self.memory.hurry(AT_ONCE)
+        self.memory.hurry(1)
+        if not asking.over:
+            until = perf_counter() + SECONDS_AT_ONCE
+            self.memory.hurry(AT_ONCE, lambda: perf_counter() > until)
         if self._shell.kernel.stirred:
             self._shell.nudge()
         if asking.over:

@@ -10,6 +10,7 @@ order.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from time import perf_counter
@@ -52,6 +53,13 @@ TAKEN_IN = 0.1
 
 AT_ONCE = 0.005
 """Seconds of turns in a row before the loop's other tasks have their turn."""
+
+COMMIT_WITHIN = 0.02
+"""Seconds of turns after which what they made is committed, however little it is: memory-only turns make no rows, and need not end."""
+
+CUT_OFF = 0.5
+"""Seconds that turns may still go on when the time to drain is over."""
+
 SNAPSHOTS_EVERY = 1.0
 """Seconds between two transactions that store snapshots."""
 
@@ -110,6 +118,10 @@ class Shell:
         """Why the last append failed; the pump deals with it."""
         self._rebuilt: list[float] = []
         self._draining: Literal["", "soft", "hard"] = ""
+        self._cut_off = math.inf
+        """When turns that still go on are cut off, on the loop's clock."""
+        self._tried = 0.0
+        """When a commit was tried last, or the pump last had nothing to do."""
         self._drained = anyio.Event()
         self._loading = Loading(journal, self._nudge)
         self._recalling = Recalling(journal, lambda: self._acked, self._nudge)
@@ -197,7 +209,7 @@ class Shell:
         self._nudge()
         with anyio.move_on_after(seconds):
             await self._drained.wait()
-        self._draining = "hard"
+        self._draining, self._cut_off = "hard", min(self._cut_off, perf_counter() + CUT_OFF)
         for scope in list(self._scopes.values()):
             scope.cancel()
         self._nudge()
@@ -236,13 +248,18 @@ class Shell:
         if self._too_far_ahead():
             await self._wake.wait()
             return
+        if self._draining == "hard" and perf_counter() > self._cut_off:
+            await self._end_unfinished()
+            return
         more = self._run_turns()
         if self.kernel.loads:
             more = await self._load() or more
         self.memory_door.turned()
-        if not more or self.kernel.sets.waiting_rows >= GROUP:
+        if not more or self.kernel.sets.waiting_rows >= GROUP or perf_counter() - self._tried > COMMIT_WITHIN:
             await self._commit()
         if more or self._fresh or self.kernel.ready:
+            if self._of_run and self._all_durable():
+                self._settle_waiting()
             await anyio.lowlevel.checkpoint()
             return
         if self._all_durable():
@@ -255,6 +272,15 @@ class Shell:
         self._let_idle_leave()
         due = self._due()
         with anyio.move_on_after(None if due is None else max(0.0, due - self.clock.now())):
+            await self._wake.wait()
+        self._tried = perf_counter()
+
+    async def _end_unfinished(self) -> None:
+        """Turns go on and on, and the time to drain is over: what is not taken yet is for the next life."""
+        await self._commit()
+        if self._all_durable() and not self._scopes:
+            await self._stop()
+        elif not self._fresh:
             await self._wake.wait()
 
     async def _load(self) -> bool:
@@ -327,6 +353,7 @@ class Shell:
         """Let the journal have what the kernel made. While it is at work that waits, and makes up the next group."""
         if not self._all_durable():
             return
+        self._tried = perf_counter()
         self._let_out()
         batch = self._cut()
         if batch is None:
