@@ -146,7 +146,7 @@ class EphemeralLife(EphemeralMail):
         message, _, context, back = post[:4]
         if not vital and (isinstance(error, Rejected) or (isinstance(error, Refusal) and waits(back))):
             self.answer(
-                cell, back, NULL, error.failure if isinstance(error, Refusal) else rejected(cell, error), context
+                cell, back, NULL, said(error.failure) if isinstance(error, Refusal) else rejected(cell, error), context
             )
             return None
         failure = of_exception(error, where=cell.address)

@@ -15,7 +15,7 @@ from ..protocols.codec import NULL, digest, encode, roundtrip
 from ..protocols.effects import Effect, Verb
 from ..protocols.envelope import Context, Envelope, ReplyTo
 from ..protocols.errors import DefinitionError, TooLarge
-from ..protocols.failures import Failure
+from ..protocols.failures import Failure, said
 from ..protocols.handover import as_it_is, checks, hand_on
 from ..protocols.ids import Address, address
 from ..protocols.journal import MAX_MESSAGE, Missed
@@ -176,7 +176,7 @@ class EphemeralTurn(Turn[Any]):
 
     def refuse(self, to: Later[R] | Tag, failure: Failure) -> None:
         if self._asker(to) is not None:
-            self._pay(to.id, NULL, failure)
+            self._pay(to.id, NULL, said(failure))
 
     def stash(self) -> Later[Any]:
         self._none("turn.stash", "stash")

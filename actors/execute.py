@@ -33,6 +33,7 @@ from .mailbox import Item
 from .outcome import Later, Outcome, Tag, outcome_envelope, read_outcome, tag_value
 from .postal import later_id
 from .reminders import series_of, tick, tick_anyway
+from .sizes import brief, lean
 from .snapshots import weigh
 from .spawn import Where, covered
 from .turn import Turn
@@ -354,7 +355,8 @@ def settled(cell: Cell, item: Item) -> list[Effect]:
     if effect is None:
         return []
     body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
-    return [msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None)]
+    after = msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None)
+    return [lean(after, item.envelope.body)]
 
 
 def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None, settled: set[str]) -> list[Effect]:
@@ -393,13 +395,16 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
 def failed(
     cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed", *,
     word: Word | None = None, again: bool = False, silent: bool = False, calendar: Calendar = NO_CALENDAR,
+    short: bool = False,
 ) -> Draft:  # fmt: skip
     """The record of a turn that raised, or (``parked``, ``expired``) of mail that is put aside without one.
 
     ``word``: what its sender is told where nobody waits for an answer. ``again``: the message is to be tried again.
-    ``silent``: whoever asked waits no more.
+    ``silent``: whoever asked waits no more. ``short``: all that is said of it would be too large, so less is.
     """
     envelope = item.envelope
+    if short:
+        failure = brief(failure)
     context = context_for(cell.address, envelope)
     sends: list[Envelope] = []
     replies: list[Reply] = []
@@ -420,10 +425,11 @@ def failed(
         else:
             sends.append(outcome_envelope(item_id(gid, 1), asker, NULL, told, cell.address, context, now))
     elif word is not None:
-        sends += word(envelope, failure, item_id(gid, 1), now)
+        told_of = msgspec.structs.replace(envelope, body=NULL) if short else envelope
+        sends += word(told_of, failure, item_id(gid, 1), now)
     over = ((), ()) if again else heard(cell, envelope)
     watchers: tuple[Address, ...] = ()
-    if cell.broken is not None and cell.memory.postal is not None:
+    if cell.broken is not None and cell.memory.postal is not None and not short:
         watchers = tuple(cell.memory.postal.watchers)
         sends += (gone(cell, w, context, failure, item_id(gid, 4 + n), now) for n, w in enumerate(watchers))
     record = Record(
@@ -442,7 +448,12 @@ def failed(
         dropped=tuple(over[1]),
         post=Post(kept=True) if again else Post(heard=over[0], unwatched=watchers) if over[0] or watchers else None,
     )
-    return Draft(kind, record, cell.state, encode(record))
+    payload = encode(record)
+    if len(payload) > MAX_ROW and not short:
+        return failed(
+            cell, item, failure, gid, now, kind, word=word, again=again, silent=silent, calendar=calendar, short=True
+        )
+    return Draft(kind, record, cell.state, payload)
 
 
 def _last_resort(cell: Cell, failure: Failure, context: Context, gid: int, now: float, child: Address | None) -> Effect:

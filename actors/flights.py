@@ -18,8 +18,8 @@ from ..protocols.approvals import Answer, allowed
 from ..protocols.bounds import check
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs
-from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
-from ..protocols.failures import Failure, of_exception
+from ..protocols.errors import NotStorable, UnderstudyError, UnknownItem, WrongAnswer
+from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import Gate, Next, Rng
 from ..protocols.journal import MAX_MESSAGE, Record, RowKind
 from ..protocols.model import ModelRequest
@@ -27,6 +27,7 @@ from .cell import Cell
 from .mailbox import Item
 from .outcome import effect_outcome
 from .releases import Done, Refused, Release, Settlement, Start
+from .sizes import asked_briefly, brief
 
 ENDED = ("finished", "stopped")
 
@@ -37,7 +38,7 @@ class Pump(Protocol):
     now: float
 
     def write(self, cell: Cell, kind: RowKind, record: Record, cause: str) -> None:
-        """Make a row without a turn."""
+        """Make a row without a turn. Raises NotStorable, and then nothing has changed."""
         ...
 
     def after(self, release: Release) -> None:
@@ -96,7 +97,11 @@ class Flights:
             effect, state="started", attempt=effect.attempt + 1, verdicts=effect.verdicts + verdicts, due=None
         )
         if effect.effect in ("once", "reconcilable"):
-            self._pump.write(cell, "started", Record(changes=(begun,)), effect.id)
+            try:
+                self._pump.write(cell, "started", Record(changes=(begun,)), effect.id)
+            except NotStorable as error:
+                self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="too_large"))
+                return
         self.flying[effect.id] = begun.attempt
         self._pump.after(Start(begun, request))
 
@@ -130,7 +135,11 @@ class Flights:
     ) -> None:
         """The outcome is known: deliver it to the actor."""
         self._landing.add(effect.id)
-        envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now)
+        try:
+            envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now)
+        except NotStorable as error:  # a failure in words that no journal holds: it is this effect's, and nobody else's
+            told = of_exception(error, where=effect.name, code=failure.code if failure else "crashed")
+            envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now)
         self._pump.put(cell, Item(envelope, durable=False, settles=effect.id, input=input), kind)
 
     def answer(self, cell: Cell, answer: Answer, input: str) -> None:
@@ -141,7 +150,11 @@ class Flights:
         except UnderstudyError as error:
             self._pump.after(Refused(input, error))
             return
-        self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=answer), answer.item)
+        try:
+            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=answer), answer.item)
+        except NotStorable as error:
+            self._pump.after(Refused(input, error))
+            return
         self._pump.after(Done(input))
         self._answered(cell, accepted)
 
@@ -185,8 +198,12 @@ class Flights:
             )  # as far as anybody knows
             cut = msgspec.structs.replace(effect, interrupted=effect.interrupted + 1) if begun else effect
             if effect.state == "intended" and step.step == "start":
-                if begun:
-                    self._pump.write(cell, "attempt", Record(changes=(cut,)), effect.id)
+                try:
+                    if begun:
+                        self._pump.write(cell, "attempt", Record(changes=(cut,)), effect.id)
+                except NotStorable as error:
+                    self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="too_large"))
+                    return
                 self.launch(cell, cut)
                 return
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
@@ -210,7 +227,14 @@ class Flights:
             )
         else:
             after = msgspec.structs.replace(effect, state="waiting", due=step.due or self._pump.now, failure=failure)
-        self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
+        try:
+            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
+        except NotStorable:  # it is the failure that is too long
+            failure = brief(failure)
+            after = msgspec.structs.replace(
+                after, failure=failure, question=step.question and asked_briefly(step.question)
+            )
+            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
         if input:
             self._pump.after(Done(input))
         if after.due is not None:

@@ -28,7 +28,7 @@ from ..protocols.approvals import Answer
 from ..protocols.codec import digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
-from ..protocols.errors import AskFailed, UnknownItem
+from ..protocols.errors import AskFailed, NotStorable, UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import SYSTEM, Address
@@ -48,6 +48,7 @@ from .registry import Directory
 from .releases import Answered, Done, Keep, Refused, Release, Resolve, Settlement, Start, Withdraw, again
 from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
+from .sizes import batched, fitting
 from .snapshots import EVERY, Aging, restore, schema_of
 from .suspects import Suspects
 from .taken import Taken, no_answer, other_payload
@@ -178,9 +179,13 @@ class Kernel(Mailroom):
         if row in self._resolved:
             self.after(Refused(input, UnknownItem(f"{row} was resolved before", hint="the first decision counts")))
             return
-        self._resolved.add(row)
         sends = again(thing, self.gid + 1, self.now)
-        self._write_system("system", Record(parked=thing.resolution, sends=sends))
+        try:
+            self._write_system("system", Record(parked=thing.resolution, sends=sends))
+        except NotStorable as error:
+            self.after(Refused(input, error))
+            return
+        self._resolved.add(row)
         for envelope in sends:
             self.put(self.addressee(envelope.to), Item(envelope, durable=True), "turn")
         self.after(Done(input))
@@ -293,7 +298,7 @@ class Kernel(Mailroom):
                     break
             else:
                 self._wake(cell)
-        if ids := self._suspects.choose():
+        for ids in batched(self._suspects.choose()):
             self._write_system("attempt", Record(marked=ids))
             self._outbox.append((self.gid, ids))
         return bool(self._ready)
@@ -314,7 +319,8 @@ class Kernel(Mailroom):
             self._is_in(item)
         if self.memory.taken:  # what memory-only actors took is open no more
             taken, self.memory.taken = self.memory.taken, []
-            self._write_system("system", Record(dropped=tuple(taken)))
+            for ids in batched(taken):
+                self._write_system("system", Record(dropped=ids))
         return self.sets.cut()
 
     def committed(self, gid: int) -> list[Release]:
@@ -425,8 +431,8 @@ class Kernel(Mailroom):
     # -- what flights need --------------------------------------------------------------------------------------
 
     def write(self, cell: Cell, kind: RowKind, record: Record, cause: str) -> None:
-        """Make a row without a turn."""
-        self._row(cell, Draft(kind, record, None, encode(record)), cause)
+        """Make a row without a turn. Raises NotStorable, and then nothing has changed."""
+        self._row(cell, Draft(kind, record, None, fitting(encode(record))), cause)
 
     def after(self, release: Release) -> None:
         """Release something once every row made so far is durable."""
@@ -651,7 +657,8 @@ class Kernel(Mailroom):
         self._write_system("system", Record(note=note))
 
     def _write_system(self, kind: RowKind, record: Record) -> None:
+        payload = Raw(fitting(encode(record)))
         self.gid += 1
         self._system_seq += 1
-        row = Row(self.gid, SYSTEM, self._system_seq, 0, kind, "", self.now, Raw(encode(record)))
+        row = Row(self.gid, SYSTEM, self._system_seq, 0, kind, "", self.now, payload)
         self.sets.take(row, record, ActorLine(SYSTEM, "running", 0, self._system_seq, Context(), self.now))

@@ -10,9 +10,10 @@ from msgspec import Raw
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, ReplyTo
-from ..protocols.errors import Failed
+from ..protocols.errors import Failed, TooLarge
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
+from ..protocols.journal import MAX_TAG
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -78,10 +79,14 @@ class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def tag_json(tag: Tag) -> Raw:
-    """A tag as it travels."""
+    """A tag as it travels. Raises TooLarge."""
     if tag is None:
         return NULL
-    return Raw(encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag))
+    data = encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag)
+    if len(data) > MAX_TAG:
+        hint = "keep large values in the state, and give what finds them as the tag"
+        raise TooLarge(f"the tag is {len(data):,} bytes, more than {MAX_TAG:,}", hint=hint)
+    return Raw(data)
 
 
 def tag_value(raw: Raw) -> Tag:

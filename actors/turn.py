@@ -18,7 +18,7 @@ from ..protocols.codec import NULL, digest, encode, roundtrip
 from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
 from ..protocols.envelope import Envelope, Reply, ReplyTo
 from ..protocols.errors import DefinitionError
-from ..protocols.failures import Failure
+from ..protocols.failures import Failure, said
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import Missed, Schedule, StoredEvent, Timer
 from ..protocols.lifecycle import Started
@@ -29,6 +29,7 @@ from ..protocols.tool import P, ToolRef
 from .derived import Derived
 from .frame import Frame
 from .outcome import Later, Pending, Tag, effect_outcome, outcome_envelope, tag_json
+from .sizes import SMALL, bounded
 
 if TYPE_CHECKING:
     from .spawn import Where
@@ -212,7 +213,7 @@ class Turn(Generic[S]):
         """Answer a request that was left open with a failure."""
         asker = self._take_asker(to)
         if asker is not None:
-            self.respond(asker, NULL, failure)
+            self.respond(asker, NULL, said(failure))
 
     def respond(self, asker: ReplyTo, value: Raw, failure: Failure | None) -> None:
         """Send an answer to whoever asked; inside the node it is a message."""
@@ -442,6 +443,8 @@ class Turn(Generic[S]):
     ) -> str:
         intent = Intent(verb, name, args, self._frame.agent, self.me, question)
         admission = self._frame.admit(intent)
+        if len(args) > SMALL or admission.question is not None:
+            bounded(name, args, admission.question)
         id = self._next()
         asking = admission.decision == "ask"
         effect = Effect(

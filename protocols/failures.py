@@ -6,14 +6,15 @@ keeps what caused it. Exceptions that people meet in Python are in ``errors``.
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, get_args
 
-import msgspec
 from msgspec import Struct
 
 FailureKind = Literal["retry_now", "retry_later", "change_arguments", "abandon"]
 """What can be done: the same again at once; the same again after a while; other arguments; nothing."""
 
+KINDS = get_args(FailureKind)
 
 LONGEST = 20_000
 """Characters of a failure's text that are kept, where they were written for whoever reads it."""
@@ -75,15 +76,20 @@ def storable(text: str, most: int = LONGEST) -> str:
     return text[:most].encode("utf-8", "replace").decode("utf-8")
 
 
-def said(failure: Failure) -> Failure:
-    """A failure whose words are somebody's code's, as a journal can hold it."""
+def said(failure: Failure, depth: int = DEEPEST) -> Failure:
+    """A failure that is somebody's code's, as a journal can hold it: its words, what can be done about it, and its causes."""
     message, hint, code, where = (
         text_of(part) for part in (failure.message, failure.hint, failure.code, failure.where)
     )
-    if (message, hint, code, where) == (failure.message, failure.hint, failure.code, failure.where):
-        return failure
-    message = message or type(failure.message).__name__
-    return msgspec.structs.replace(failure, message=message, hint=hint, code=code, where=where)
+    kind: FailureKind = failure.kind if failure.kind in KINDS else "abandon"
+    after = failure.after if isinstance(failure.after, (int, float)) and math.isfinite(failure.after) else None
+    cause = failure.cause
+    if cause is not None:
+        cause = said(cause, depth - 1) if isinstance(cause, Failure) and depth else None
+    if depth < DEEPEST:
+        message = message[:RAISED]
+    kept = Failure(kind, code, message or type(failure.message).__name__, hint[:RAISED], after, where[:RAISED], cause)
+    return failure if kept == failure else kept
 
 
 def of_exception(error: BaseException, *, where: str = "", code: str = "crashed", depth: int = DEEPEST) -> Failure:

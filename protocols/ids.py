@@ -26,6 +26,9 @@ SYSTEM = Address("system")
 _SEGMENT = re.compile(
     r"[^/{}\s\x00-\x1f\ud800-\udfff]{1,200}\Z"
 )  # half a surrogate pair is no text: no file can hold it
+LONGEST_KEY = 1_000
+"""Characters of a caller's id or key."""
+
 _HOLE = re.compile(r"\{[a-z_]+\}\Z")
 
 
@@ -88,6 +91,8 @@ def key(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{text!r} cannot be an id: {error.reason}") from error
+    if len(text) > LONGEST_KEY:
+        raise ValueError(f"{text[:40]!r}… cannot be an id: it has {len(text):,} characters, more than {LONGEST_KEY:,}")
     return text
 
 

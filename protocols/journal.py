@@ -29,6 +29,9 @@ FORMAT = 2
 MAX_ROW = 1_000_000
 """Bytes of one row's payload; a larger one fails its turn with ``TooLarge``."""
 
+MAX_TAG = 64_000
+"""Bytes of what an actor wants back with an outcome, as JSON: it travels with the request and its answer."""
+
 MAX_MESSAGE = 500_000
 """Bytes of one message from outside or of one model's answer; larger ones are refused with ``TooLarge`` before they come in."""
 

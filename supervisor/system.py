@@ -37,7 +37,7 @@ from ..protocols.envelope import Context, Envelope, ReplyTo
 from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
-from ..protocols.journal import MAX_MESSAGE, ActorLine, Opened, Row
+from ..protocols.journal import MAX_MESSAGE, MAX_TAG, ActorLine, Opened, Row
 from ..protocols.lifecycle import Started
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, answer_type, asked
@@ -468,6 +468,7 @@ class System:
     def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
         run = self._owned(f"{to}/{segment(ids.key(name))}", f"no agent and no supervisor {to!r} runs here")
         context = Context(user=task.user, tenant=task.tenant, session=task.session, tags=task.tags)
+        roundtrip(context, Context, MAX_TAG)
         return run, *self._request(run, task, key=name, context=context, watch=run)
 
     def _owned(self, to: str, otherwise: str = "") -> Address:
