@@ -33,6 +33,7 @@ def run(arguments: list[str] | None) -> int:
     """Run a command and give its exit code."""
     typed = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in typed
+    _fill_closed()
     _log_to_stderr()
     try:
         code = app.main(typed, prog_name="understudy", standalone_mode=False)
@@ -61,6 +62,19 @@ def run(arguments: list[str] | None) -> int:
         code = _say(str(found.args[0]), hint, exits.of_error(found), as_json, type(found).__name__)
     code = code if isinstance(code, int) else exits.DONE
     return _leave(code) if arguments is None else code
+
+
+def _fill_closed() -> None:
+    """A standard stream that was closed (``>&-``): the next file to be opened, a journal perhaps, would take its place.
+
+    What is written to a closed output fails, as on a full disk; messages for people go nowhere.
+    """
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison]
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def _leaf(error: BaseException) -> BaseException:

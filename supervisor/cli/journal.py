@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -70,7 +71,7 @@ def verify(journal: Path, as_json: bool, quiet: bool) -> int:
 
 
 @journal.command()
-@click.argument("to", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("to", type=options.FILE)
 @options.journal
 @force
 @options.as_json
@@ -91,7 +92,7 @@ def backup(to: Path, journal: Path, force: bool, as_json: bool, quiet: bool) -> 
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.FILE,
     metavar="FILE",
     help="Instead of standard output.",
 )
@@ -112,7 +113,7 @@ def export(output: Path | None, below: str, journal: Path, force: bool, as_json:
     must_exist(journal)
     if as_json and output is None:
         raise click.UsageError("the lines are JSON already; --json says what was written to --output FILE")
-    if output is not None and output.exists() and not force:
+    if output is not None and os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} is there already; --force replaces it")
     with read_only(journal) as reader:
         if below and not reader.actors(below):
@@ -151,7 +152,7 @@ def stats(journal: Path, as_json: bool, quiet: bool) -> int:
 )
 @click.option(
     "--archive",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.FILE,
     metavar="FILE",
     help="First copy the whole journal there.",
 )
@@ -199,8 +200,13 @@ def _written(path: Path | None) -> Generator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OSError(error.errno, f"{error.strerror} ({path})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _show(found: Stats, journal: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,29 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+class _File(click.Path):
+    """The path of a file whose name can be written as UTF-8: it stands in messages, in JSON and in SQLite's own name of it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what has none."""
+        name = os.fsdecode(value)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = name.encode(errors="backslashreplace").decode()
+            self.fail(f"the file name {shown} is not UTF-8: rename the file or its folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = _File()
 TEXT, NAME, SECONDS = _Text(), _Text("the id"), _Seconds()
 
 journal = click.option(
     "--journal", "-j", default=DEFAULT_JOURNAL, show_default=True, metavar="FILE", help="The journal.",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 by = click.option("--by", default="", type=TEXT, metavar="NAME", help="Who answers; your login name by default.")

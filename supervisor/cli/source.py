@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...protocols.approvals import Answer
-from ...protocols.errors import JournalHeld, UnderstudyError
+from ...protocols.errors import JournalError, JournalHeld, UnderstudyError
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Row
 from .. import offline
@@ -147,8 +147,14 @@ def owner(path: Path) -> Remote:
 
 
 def must_exist(path: Path) -> None:
-    """Raises UnderstudyError where there is no journal: looking must not make one."""
-    if not path.exists():
+    """Raises UnderstudyError where there is no journal: looking must not make one. JournalError: nobody can say."""
+    try:
+        there = path.exists()
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise JournalError(
+            f"{path} cannot be reached: {error.strerror}", hint="its folder must be readable by this user"
+        ) from error
+    if not there:
         raise UnderstudyError(f"there is no journal {path}", hint="name it with --journal; a run makes one")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from ...protocols.errors import JournalReadOnly
+from ...protocols.errors import JournalError, JournalReadOnly
 from .driver import Connection, Driver, translate
 
 Durability = Literal["power_loss", "process_crash"]
@@ -19,9 +19,14 @@ _WAL_LIMIT = 64_000_000
 
 
 def uri(db: Path, mode: Literal["rwc", "ro", "immutable"]) -> str:
-    """A SQLite URI; ``immutable`` is read-only and promises that nobody writes."""
+    """A SQLite URI; ``immutable`` is read-only and promises that nobody writes. Raises JournalError where it has none."""
+    try:
+        path = quote(str(db))
+    except UnicodeEncodeError as error:
+        name = str(db).encode(errors="backslashreplace").decode()
+        raise JournalError(f"the file name {name} is not UTF-8", hint="rename the file or its folder") from error
     flags = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
-    return f"file:{quote(str(db))}?{flags}"
+    return f"file:{path}?{flags}"
 
 
 def connect(driver: Driver, db: Path, durability: Durability) -> Connection:

@@ -26,6 +26,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from ...protocols.errors import JournalReadOnly
+
 _MAGIC = b"ushead1\n"
 _layout = Layout("<8sQQ16sQ16sQ")  # magic, counter, intended gid and hash, acked gid and hash, flags
 _SIZE = _layout.size + 16
@@ -91,11 +93,20 @@ def head_path(db: Path) -> Path:
 
 
 def read(path: Path) -> Record | None:
-    """The newest whole record; None if there is no file or none in it."""
+    """The newest whole record; None if there is no file or none in it.
+
+    Raises:
+        JournalReadOnly: there is something that cannot be read.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise JournalReadOnly(
+            f"{path} cannot be read: {error.strerror}",
+            hint="it knows where the journal ends: make it a file that this user may read and write",
+        ) from error
     records = [record for slot in (0, 1) if (record := _decode(data[slot * _SLOT : slot * _SLOT + _SIZE]))]
     return max(records, key=lambda record: record.counter, default=None)
 

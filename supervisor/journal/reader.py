@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...protocols.effects import Effect
-from ...protocols.errors import JournalDamaged, JournalError
+from ...protocols.errors import JournalDamaged, JournalError, JournalReadOnly
 from ...protocols.ids import Address
 from ...protocols.journal import ActorLine, Found, Key, Mail, Row, Timer, Want
 from . import finding, preflight, tables
@@ -146,6 +146,12 @@ def read_only(path: str | os.PathLike[str], *, driver: Driver | None = None) -> 
         JournalError: there is none, or it cannot be read.
     """
     db, driver = Path(os.path.realpath(path)), driver or choose()
-    if not db.exists():
+    try:
+        there = db.exists()
+    except OSError as error:
+        raise JournalReadOnly(
+            f"{db} cannot be reached: {error.strerror}", hint="its folder must be readable by this user"
+        ) from error
+    if not there:
         raise JournalError(f"there is no journal {db}", hint="a run with a journal makes one")
     return JournalReader(db, driver)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.supervisor.cli import Desk
+from understudy.protocols.errors import JournalError
 from understudy.supervisor.cli.entry import run
+from understudy.supervisor.journal.connect import uri
 
 LOOKS = (["show", "a"], ["show", "a", "--json"], ["replay", "a"], ["runs"], ["inbox"], ["journal", "stats"])
 
@@ -79,3 +82,44 @@ def test_no_flipped_bit_anywhere_in_the_file_comes_out_as_a_traceback(whole: byt
         here.write_bytes(damaged)
         for look in LOOKS:
             run(look)
+
+
+@pytest.mark.parametrize("words", ["journal export", "journal verify --json", "runs", "show a"])
+def test_a_closed_output_cannot_be_written_and_takes_nobody_elses_place(whole: bytes, here: Path, words: str) -> None:
+    here.write_bytes(whole)
+    line = f"{sys.executable} -m understudy {words} >&-"
+    done = subprocess.run(line, shell=True, cwd=here.parent, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "understudy: the output cannot be written: Bad file descriptor\n")
+    assert here.read_bytes() == whole
+
+
+@pytest.mark.parametrize("place", ["nowhere/rows.jsonl", "understudy.db/rows.jsonl"])
+def test_an_export_into_no_folder_is_an_output_that_cannot_be_written(
+    whole: bytes, here: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    here.write_bytes(whole)
+    with capsys.disabled():
+        done = Desk(here.parent).run("journal", "export", "-o", place)
+    assert done.returncode == 1
+    assert "the output cannot be written" in done.stderr
+    assert place in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_head_that_is_no_file_is_told(whole: bytes, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here.write_bytes(whole)
+    here.with_name(here.name + "-head").mkdir()
+    for words in (["journal", "verify"], ["run", "team:team"]):
+        assert run(words) == 4
+        assert "-head cannot be read" in capsys.readouterr().err
+
+
+def test_a_journal_that_cannot_be_reached_and_one_without_a_name_are_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for look in LOOKS:
+        assert run([*look, "-j", "x" * 300 + ".db"]) == 4
+        assert run([*look, "-j", "\udcff.db"]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+    with pytest.raises(JournalError, match="UTF-8"):
+        uri(Path("\udcff.db"), "ro")
