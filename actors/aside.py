@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..protocols.codec import encode
+from ..protocols.codec import digest, encode
 from ..protocols.envelope import OUTCOME, Envelope
 from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar
@@ -108,9 +108,10 @@ def _notice(cell: Cell, item: Item, refused: Failure | None, gid: int, now: floa
 
 
 def _recorded_answer(cell: Cell, item: Item, gid: int, now: float, word: Word | None) -> Draft | Answered:
-    """A finished actor answers a request with what it answered last to one of its class."""
+    """A finished actor answers a request that it answered before, and no other."""
     back = item.envelope.reply_to
-    last = cell.memory.last.get(back.settler) if back is not None else None
+    known = cell.memory.last if back is not None else None
+    last = known.get(digest(item.envelope.wire, item.envelope.body)) if known else None
     if back is None or last is None:
         why = Failure("abandon", "finished", f"{cell.address} has finished", where=cell.address)
         return failed(cell, item, why, gid, now, "parked", word=word)

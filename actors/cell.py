@@ -17,7 +17,7 @@ from .postal import Postal
 from .registry import Mount
 
 LAST = 16
-"""Answers by which a finished actor is remembered: one for each class of requests, the newest."""
+"""Answers by which a finished actor is remembered, the newest."""
 
 OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt"})
 
@@ -32,7 +32,7 @@ class Memory(Struct):
         effects: effects that are not settled, by id.
         started: whether its ``Started`` handler has run in this life of its state.
         timers: its open reminders, by id; what there is to know of those that come again, or may come too late.
-        last: the last answer it gave to anybody, by what was asked; the ``LAST`` newest.
+        last: answers that it repeats once it has finished, by the digest of the request; the ``LAST`` newest.
         postal: its asks, stash and watches; None for none so far.
     """
 
@@ -51,9 +51,11 @@ class Memory(Struct):
 
     def answered(self, reply: Reply) -> None:
         """It answered somebody."""
+        if not reply.to.said:
+            return
         last = self.last
-        last.pop(reply.to.settler, None)
-        last[reply.to.settler] = reply
+        last.pop(reply.to.said, None)
+        last[reply.to.said] = reply
         if len(last) > LAST:
             del last[next(iter(last))]
 
@@ -162,7 +164,7 @@ class Cell:
         for envelope in record.sends:
             if envelope.wire == OUTCOME and envelope.sender == self.address:  # an answer inside the node
                 body: OutcomeBody = decode(envelope.body, OutcomeBody)
-                back = ReplyTo(envelope.to, body.of, body.settler)
+                back = ReplyTo(envelope.to, body.of, body.settler, said=body.said)
                 memory.answered(Reply(back, body.value, body.failure))
             elif envelope.reply_to is not None and envelope.reply_to.token == envelope.id:
                 memory.post().asked(envelope)  # an ask of its own; a forwarded one has another's token
@@ -174,6 +176,8 @@ class Cell:
         kept = record.post is not None and (record.post.stashed or record.post.kept)
         if not kept:
             postal.failures.pop(took, None)
+        if record.life is not None:
+            postal.given_up = None
         postal.fold(record, took)
         if record.life in ("finished", "stopped"):  # with what this very turn put by
             postal.asks.clear()

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Question
-from ..protocols.codec import NULL, decode, encode, roundtrip
+from ..protocols.codec import NULL, decode, digest, encode, roundtrip
 from ..protocols.effects import Counters, Effect, Intent
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
 from ..protocols.errors import DefinitionError, Failed, Rejected, StateTooLarge, TooLarge
@@ -68,6 +68,7 @@ class _Frame:
         self._counters: Counters = settled_counters(cell, item) if item.settles else cell.memory.counters
         self._settles = item.settles
         self._lane = item.envelope.lane
+        self._envelope = item.envelope
 
     @property
     def stashable(self) -> bool:
@@ -106,6 +107,9 @@ class _Frame:
 
     def asker(self, id: str) -> ReplyTo | None:
         return self._cell.memory.askers.get(id)
+
+    def remembered(self, asker: ReplyTo) -> ReplyTo:
+        return msgspec.structs.replace(asker, said=digest(self._envelope.wire, self._envelope.body))
 
     def handles(self, wire: str) -> bool:
         assert self._cell.mount is not None
@@ -261,7 +265,10 @@ def _handle(
             f"{handler.message.__name__} was stashed and answered", hint="return what turn.stash() gives"
         )
     data, _ = roundtrip(answer, handler.answer)
-    turn.respond(request[1], data, None)
+    asker = request[1]
+    if turn.finished:
+        asker = msgspec.structs.replace(asker, said=digest(envelope.wire, envelope.body))
+    turn.respond(asker, data, None)
 
 
 def _settle(actor: object, behaviour: Behaviour, turn: Turn[Any], body: OutcomeBody) -> None:

@@ -53,6 +53,10 @@ class Frame(Protocol):
         """Who waits for the request that was left open under this id."""
         ...
 
+    def remembered(self, asker: ReplyTo) -> ReplyTo:
+        """Whoever waits for this turn's request, with what an actor that has finished knows the request by."""
+        ...
+
     def intended(self, effect: Effect) -> None:
         """Count an effect that the gate let through."""
         ...

@@ -42,6 +42,7 @@ from .ephemeral import Ephemeral
 from .ephemerals import Ephemerals
 from .execute import Draft, execute, settled
 from .flights import Flights
+from .given_up import turned_away
 from .mailbox import Item
 from .mailroom import Mailroom
 from .registry import Directory
@@ -115,6 +116,7 @@ class Kernel(Mailroom):
         """How much mail each run has; changed by ``_more`` and ``_less``."""
         self._suspended: dict[Address, Cell] = {}
         """Cells whose mail is held until their supervisor, or a person, has decided."""
+        self._unheard: list[tuple[Cell, str]] = []
         self._retiring: deque[tuple[int, Cell]] = deque()
         self._system_seq = opened.system_seq
         self._died = not opened.clean
@@ -141,7 +143,7 @@ class Kernel(Mailroom):
         if self._was_taken(item, looked):
             return
         cell = self.addressee(envelope.to)
-        if envelope.reply_to is None and (why := self._untaken(cell, envelope)) is not None:
+        if (why := self._no_turn(cell, envelope)) is not None:
             self._refuse(item, why)
         elif envelope.lane == "work" and isinstance(cell, Cell) and self._door.full(cell):
             self._at_door(cell, item)
@@ -229,6 +231,8 @@ class Kernel(Mailroom):
         for item in mail:
             cell.mailbox.put(item)
         self._put_by(cell)
+        if cell.address in self._suspended:
+            self._turn_all_away(cell)
         for held in self._held.pop(address, ()):
             if isinstance(held, Settlement):
                 self.flights.settle(cell, held)
@@ -242,6 +246,8 @@ class Kernel(Mailroom):
         for item in mail:
             if item.envelope.expires is not None and item.envelope.expires <= self.now:
                 self._drop(cell, item.envelope.id, expired(item.envelope))
+        if address in self._door.waiting:
+            self._come_again(cell)
         self._wake(cell)
 
     def unloaded(self, address: Address, failure: Failure) -> None:
@@ -274,6 +280,8 @@ class Kernel(Mailroom):
         turns may be slow, and the kernel has no clock.
         """
         self.tick(now)
+        if self._unheard:
+            self._turn_away()
         while self._ready and turns > 0:
             cell = self._ready[0]
             if isinstance(cell, Ephemeral):
@@ -298,6 +306,8 @@ class Kernel(Mailroom):
                     break
             else:
                 self._wake(cell)
+        if self._unheard:
+            self._turn_away()
         for ids in batched(self._suspects.choose()):
             self._write_system("attempt", Record(marked=ids))
             self._outbox.append((self.gid, ids))
@@ -398,12 +408,12 @@ class Kernel(Mailroom):
     @property
     def ready(self) -> bool:
         """Whether there are turns to run; a commit can make some (``committed`` delivers mail that was held back for its mark)."""
-        return bool(self._ready)
+        return bool(self._ready or self._unheard)
 
     @property
     def stirred(self) -> bool:
         """Whether there is anything for a step, a load, a cut or a release to do now."""
-        return bool(self._ready or self._unsaved or self._outbox or self.loads or self.memory.taken)
+        return bool(self._ready or self._unheard or self._unsaved or self._outbox or self.loads or self.memory.taken)
 
     def moves(self) -> bool:
         """Whether anything goes on by itself, now or when its time comes. Asked between steps, when no turn can be run:
@@ -448,6 +458,8 @@ class Kernel(Mailroom):
             return
         cell.mailbox.put(item)
         self._more(cell, item)
+        if self._suspended and turned_away(cell, item.envelope) is not None:
+            self._unheard.append((cell, item.envelope.id))
         if not item.durable:
             self._unsaved[item.envelope.id] = (cell, item, kind)
         if item.envelope.expires is not None:

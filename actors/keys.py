@@ -43,7 +43,12 @@ class Keys:
             asked = reply.to.keyed or row.stream
             if not reply.to.token.startswith(asked + "#"):
                 continue  # asked without a key, or, before ``keyed`` was told, somebody else
-            if message is not None and not message.key and message.reply_to == reply.to:
+            if (
+                message is not None
+                and not message.key
+                and message.reply_to
+                and message.reply_to.token == reply.to.token
+            ):
                 continue
             name = reply.to.token[len(asked) + 1 :]
             new = self._new.get((asked, name))

@@ -23,6 +23,7 @@ from .cell import Cell
 from .door import Door, gave_way, overloaded, policy
 from .ephemeral import Ephemeral
 from .execute import Draft, failed
+from .given_up import turned_away
 from .mailbox import Item
 from .registry import Directory
 from .releases import Refused, Release
@@ -42,9 +43,12 @@ class Mailroom:
     gid: int
     sets: WorkingSets
     late: Counter[Address]
+    _unheard: list[tuple[Cell, str]]
+    """Requests to actors on which their supervisor gave up; they are answered at the next step."""
     _cells: dict[Address, Cell]
     _directory: Directory
     _door: Door
+    _suspended: dict[Address, Cell]
     _suspects: Suspects
     _unsaved: dict[str, tuple[Cell, Item, RowKind]]
     _word: Word
@@ -87,6 +91,16 @@ class Mailroom:
             self._drop(cell, oldest.envelope.id, gave_way(cell, oldest.envelope))
             self.put(cell, item, "accepted")
 
+    def _come_again(self, cell: Cell) -> None:
+        """It is in memory now: who waited only for that finds the mailbox as it is."""
+        for envelope, inputs in self._door.clear(cell.address) if policy(cell).overflow == "drop_oldest" else ():
+            item = Item(envelope, durable=False)
+            item.inputs = inputs
+            if self._door.full(cell):
+                self._at_door(cell, item)
+            else:
+                self.put(cell, item, "accepted")
+
     def _let_in(self, cell: Cell) -> None:
         """There may be room again."""
         while (visitor := self._door.next(cell)) is not None:
@@ -110,6 +124,8 @@ class Mailroom:
         """What a row says about mail, done in memory."""
         if post.late:
             self.late[cell.address] += post.late
+        if post.given_up is not None:
+            self._turn_all_away(cell)
         if post.unstashed:
             self._come_back(cell)
         if post.stashed or post.kept:
@@ -120,6 +136,21 @@ class Mailroom:
                 cell.mailbox.put_back(item)
                 self._more(cell, item)
                 self._wake(cell)
+
+    def _turn_away(self) -> None:
+        """Answer the requests that came for actors on which their supervisor gave up."""
+        unheard, self._unheard = self._unheard, []
+        for cell, id in unheard:
+            if (postal := cell.memory.postal) is not None and postal.given_up is not None:
+                self._drop(cell, id, postal.given_up)
+
+    def _turn_all_away(self, cell: Cell) -> None:
+        """An actor was given up, or was loaded as one that is: answer the requests that wait."""
+        visitors = self._door.waiting.get(cell.address, ())
+        waiting = [item.envelope for item in (*cell.mailbox.items(), *cell.mailbox.stashed())]
+        for envelope in (*waiting, *(envelope for envelope, _ in visitors)):
+            if (why := turned_away(cell, envelope)) is not None:
+                self._drop(cell, envelope.id, why)
 
     def _come_back(self, cell: Cell) -> None:
         for item in cell.mailbox.unstash():
@@ -174,10 +205,13 @@ class Mailroom:
         mount = self._directory.find(address)
         return mount is not None and wire in mount.actor.behaviour.handlers
 
-    def _untaken(self, cell: Cell | Ephemeral, envelope: Envelope) -> Failure | None:
-        """Why a message that is told from outside would be a dead letter, where the definition shows that."""
+    def _no_turn(self, cell: Cell | Ephemeral, envelope: Envelope) -> Failure | None:
+        """Why a message from outside is refused before it is written: it would be a dead letter, as the definition shows, or it is
+        a request to an actor on which its supervisor gave up."""
         if not isinstance(cell, Cell) or cell.mount is None or envelope.lane != "work":
             return None
+        if envelope.reply_to is not None:
+            return turned_away(cell, envelope) if self._suspended else None
         found = cell.mount.actor.behaviour.handlers.get(envelope.wire)
         return unhandled(found, envelope) if envelope.wire != Started.__wire__ else None
 

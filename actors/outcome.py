@@ -101,7 +101,7 @@ def outcome_envelope(
     id: str, asker: ReplyTo, value: Raw, failure: Failure | None, sender: Address, context: Context, now: float
 ) -> Envelope:
     """The answer to an ask inside the node, as mail."""
-    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure, asker.request)
+    body = OutcomeBody(asker.token, asker.settler, asker.tag, value, failure, asker.request, asker.said)
     return Envelope(id, asker.address, OUTCOME, Raw(encode(body)), sender=sender, context=context, at=now)
 
 

@@ -6,6 +6,7 @@ from msgspec import Struct, ValidationError
 
 from ..protocols.codec import decode
 from ..protocols.envelope import Envelope
+from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import Record
 
@@ -26,6 +27,7 @@ class Postal(Struct):
         failures: how often a turn failed on a message that is to be tried again, by its id.
         watching: whom it watches.
         watchers: who watches it.
+        given_up: what requests are answered while a person is asked about this actor; None while nobody is.
         late: answers that came too late, or to nobody, and were dropped.
     """
 
@@ -35,6 +37,7 @@ class Postal(Struct):
     watching: dict[Address, None] = {}
     watchers: dict[Address, None] = {}
     late: int = 0
+    given_up: Failure | None = None
 
     def fold(self, record: Record, took: str) -> None:
         """Take in what a row says about mail. ``took``: id of the message that it is about."""
@@ -50,6 +53,8 @@ class Postal(Struct):
         for id in post.heard:
             self.asks.pop(id, None)
         self.late += post.late
+        if post.given_up is not None:
+            self.given_up = post.given_up
         for of, more, less in (
             (self.watching, post.watches, post.unwatches),
             (self.watchers, post.watched, post.unwatched),

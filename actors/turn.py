@@ -197,7 +197,7 @@ class Turn(Generic[S]):
         """Leave the request of this turn open; answer it in a later turn with ``reply``. Return what this gives."""
         if self._request is None:
             return Later("")  # it was told, not asked: replies to it go nowhere
-        self.askers[self._request[0]] = self._request[1]
+        self.askers[self._request[0]] = self._frame.remembered(self._request[1])
         return Later(self._request[0])
 
     def reply(self, to: Later[R] | Tag, value: R) -> None:
@@ -335,7 +335,11 @@ class Turn(Generic[S]):
                 self.dropped.append(id)
 
     def stop(self) -> None:
-        """End this actor after this turn. Its answers are kept: whoever asks again gets what it answered."""
+        """End this actor after this turn.
+
+        The answer that this turn gives, and those to requests that were left open before (``later``), are kept: whoever makes the same
+        request again gets the same answer (the newest 16). Anything else is answered ``finished``.
+        """
         self.finished = True
 
     def uid(self) -> str:

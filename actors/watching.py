@@ -17,6 +17,7 @@ from ..protocols.ids import Address
 from ..protocols.mail import CancelAsk, Suspended, Terminated, Unwatch, Watch
 from .asking import cancelled
 from .cell import Cell
+from .given_up import given_up
 from .turn import Turn
 
 NOTICES = frozenset({Watch.__wire__, Unwatch.__wire__, CancelAsk.__wire__, Terminated.__wire__, Suspended.__wire__})
@@ -32,7 +33,9 @@ def obey(cell: Cell, turn: Turn[Any], envelope: Envelope) -> bool:
     elif envelope.wire == CancelAsk.__wire__:
         cancelled(cell, turn, decode(envelope.body, CancelAsk))
     elif envelope.wire == Suspended.__wire__:
-        tell_watchers(cell, turn, "parked", decode(envelope.body, Suspended).failure)
+        order = decode(envelope.body, Suspended)
+        tell_watchers(cell, turn, "parked", order.failure)
+        turn.note("given_up", given_up(cell, order))
     else:
         return False
     return True

@@ -44,6 +44,7 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):
         deadline: journal time after which nobody waits any more; None for no end. Asks made on its behalf inherit it.
         request: the asker's own open request on whose behalf it asks, where the tag does not name it.
         keyed: for a caller outside that gave a key: the actor that it asked, whoever answers. The token is then ``<keyed>#<key>``.
+        said: digest of the request, where its answer is to be repeated once the actor has finished.
     """
 
     address: Address
@@ -53,6 +54,7 @@ class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):
     deadline: float | None = None
     request: str = ""
     keyed: Address = OUTSIDE
+    said: str = ""
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -91,7 +93,7 @@ class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
 class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of an ``OUTCOME`` envelope: what came of an effect or an ask.
 
-    ``value`` (JSON) counts where there is no ``failure``; ``request`` as in the ask's ``ReplyTo``.
+    ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``.
     """
 
     of: str
@@ -100,6 +102,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     value: Raw = NULL
     failure: Failure | None = None
     request: str = ""
+    said: str = ""
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):

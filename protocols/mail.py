@@ -115,9 +115,13 @@ class Unwatch(Message, wire="us.unwatch"):
 
 
 class Suspended(Message, wire="us.suspended"):
-    """A supervisor's order in the control lane: it gave up on this actor and asked a person; who watches it is told."""
+    """A supervisor's order in the control lane: it gave up on this actor and asked a person; who watches it is told.
+
+    ``item``: what the person is asked by.
+    """
 
     failure: Failure
+    item: str = ""
 
 
 class Resolution(Struct, frozen=True, omit_defaults=True):
@@ -146,6 +150,7 @@ class Post(Struct, frozen=True, omit_defaults=True):
         unstashed: all that was stashed before is back in the mailbox, in front.
         watches, unwatches: whom this actor watches from now on, or no more.
         watched, unwatched: who watches this actor from now on, or no more.
+        given_up: its supervisor gave up on it: what requests are answered until a person has decided.
     """
 
     heard: tuple[str, ...] = ()
@@ -157,3 +162,4 @@ class Post(Struct, frozen=True, omit_defaults=True):
     unwatches: tuple[Address, ...] = ()
     watched: tuple[Address, ...] = ()
     unwatched: tuple[Address, ...] = ()
+    given_up: Failure | None = None

@@ -227,9 +227,9 @@ class SupervisorActor(Actor):
         what = f"{why}. The message it failed on ({msg.item}) is parked." if msg.item else f"{why}."
         text = f"{what} Start it again (approve) or stop it (reject)?"
         question = Question("escalation", text, failure=failure, takes=("approve", "reject"))
-        turn.escalate(question, topic="child", tag=msg.child)
+        asked = turn.escalate(question, topic="child", tag=msg.child)
         if msg.failure.code != "unreadable":  # which takes no orders, and has told its watchers
-            turn.order(msg.child, Suspended(failure))
+            turn.order(msg.child, Suspended(failure, asked.id))
 
     def _quiet(self, state: SupervisorState, now: float, but: Address) -> tuple[Address, ...]:
         """Children whose last failure is of no account any more."""

@@ -9,6 +9,7 @@ in which the row was written (``lives``).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from ..journal.batch import record_of
 from ..journal.reader import JournalReader, read_only
 from ..journal.reading import must_fit, reading, row_name
 from .lives import Definitions, Lives
+
+_SAID = re.compile(rb',"said":"[0-9a-f]{32}"')
 
 
 class Difference(Struct, frozen=True):
@@ -161,11 +164,16 @@ def _again(
         return Difference(row.gid, row.stream, row.seq, "kind", row.kind, "no row")
     if draft.payload == bytes(row.payload) and draft.kind == row.kind:
         return None
-    before, after = _fields(bytes(row.payload)), _fields(draft.payload)
+    recorded, now = bytes(row.payload), draft.payload
+    if b'"said":' not in recorded:  # a row of a version that did not write this yet
+        now = _SAID.sub(b"", now)
+    if now == recorded and draft.kind == row.kind:
+        return None
+    before, after = _fields(recorded), _fields(now)
     for field in {**before, **after}:
         if before.get(field) != after.get(field):
-            recorded, now = (bytes(side.get(field, Raw(b"nothing"))).decode() for side in (before, after))
-            return Difference(row.gid, row.stream, row.seq, field, recorded, now)
+            was, comes = (bytes(side.get(field, Raw(b"nothing"))).decode() for side in (before, after))
+            return Difference(row.gid, row.stream, row.seq, field, was, comes)
     return Difference(row.gid, row.stream, row.seq, "kind", row.kind, draft.kind)
 
 

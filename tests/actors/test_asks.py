@@ -35,7 +35,7 @@ def test_it_fails_at_once_and_the_asker_of_the_asker_is_told(to: str, how: str, 
     assert asked(node(), to, how) == code
 
 
-def test_a_finished_actor_answers_a_request_with_its_recorded_answer_to_one_of_its_class() -> None:
+def test_a_finished_actor_answers_a_request_that_it_answered_before_and_no_other() -> None:
     board = node()
     board.ask("a/ada", Add(1))
     close = board.ask("a/ada", Close(), key="bye")
@@ -45,7 +45,54 @@ def test_a_finished_actor_answers_a_request_with_its_recorded_answer_to_one_of_i
     board.rest()
     assert [said(sent) for sent in (close, again, anew)] == ["closed"] * 3
     assert said(other) == "finished"
-    assert asked(board, "a/ada") == "got 1"  # the inside too: what it last answered to an Add
+    assert asked(board, "a/ada") == "finished", "the sum was what it was then; nobody can add to it any more"
+    assert asked(board, "a/ada", "close") == "closed", "the inside too"
+    more = board.ask("a/ada", Add(100))
+    board.rest()
+    assert said(more) == "finished"
+
+
+class Order(us.Request[str]):
+    what: str
+
+
+class Ordered(us.Event):
+    later: str
+
+
+class Clerk(us.Actor):
+    """Answers later, and closes."""
+
+    class State(us.State):
+        later: str = ""
+
+    @us.handles(Order)
+    def order(self, turn: us.Turn[State], msg: Order) -> str | us.Later[str]:
+        if msg.what == "close":
+            turn.reply(us.Later(turn.state.later), "here it is")
+            turn.stop()
+            return "closed"
+        later = turn.later(msg)
+        turn.emit(Ordered(later.id))
+        return later
+
+    @us.applies(Ordered)
+    def ordered(self, state: State, event: Ordered) -> State:
+        return state.evolve(later=event.later)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_it_answered_later_is_repeated_to_the_same_request_only(crash: bool) -> None:
+    board = Simulated(us.Child("c", Clerk))
+    first = board.ask("c", Order("x"))
+    board.rest()
+    board.ask("c", Order("close"))
+    board.rest()
+    if crash:
+        board.crash()
+    same, other, close = (board.ask("c", Order(what)) for what in ("x", "y", "close"))
+    board.rest()
+    assert [said(sent) for sent in (first, same, other, close)] == ["here it is", "here it is", "finished", "closed"]
 
 
 def test_a_stopped_actor_answers_that_it_was_stopped() -> None:
@@ -58,7 +105,7 @@ def stopped(board: Simulated) -> str:
     """Let an actor fail too often, and let a person stop it. Gives what mail that was held is answered."""
     for _ in range(4):
         board.ask("a/ada", Break("raise"))
-    held = board.ask("a/ada", Add(1))
+    held = board.ask("a/ada", us.Task("x"))
     board.rest()
     (item,) = board.inbox()
     board.answer(item.id, "reject", reason="enough")

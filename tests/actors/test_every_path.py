@@ -90,7 +90,7 @@ PATHS: list[tuple[str, Callable[[Simulated], None], str]] = [
     ("nobody/there", nothing, "no_such_actor"),
     ("p/too/deep", nothing, "no_such_actor"),
     ("p/gone", finish, "finished"),
-    ("p/gone", answer_and_finish, "here is what it said last"),
+    ("p/gone", answer_and_finish, "finished"),
     ("p/eve", stop, "stopped"),
     ("p/old", spoil, "unreadable"),
     ("deaf/eve", nothing, "unhandled"),

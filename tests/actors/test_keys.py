@@ -171,10 +171,10 @@ def test_memory_does_not_grow_with_keys() -> None:
 def test_what_a_finished_actor_is_remembered_by_is_bounded() -> None:
     memory = Memory()
     for n in range(100):
-        memory.answered(Reply(ReplyTo(OUTSIDE, str(n), f"ask:{n}")))
-        memory.answered(Reply(ReplyTo(OUTSIDE, "again", "ask:always")))
+        memory.answered(Reply(ReplyTo(OUTSIDE, str(n), said=str(n))))
+        memory.answered(Reply(ReplyTo(OUTSIDE, "again", said="always")))
     assert len(memory.last) == LAST
-    assert "ask:always" in memory.last
+    assert "always" in memory.last
 
 
 def test_a_free_key_is_known_as_such_and_many_are_looked_up_at_once() -> None:

@@ -162,3 +162,14 @@ def test_nobody_waits_at_the_door_of_an_address_that_ends() -> None:
     board.rest()
     assert all(one.accepted for one in sent)
     assert not board.kernel._door.waiting
+
+
+def test_the_oldest_gives_way_also_while_the_actor_is_not_in_memory() -> None:
+    board = office(clerk=small("drop_oldest"))
+    sent = [board.tell("p/bob", Say(str(number))) for number in range(8)]
+    while board._fresh:  # all of them before it is loaded
+        board._feed()
+    board.rest()
+    assert all(one.accepted for one in sent)
+    assert heard(board, "p/bob") == ("5", "6", "7")
+    assert [message.failure.code for message in board.parked()] == ["dropped"] * 5

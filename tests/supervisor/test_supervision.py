@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import understudy as us
-from tests.actors.crew import Actor, Add, Break, nobody_settles, node, rows, said, state
+from tests.actors.crew import Actor, Add, Break, Note, Relay, nobody_settles, node, rows, said, state
 from understudy.protocols.children import Backoff, Intensity
 from understudy.protocols.errors import WrongAnswer
 from understudy.protocols.ids import Address
@@ -148,10 +148,16 @@ def test_a_child_that_fails_too_often_is_put_before_a_person_with_the_cause_chai
     assert [failure.code for failure in item.failure.chain()][:2] == ["budget_exhausted", "crashed"]
     assert "ZeroDivisionError: broken" in item.text
     assert board.actor("a/ada").memory.life == "restarting"
-    held, other = board.ask("a/ada", Add(1)), board.ask("a/bob", Add(1))
+    held, run = board.tell("a/ada", Note("x")), board.ask("a/ada", us.Task("x"))
+    asked, inside = board.ask("a/ada", Add(1)), board.ask("a/eve", Relay("a/ada"))
+    other = board.ask("a/bob", Add(1))
     board.rest()
     assert held.accepted, "its mail waits with it"
-    assert held.reply is None
+    assert run.accepted, "and so does a run, which may wait for people for days"
+    assert run.reply is None
+    assert isinstance(asked.error, us.AskFailed), "whoever asks is told at once, and nothing is written"
+    assert asked.error.failure.code == said(inside) == "parked"
+    assert item.id in asked.error.failure.hint
     assert said(other) == 1, "and nobody else does"
     assert board.kernel.standing(Address("a/ada")) == "asking", "who waits for it is told that a person is asked"
 
@@ -162,14 +168,38 @@ def test_a_person_may_start_it_again_and_counting_begins_anew(crash: bool) -> No
     if crash:
         board.crash()
         board.rest()
-    held = board.ask("a/ada", Add(1))
+    held = board.tell("a/ada", Note("x"))
+    board.rest()
     board.answer(board.inbox()[0].id, "approve")
     board.rest()
-    assert said(held) == 1
+    assert state(board, "a/ada").notes == ("x",)
+    after = board.ask("a/ada", Add(1))
+    board.rest()
+    assert held.accepted
+    assert said(after) == 1
     for _ in range(3):
         board.ask("a/ada", Break("raise"))
     board.rest()
     assert not board.inbox(), "three restarts are allowed again"
+
+
+@pytest.mark.parametrize("load", ["waits already", "crash"])
+def test_a_request_that_waits_when_an_actor_is_given_up_is_answered_and_its_key_is_free(load: str) -> None:
+    board = node(intensity=Intensity(max_restarts=0))
+    board.ask("a/ada", Break("raise"))
+    waits = board.ask("a/ada", Add(1), key="k")
+    if load == "crash":
+        board.rest()
+        board.crash()
+        waits = board.ask("a/ada", Add(1), key="k")
+    board.rest()
+    code = waits.error.failure.code if isinstance(waits.error, us.AskFailed) else said(waits)
+    assert code == "parked"
+    board.answer(board.inbox()[0].id, "approve")
+    board.rest()
+    again = board.ask("a/ada", Add(1), key="k")
+    board.rest()
+    assert said(again) == 1
 
 
 def test_a_child_that_was_given_up_is_started_again_or_stopped_and_nothing_else_answers_that() -> None:
@@ -188,7 +218,7 @@ def test_a_child_that_was_given_up_is_started_again_or_stopped_and_nothing_else_
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_person_may_stop_it_and_whoever_waits_is_told(crash: bool) -> None:
     board = _given_up()
-    held = board.ask("a/ada", Add(1))
+    held = board.ask("a/ada", us.Task("x"))
     board.rest()
     board.answer(board.inbox()[0].id, "reject", reason="enough")
     if crash:
@@ -245,8 +275,8 @@ async def test_a_run_whose_worker_is_given_up_waits_for_a_person_and_ends_when_i
                 await system.ask("a/ada", Break("raise"), timeout=20)
             assert caught.value.failure.code == "crashed"
         with pytest.raises(us.AskFailed) as caught:
-            await system.ask("a/ada", Add(1), timeout=0.1)
-        assert caught.value.failure.code == "timeout"
+            await system.ask("a/ada", Add(1), timeout=None)
+        assert caught.value.failure.code == "parked"
         (item,) = system.inbox()
         await system.reject(item.id, "enough")
         with pytest.raises(us.AskFailed) as caught:
