@@ -17,6 +17,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from ...protocols.errors import JournalError, JournalFull, JournalHeld, JournalReadOnly
+from .files import lives
 
 
 class Lock:
@@ -93,23 +94,13 @@ class Lock:
 
     def _held(self, fd: int) -> JournalHeld:
         words = os.pread(fd, 200, 0).decode("ascii", "replace").split()
-        pid = int(words[0]) if words and words[0].isdecimal() and _lives(int(words[0])) else 0
+        pid = int(words[0]) if words and words[0].isdecimal() and lives(int(words[0])) else 0
         who = f"process {pid} (since {words[1]})" if pid and len(words) > 1 else "another process"
         return JournalHeld(
             f"{self._db} is held by {who}",
             pid=pid,
             hint="stop that process, or speak to it: the command line does while it runs",
         )
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 _taken: WeakSet[Lock] = WeakSet()

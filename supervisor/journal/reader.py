@@ -19,6 +19,7 @@ from ...protocols.journal import ActorLine, Found, Key, Mail, Row, Timer, Want
 from . import finding, preflight, tables
 from .connect import uri
 from .driver import Connection, Driver, choose, translate
+from .files import refuse_no_file
 
 T = TypeVar("T")
 
@@ -154,4 +155,5 @@ def read_only(path: str | os.PathLike[str], *, driver: Driver | None = None) -> 
         ) from error
     if not there:
         raise JournalError(f"there is no journal {db}", hint="a run with a journal makes one")
+    refuse_no_file(db)
     return JournalReader(db, driver)

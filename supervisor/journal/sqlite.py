@@ -27,6 +27,7 @@ from .batch import check
 from .chain import ALGORITHM, genesis
 from .connect import Durability, connect, pragma, transaction
 from .driver import Connection, Driver, choose, translate
+from .files import refuse_no_file, refuse_other_names
 from .head import Head, Mark, OpenHead, OsHeadFile, head_path
 from .head import read as read_head
 from .lock import Lock
@@ -93,6 +94,8 @@ class SqliteJournal:
             raise JournalError(f"{self.path} is open already", hint="close it first")
         if not self.path.parent.is_dir():
             raise JournalError(f"there is no folder {self.path.parent}", hint="make it first")
+        refuse_no_file(self.path)
+        refuse_other_names(self.path)
         refuse_network(self.path)
         self._lock.take()
         try:
