@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...protocols.errors import JournalError
+from ..journal.files import BadTarget
 
 DONE: Final = 0
 """All is done."""
@@ -44,4 +45,4 @@ def worst(*codes: int) -> int:
 
 def of_error(error: Exception) -> int:
     """The one for an error that ended a command."""
-    return JOURNAL if isinstance(error, JournalError) else REFUSED
+    return JOURNAL if isinstance(error, JournalError) and not isinstance(error, BadTarget) else REFUSED

@@ -19,6 +19,7 @@ from .. import offline
 from ..journal.audit import audit
 from ..journal.backup import backup as copy
 from ..journal.export import export as lines_of
+from ..journal.files import refuse_target
 from ..journal.reader import read_only
 from ..journal.reading import reading
 from ..journal.retention import DAYS
@@ -113,6 +114,8 @@ def export(output: Path | None, below: str, journal: Path, force: bool, as_json:
     must_exist(journal)
     if as_json and output is None:
         raise click.UsageError("the lines are JSON already; --json says what was written to --output FILE")
+    if output is not None:
+        refuse_target(output, journal, journal=False)
     if output is not None and os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} is there already; --force replaces it")
     with read_only(journal) as reader:

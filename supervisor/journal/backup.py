@@ -13,12 +13,13 @@ from typing import Protocol, cast
 
 from msgspec import Struct
 
-from ...protocols.errors import JournalDamaged, JournalError, JournalFull
+from ...protocols.errors import JournalDamaged, JournalFull
 from . import head, tables
 from .audit import Audit, Progress, audit, silent
 from .chain import genesis
 from .connect import uri
 from .driver import Connection, Driver, choose, translate
+from .files import BadTarget, refuse_target
 from .lock import Lock
 from .reader import JournalReader, read_only
 
@@ -62,18 +63,18 @@ def backup(
         progress: told what is done.
 
     Raises:
-        JournalError: there is no journal, or ``to`` is there already (without ``force``) or is the journal itself.
+        BadTarget: ``to`` is there already (without ``force``), or is the journal itself or belongs to it.
+        JournalError: there is no journal.
         JournalHeld: ``to`` is a journal that a process owns.
         JournalDamaged: the copy does not verify (nor does the journal, then); it is not kept.
         JournalFull: there is no room.
     """
     target = Path(os.path.realpath(to))
-    if target == Path(os.path.realpath(source)):
-        raise JournalError(f"{target} is the journal itself", hint="name another file")
+    refuse_target(target, Path(source), journal=True)
     if not target.parent.is_dir():
-        raise JournalError(f"there is no folder {target.parent}", hint="make it first")
+        raise BadTarget(f"there is no folder {target.parent}", hint="make it first")
     if target.exists() and not force:
-        raise JournalError(f"{target} is there already", hint="--force replaces it")
+        raise BadTarget(f"{target} is there already", hint="--force replaces it")
     driver, tell = choose(), progress or silent
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:

@@ -78,13 +78,13 @@ def remove_stale(target: Path) -> None:
     """Remove what was begun for this target by processes that are dead: ``NAME.PID.partial`` and what SQLite put beside it."""
     start = f"{target.name}."
     with contextlib.suppress(OSError):
-        for name in os.listdir(target.parent):
-            if not name.startswith(start):
+        for path in target.parent.iterdir():
+            if not path.name.startswith(start):
                 continue
-            pid, dot, rest = name[len(start) :].partition(".")
+            pid, dot, rest = path.name[len(start) :].partition(".")
             whole = dot and rest in {"partial", *(f"partial{suffix}" for suffix in COMPANIONS)}
             if whole and pid.isdecimal() and not lives(int(pid)):
-                target.with_name(name).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
 
 def lives(pid: int) -> bool:

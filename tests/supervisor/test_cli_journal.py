@@ -64,7 +64,7 @@ def test_a_backup_is_made_beside_the_process_that_owns_the_journal(desk: Desk) -
         assert desk.json("journal", "stats")["epoch"] == 1
         let_go()
         process.wait(30)
-    assert desk.run("journal", "backup", "copy.db").returncode == 4, "it is there already"
+    assert desk.run("journal", "backup", "copy.db").returncode == 2, "it is there already"
     assert desk.json("journal", "backup", "copy.db", "--force")["rows"] > made["rows"]
     again = desk.json("run", "team:team", "look", "--id", "a", "-j", "copy.db")
     assert again["runs"][0]["output"] == "It rains."
@@ -93,6 +93,27 @@ def test_export_into_a_file_is_whole_or_not_there_and_replaces_nothing_unasked(d
     assert desk.run("journal", "export", "-o", "more.jsonl").returncode == 4
     assert not (desk.folder / "more.jsonl").exists()
     assert not list(desk.folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize("command", ["backup {} --force", "backup {}", "export -o {} --force", "retain --archive {}"])
+def test_nothing_is_written_over_a_journal_or_what_belongs_to_it_under_any_name(desk: Desk, command: str) -> None:
+    made = desk.folder / "understudy.db"
+    for suffix in ("-head", "-lock"):
+        made.with_name(made.name + suffix).write_text(suffix)
+    (desk.folder / "hard").hardlink_to(desk.folder / "understudy.db-head")
+    before = {path.name: path.read_bytes() for path in desk.folder.iterdir() if path.is_file()}
+    for name in ("understudy.db", "understudy.db-wal", "hard"):
+        done = desk.run("journal", *command.format(name).split())
+        assert (done.returncode, "understudy.db" in done.stderr) == (2, True), (name, done.stdout, done.stderr)
+        after = {path.name: path.read_bytes() for path in desk.folder.iterdir() if path.is_file()}
+        assert after == before, name
+
+
+def test_a_backup_whose_own_head_would_be_the_journal_is_refused(desk: Desk) -> None:
+    (desk.folder / "understudy.db").rename(desk.folder / "copy.db-head")
+    done = desk.run("journal", "backup", "copy.db", "-j", "copy.db-head")
+    assert done.returncode == 2
+    assert "would need copy.db-head, and that is the journal itself" in done.stderr
 
 
 def test_export_of_nobody_is_refused(desk: Desk) -> None:

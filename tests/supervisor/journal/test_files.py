@@ -55,9 +55,13 @@ def test_what_is_no_file_is_neither_opened_nor_waited_for(tmp_path: Path, kind: 
             path.mkdir()
         case _:
             path.symlink_to("/dev/null")
-    for use in (read_only, retain, lambda path: SqliteJournal(path).open()):
-        with pytest.raises(JournalError, match=f"is {kind}, and a journal is a file"):
-            use(path)
+    refusal = f"is {kind}, and a journal is a file"
+    with pytest.raises(JournalError, match=refusal):
+        SqliteJournal(path).open()
+    with pytest.raises(JournalError, match=refusal):
+        read_only(path)
+    with pytest.raises(JournalError, match=refusal):
+        retain(path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
