@@ -1,11 +1,14 @@
 """The contract of ``protocols.journal.JournalCore``, as a test that every back-end passes.
 
-A subclass gives the fixture ``medium``: called, it makes a core over the same medium, as a new process would.
+A subclass gives the fixture ``medium``: called, it makes a core over the same medium, as a new process would. One whose core
+cannot be abandoned without ``close`` and opened again by another (it has no medium besides its process) says ``survives = False``;
+where something that the operating system does at a process's death must be done by hand, ``die`` is overridden.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,7 +16,7 @@ from msgspec import Raw
 
 from ...protocols.errors import JournalError, TooLarge
 from ...protocols.ids import SYSTEM, Address
-from ...protocols.journal import MAX_ROW, Batch, JournalCore, Key, Opened, Record, Row, Snapshot, Want
+from ...protocols.journal import MAX_ROW, Batch, JournalCore, Key, Opened, Record, Row, RowKind, Snapshot, Want
 from ..journal import finding, memory
 from .author import ADA, BOB, Author, effect, line, mail, timer
 
@@ -32,6 +35,13 @@ def same(left: tuple[Row, ...], right: tuple[Row, ...]) -> bool:
 
 class JournalContract:
     """One suite, every implementation."""
+
+    survives = True
+    """Whether what was appended is there after the process has died without ``close``."""
+
+    @staticmethod
+    def die(core: JournalCore) -> None:
+        """Let go of what the operating system takes from a dead process (locks, say), and of nothing else; never ``close``."""
 
     @pytest.fixture
     def core(self, medium: Medium) -> Iterator[JournalCore]:
@@ -163,6 +173,20 @@ class JournalContract:
         assert same(core.stream(BOB), (rows[1],))
         core.close()
 
+    def test_every_field_of_a_row_is_read_as_it_was_written(self, core: JournalCore, medium: Medium) -> None:
+        author = Author()
+        rows = tuple(
+            msgspec.structs.replace(author.row(kind=kind, cause=f"{n}.7"), incarnation=n, at=1_000.0 + n / 3)
+            for n, kind in enumerate(get_args(RowKind))
+            if kind != "system"
+        )
+        core.append(Batch(rows))
+        core, _ = self.again(core, medium)
+        (found,) = core.find((Want(ADA),))
+        for read in (core.rows(), core.stream(ADA), found.rows):
+            assert same(read, rows)
+        core.close()
+
     @pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 64, 65, 511, 512, 513, 1_600])
     def test_a_batch_of_any_size_goes_in_whole(self, core: JournalCore, count: int) -> None:
         batch = Author().batch(count)
@@ -231,6 +255,45 @@ class JournalContract:
         assert core.tail() == 1
         core, _ = self.again(core, medium)
         assert len(core.rows()[0].payload) == MAX_ROW
+        core.close()
+
+    def test_what_was_appended_is_there_after_a_death_without_a_close(self, medium: Medium) -> None:
+        if not self.survives:
+            pytest.skip("this journal has no medium besides its process")
+        core, author = medium(), Author()
+        seed = core.open().seed
+        first = msgspec.structs.replace(author.batch(2), mail=(mail("1.0"),), actors=(line(ADA, 2),))
+        core.append(first)
+        core.append(last := author.batch())
+        self.die(core)
+        next_life = medium()
+        assert next_life is not core, "medium() gives a core of its own, as a new process has"
+        found = next_life.open()
+        assert (found.last, found.seed, found.clean) == (3, seed, False)
+        assert [m.envelope.id for m in found.mail] == ["1.0"]
+        assert same(next_life.rows(), first.rows + last.rows)
+        assert next_life.actors() == (line(ADA, 2),)
+        next_life.close()
+
+    @pytest.mark.parametrize("ends", ["closed", "told again"])
+    def test_a_batch_that_is_refused_leaves_what_is_open_as_it_was(
+        self, core: JournalCore, medium: Medium, ends: str
+    ) -> None:
+        author = Author()
+        before = {"mail": (mail("1.0"),), "effects": (effect("1.1"),), "timers": (timer("1.2"),)}
+        core.append(msgspec.structs.replace(author.batch(), **before, actors=(line(ADA, 1),)))
+        held = core.reload()
+        changed = {"mail": (mail("9.0"),), "effects": (effect("1.1", "started"),), "timers": (timer("9.2"),)}
+        closed = {"mail_closed": ("1.0",), "effects_closed": ("1.1",), "timers_closed": ("1.2",)}
+        for sets in (changed, closed):
+            with pytest.raises(JournalError):
+                core.append(msgspec.structs.replace(Author(7).batch(), **sets, actors=(line(ADA, 8),)))
+        if ends == "closed":
+            core, found = self.again(core, medium)
+        else:
+            found = core.reload()
+        assert msgspec.json.encode(found) == msgspec.json.encode(held)
+        assert core.actors() == (line(ADA, 1),)
         core.close()
 
     # --- Working sets
