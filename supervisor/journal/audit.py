@@ -4,8 +4,11 @@ Beside a running owner too, in this order:
 
 1. the chain and the head (``verify``): a changed, missing or added row; gid and seq without gaps; no time that goes back; a lost end.
 2. SQLite's own ``integrity_check``: the pages and the indexes.
-3. the fold: open mail, effects and timers, one line an actor, keys and the journal's own facts are folded from the rows anew,
+3. the schema: each table, index and view is what this version makes, or an earlier one made.
+4. the fold: open mail, effects and timers, one line an actor, keys and the journal's own facts are folded from the rows anew,
    by the code that runs live, and compared with the tables, in one consistent picture.
+
+A file whose migration is not finished is still one of the older format: what stands in its new tables is not compared yet.
 
 A row whose text was erased keeps its place in the chain; what it had opened or closed cannot be folded, so of its actor only
 what the skeleton says is compared.
@@ -24,9 +27,10 @@ from ...actors.working_sets import WorkingSets
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalDamaged
 from ...protocols.ids import Address
-from ...protocols.journal import ActorLine, Key, Mail, Opened, Record, Row, Timer
-from . import head, tables
+from ...protocols.journal import FORMAT, ActorLine, Key, Mail, Opened, Record, Row, Timer
+from . import head, schema, tables
 from .batch import record_of
+from .connect import pragma
 from .driver import Connection
 from .reader import JournalReader
 from .verify import verify
@@ -103,7 +107,7 @@ def audit(reader: JournalReader, progress: Progress | None = None) -> Audit:
         found = reader.read(lambda connection: _in_one_picture(connection, tell))
     except JournalDamaged as error:  # a page that the chain does not stand on
         return Audit(chain.rows, findings=(Finding("pages", "", str(error)),))
-    return msgspec.structs.replace(found, warnings=_warnings(acknowledged, chain.rows))
+    return msgspec.structs.replace(found, warnings=found.warnings + _warnings(acknowledged, chain.rows))
 
 
 def _in_one_picture(connection: Connection, tell: Progress) -> Audit:
@@ -122,6 +126,8 @@ def _audit(connection: Connection, tell: Progress) -> Audit:
     findings = [Finding("pages", "", str(text)) for (text,) in pages if text != "ok"]
     if findings:  # what stands on broken pages is not asked any further
         return Audit(last, findings=tuple(findings))
+    version = int(pragma(connection, "user_version"))
+    findings += [Finding("schema", name, why) for name, why in schema.differences(connection, version)]
     fold = _Fold()
     try:
         for row in _rows(connection):
@@ -131,7 +137,7 @@ def _audit(connection: Connection, tell: Progress) -> Audit:
     except JournalDamaged as error:
         bad = fold.last + 1
         return Audit(fold.last, bad, fold.erased_rows, findings=(Finding("rows", str(bad), str(error)),))
-    findings += fold.compare(connection)
+    findings += fold.compare(connection, version)
     tell("fold", last, last)
     return Audit(
         last,
@@ -140,6 +146,7 @@ def _audit(connection: Connection, tell: Progress) -> Audit:
         open=len(fold.sets.mail) + len(fold.sets.effects) + len(fold.sets.timers),
         keys=fold.keys_there or len(fold.keys),
         findings=tuple(findings[:_MANY]),
+        warnings=_unfinished(version),
     )
 
 
@@ -183,8 +190,8 @@ class _Fold:
             self._cut()
         self.last = row.gid
 
-    def compare(self, connection: Connection) -> list[Finding]:
-        """Where the tables say something else."""
+    def compare(self, connection: Connection, version: int) -> list[Finding]:
+        """Where the tables of a file of this format say something else."""
         self._cut()
         sets = self.sets
         found = [
@@ -193,7 +200,7 @@ class _Fold:
             *_open(connection, "timers", Timer, sets.timers, lambda timer: self._is_gone(timer.envelope.to)),
         ]
         found += self._lines(connection)
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'keys'").fetchone() is not None:
+        if version >= 2:
             found += self._keys(connection)
         meta = tables.meta(connection)
         for name, value in (("epoch", str(self.epoch)), ("clean", str(int(self.clean)))):
@@ -300,6 +307,14 @@ def _open(
     for id, item in expected.items():
         if not gone(item):
             yield Finding(table, id, "the rows say that it is open, and it is not there")
+
+
+def _unfinished(version: int) -> tuple[str, ...]:
+    if version >= FORMAT:
+        return ()
+    return (
+        f"it is of format {version}: its migration to format {FORMAT} has not begun or is not finished; the next run does it",
+    )
 
 
 def _warnings(acknowledged: head.Record | None, last: int) -> tuple[str, ...]:

@@ -25,7 +25,11 @@ Views (what people ask), times in seconds since the epoch, money in US dollars:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from hashlib import blake2b
+
 from ...protocols.journal import FORMAT
+from .driver import Connection
 
 APPLICATION_ID = 0x55535459
 """``USTY``: what makes a SQLite file a journal (``PRAGMA application_id``)."""
@@ -172,3 +176,38 @@ VIEWS = (
 
 CREATE = (*TABLES, *SINCE_2, *VIEWS, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {FORMAT}")
 """All of it, to be run in one transaction."""
+
+EARLIER = {
+    "steps": {"3e99897ffcd0955a6fa706f3511d9f29"},
+    "dead_letters": {"ec58159a8c6a2e298f4bd0ea3c579208"},
+}
+"""Digests of what earlier versions made a view of; a file keeps the views that it was made with."""
+
+
+def differences(connection: Connection, version: int) -> Iterator[tuple[str, str]]:
+    """What a file of this format has in its schema that no version of Understudy made, by name, and why.
+
+    What somebody else added (an index, say) is not looked at.
+    """
+    if version not in range(1, FORMAT + 1):
+        yield "user_version", f"it is {version}; there is no such format"
+    stands = {
+        name: (form, table, sql)
+        for form, name, table, sql in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    }
+    for statement in (*TABLES, *(SINCE_2 if version >= 2 else ()), *VIEWS):
+        form, name = statement.split()[1:3]
+        if name not in stands:
+            yield name, f"this {form.lower()} is not there"
+            continue
+        found, table, sql = stands[name]
+        known = sql == statement or _digest(sql) in EARLIER.get(name, ())
+        if (found, table) != (form.lower(), name) or not known:
+            yield name, f"it is not the {form.lower()} that was made"
+        index = f"sqlite_autoindex_{name}_1"
+        if "UNIQUE" in statement and stands.get(index) != ("index", name, None):
+            yield index, "this index is not there, or is another one's"
+
+
+def _digest(sql: object) -> str:
+    return blake2b(str(sql).encode(errors="surrogateescape"), digest_size=16).hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from understudy.supervisor.journal import migrate
 from understudy.supervisor.journal.audit import Audit, audit
 from understudy.supervisor.journal.driver import choose
 from understudy.supervisor.journal.head import Head, Mark, OsHeadFile, head_path
@@ -156,3 +157,55 @@ def test_a_file_of_an_older_format_is_looked_at_as_it_is(tmp_path: Path) -> None
     assert audited(tmp_path / "old.db").whole
     with read_only(tmp_path / "old.db") as reader:
         assert reader.query("PRAGMA user_version") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("UPDATE sqlite_master SET sql = replace(sql, 'SUM(s.turns)', 'SUM(s.turnt)') WHERE name = 'runs'", "runs"),
+        (
+            "UPDATE sqlite_master SET sql = replace(sql, 'REFERENCES streams', 'REFERENCES stseams') WHERE name = 'rows'",
+            "rows",
+        ),
+        ("DELETE FROM sqlite_master WHERE name = 'spend'", "spend"),
+    ],
+)
+def test_a_changed_table_or_view_is_named(path: Path, sql: str, name: str) -> None:
+    connection = choose().connect(f"file:{path}")
+    connection.execute("PRAGMA writable_schema = 1")
+    connection.execute(sql)
+    connection.close()
+    found = audited(path)
+    assert [(finding.table, finding.item) for finding in found.findings] == [("schema", name)]
+
+
+def test_an_index_that_somebody_added_is_their_own_affair(path: Path) -> None:
+    connection = choose().connect(f"file:{path}")
+    connection.execute("CREATE INDEX by_kind ON rows (kind)")
+    connection.close()
+    assert audited(path).whole
+
+
+def test_a_journal_whose_migration_was_cut_off_is_whole_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(done: int, of: int) -> None:
+        if done >= 20:
+            raise Killed
+
+    monkeypatch.setattr(migrate, "STEP", 7)
+    shutil.copyfile(RICH, tmp_path / "desk.db")
+    with pytest.raises(Killed):
+        SqliteJournal(tmp_path / "desk.db", on_migration=kill).open()
+    found = audited(tmp_path / "desk.db")
+    assert (found.whole, found.rows, found.keys) == (True, 46, 10)
+    assert "format 1: its migration to format 2 has not begun or is not finished" in found.warnings[0]
+    with read_only(tmp_path / "desk.db") as reader:
+        assert 0 < reader.query("SELECT COUNT(*) FROM keys")[0][0] < 10
+    owner = SqliteJournal(tmp_path / "desk.db")
+    owner.open()
+    owner.close()
+    assert "migration" not in "".join(audited(tmp_path / "desk.db").warnings)
