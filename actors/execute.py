@@ -111,6 +111,13 @@ class _Frame:
     def remembered(self, asker: ReplyTo) -> ReplyTo:
         return msgspec.structs.replace(asker, said=digest(self._envelope.wire, self._envelope.body))
 
+    def answer(self, asker: ReplyTo, value: object) -> Any:  # a type form
+        assert self._cell.mount is not None
+        handler = self._cell.mount.actor.behaviour.handlers.get(asker.settler.removeprefix("ask:"))
+        if handler is not None and handler.request:
+            return handler.answer
+        return type(value) if isinstance(value, msgspec.Struct) else Any
+
     def handles(self, wire: str) -> bool:
         assert self._cell.mount is not None
         return wire in self._cell.mount.actor.behaviour.handlers

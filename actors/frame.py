@@ -57,6 +57,10 @@ class Frame(Protocol):
         """Whoever waits for this turn's request, with what an actor that has finished knows the request by."""
         ...
 
+    def answer(self, asker: ReplyTo, value: object) -> Any:  # a type form
+        """The type form of an answer: as the request's class says it where the actor handles that, else what fits the value."""
+        ...
+
     def intended(self, effect: Effect) -> None:
         """Count an effect that the gate let through."""
         ...

@@ -7,10 +7,10 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 from msgspec import Raw
 
-from ..protocols.codec import NULL, decode, encode
+from ..protocols.codec import NULL, decode, encode, roundtrip
 from ..protocols.effects import Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, ReplyTo
-from ..protocols.errors import Failed, TooLarge
+from ..protocols.errors import Failed, NotStorable, TooLarge
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import MAX_TAG
@@ -79,14 +79,30 @@ class _LaterTag(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def tag_json(tag: Tag) -> Raw:
-    """A tag as it travels. Raises TooLarge."""
+    """A tag as it travels. Raises TooLarge, and NotStorable for what would not come back as it was given."""
     if tag is None:
         return NULL
-    data = encode({"later": tag.id}) if isinstance(tag, Later) else encode(tag)
-    if len(data) > MAX_TAG:
+    if isinstance(tag, Later):
+        return _sized(Raw(encode({"later": tag.id})))
+    plain = _sized(Raw(encode(tag)))
+    roundtrip(tag, Any)
+    if _reads_as_later(plain):
+        raise NotStorable(
+            f"the tag {tag!r} would come back as a us.Later", hint="give the us.Later itself, or name it otherwise"
+        )
+    return plain
+
+
+def _sized(tag: Raw) -> Raw:
+    size = len(bytes(tag))
+    if size > MAX_TAG:
         hint = "keep large values in the state, and give what finds them as the tag"
-        raise TooLarge(f"the tag is {len(data):,} bytes, more than {MAX_TAG:,}", hint=hint)
-    return Raw(data)
+        raise TooLarge(f"the tag is {size:,} bytes, more than {MAX_TAG:,}", hint=hint)
+    return tag
+
+
+def _reads_as_later(plain: Raw) -> bool:
+    return bytes(plain).startswith(b'{"later":"') and isinstance(tag_value(plain), Later)
 
 
 def tag_value(raw: Raw) -> Tag:

@@ -17,10 +17,10 @@ from ..protocols.approvals import Question
 from ..protocols.codec import NULL, digest, encode, roundtrip
 from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
 from ..protocols.envelope import Envelope, Reply, ReplyTo
-from ..protocols.errors import DefinitionError
+from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.failures import Failure, said
 from ..protocols.ids import OUTSIDE, Address, address, item_id
-from ..protocols.journal import Missed, Schedule, StoredEvent, Timer
+from ..protocols.journal import MAX_ROW, Missed, Schedule, StoredEvent, Timer
 from ..protocols.lifecycle import Started
 from ..protocols.mail import Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
@@ -202,10 +202,19 @@ class Turn(Generic[S]):
 
     def reply(self, to: Later[R] | Tag, value: R) -> None:
         """Answer a request that was left open. For one that is answered, or that nobody waits for any more, it does nothing: the
-        answer is dropped and counted as late."""
+        answer is dropped and counted as late.
+
+        Raises:
+            NotStorable: the value does not come back from its JSON as it is, in the type of the answer; the request stays open.
+        """
         asker = self._take_asker(to)
         if asker is not None:
-            self.respond(asker, Raw(encode(value)), None)
+            try:
+                data, _ = roundtrip(value, self._frame.answer(asker, value), MAX_ROW)
+            except NotStorable:
+                self._owe(to.id, asker)
+                raise
+            self.respond(asker, data, None)
         elif isinstance(to, Later) and to.id:
             self.note("late", (self.notes or {}).get("late", 0) + 1)
 
@@ -494,6 +503,13 @@ class Turn(Generic[S]):
             if asker is not None:
                 self.answered.append(to.id)
         return asker
+
+    def _owe(self, id: str, asker: ReplyTo) -> None:
+        """The answer was none: the request is open still."""
+        if id in self.answered:
+            self.answered.remove(id)
+        else:
+            self.askers[id] = asker
 
 
 def time_out_id(ask: str) -> str:

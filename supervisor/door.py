@@ -19,7 +19,6 @@ from ..actors.ephemeral import Asking, Ephemeral
 from ..actors.ephemeral_mail import LONG
 from ..actors.ephemerals import Ephemerals
 from ..actors.spawn import Where
-from ..protocols.codec import decode
 from ..protocols.envelope import ReplyTo
 from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure
@@ -27,6 +26,7 @@ from ..protocols.handover import checks, hand_on
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type
+from .results import in_its_type
 from .waiter import Waiter
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Door:
         asking = Asking(self._token)
         self.memory.put(cell, (hand_on(request), OUTSIDE, None, asking))
         value = await self._answer(asking, cell.address, timeout)
-        return decode(value, answer_type(type(request))) if type(value) is Raw else value  # type: ignore[no-any-return]
+        return in_its_type(value, answer_type(type(request))) if type(value) is Raw else value  # type: ignore[no-any-return]
 
     def spawn(self, where: Where, key: str) -> Ephemeral | None:
         """The short way to a memory-only actor that is to begin; None where anything is out of the ordinary."""

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.codec import decode
-from ..protocols.errors import RunFailed, WaitingForPerson
+from ..protocols.errors import AskFailed, RunFailed, WaitingForPerson
 from ..protocols.failures import Failure
 from ..protocols.tasks import Result, RunStatus
 from .inbox import InboxItem
@@ -60,11 +60,27 @@ class RunResult(Generic[T]):
         if self.result.status != "done":
             code = "cannot_complete" if self.result.status == "cannot" else "failed"
             raise RunFailed(self.result.failure or Failure("abandon", code, self.result.reason, where=self.result.by))
-        output: T = decode(self.result.output, self._form)
+        try:
+            output: T = decode(self.result.output, self._form)
+        except msgspec.ValidationError as error:
+            why = f"what was answered does not fit its type: {error}"
+            raise RunFailed(Failure("abandon", "schema_drift", why, where=self.result.by)) from error
         return output
 
     def __repr__(self) -> str:
         return f"<run {self.id} {self.status}>"
+
+
+def in_its_type(answer: Raw, form: Any) -> Any:  # a type form and its value
+    """An answer as its asker takes it. Raises AskFailed (``schema_drift``) where it does not fit."""
+    try:
+        return decode(answer, form)
+    except msgspec.ValidationError as error:
+        said, hint = (
+            f"the answer does not fit its type: {error}",
+            "whoever answered knows this request with another type",
+        )
+        raise AskFailed(Failure("abandon", "schema_drift", said, hint)) from error
 
 
 def recorded(answer: Raw) -> Result:

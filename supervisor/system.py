@@ -32,7 +32,7 @@ from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.spawn import Where, covered
 from ..protocols import ids
 from ..protocols.approvals import Answer, Decision
-from ..protocols.codec import decode, encode, roundtrip
+from ..protocols.codec import encode, roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
 from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
@@ -52,7 +52,7 @@ from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .parked import Letters, ParkedMessage, edited, find, of_file, one_of_file, parked
-from .results import RunResult
+from .results import RunResult, in_its_type
 from .shell import Shell, system_random, unanswered
 from .stats import Stats
 from .supervisor import Supervisor
@@ -522,7 +522,7 @@ class System:
         reply = waiter.reply
         if reply is None or reply.failure is not None:
             raise unanswered(reply.failure if reply is not None else None)
-        return decode(reply.value, form)
+        return in_its_type(reply.value, form)
 
 
 def _none_in_memory(to: str, priority: int) -> None:

@@ -18,8 +18,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from ..protocols.bounds import check
-from ..protocols.codec import decode, encode
+from ..protocols.codec import encode, roundtrip
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, of_exception, said
@@ -199,8 +198,7 @@ def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
     try:
         data = encode(value)
         if len(data) <= MAX_RESULT:
-            check(data, "it", most=MAX_RESULT)
-            decode(data, tool.returns)
+            roundtrip(value, tool.returns, MAX_RESULT)
     except (NotStorable, msgspec.ValidationError) as error:
         message = f"{effect.name} ran, but its result is not what it declares: {error}"
         return Attempt(failure=Failure("abandon", "schema_drift", message[:1_000], where=effect.name))

@@ -195,7 +195,17 @@ async def test_a_result_that_is_not_what_the_tool_declares_is_drift_and_not_trie
         """Return what no JSON holds."""
         return object()
 
-    for tool in (lies, odd):
+    @us.tool(effect="read")
+    def pair() -> object:
+        """Return what comes back as a list."""
+        return (1, 2)
+
+    @us.tool(effect="read")
+    def nothing() -> Any:
+        """Return what comes back as null."""
+        return float("nan")
+
+    for tool in (lies, odd, pair, nothing):
         attempt = await perform(tool)
         assert attempt.failure is not None
         assert (attempt.failure.kind, attempt.failure.code) == ("abandon", "schema_drift")
