@@ -309,7 +309,8 @@ class Kernel(Mailroom):
         if self._unheard:
             self._turn_away()
         for ids in batched(self._suspects.choose()):
-            self._write_system("attempt", Record(marked=ids))
+            if marked := tuple(id for id in ids if id not in self._suspects.early):
+                self._write_system("attempt", Record(marked=marked))
             self._outbox.append((self.gid, ids))
         return bool(self._ready)
 

@@ -18,6 +18,8 @@ class Suspects:
         """Mail that waits for its mark, by id; the kernel looks here before each turn."""
         self.alone: tuple[Cell, Item] | None = None
         """What is delivered alone, until its turn is over."""
+        self.early: set[str] = set()
+        """Ids of mail that was marked in this life, and then something came back before it: it needs no mark when its turn comes."""
 
     def __bool__(self) -> bool:
         return bool(self.held)
@@ -37,14 +39,18 @@ class Suspects:
     def forget(self, item: Item) -> None:
         """It will have no turn."""
         self.held.pop(item.envelope.id, None)
+        self.early.discard(item.envelope.id)
         self.taken(item)
 
     def choose(self) -> tuple[str, ...]:
         """Ids to be marked now and delivered when that is durable: all that have no mark yet, else the next one alone."""
         if self.alone is not None and self.alone[0].memory.life != "restarting":
-            return ()
-        fresh = [item for _, item in self.held.values() if item.suspect]
-        chosen = [item for item in fresh if not item.marks] or fresh[:1]
+            chosen = self._before(*self.alone)
+            if not chosen:
+                return ()
+        else:
+            fresh = [item for _, item in self.held.values() if item.suspect]
+            chosen = [item for item in fresh if not item.marks] or fresh[:1]
         for item in chosen:
             item.suspect = False
         ids = tuple(item.envelope.id for item in chosen)
@@ -52,12 +58,27 @@ class Suspects:
             self.alone = self.held[ids[0]] if chosen[0].marks else None
         return ids
 
+    def _before(self, cell: Cell, alone: Item) -> list[Item]:
+        """Suspect mail that was stashed and has come back before the one that is delivered alone: it goes first, alone too."""
+        head = cell.mailbox.head()
+        if head is None or head is alone or not head.suspect or head.envelope.id not in self.held:
+            return []
+        alone.suspect = True
+        self.early.add(alone.envelope.id)
+        self.held[alone.envelope.id] = cell, alone
+        return [head]
+
     def marked(self, ids: tuple[str, ...]) -> list[Cell]:
         """Their marks are durable: the cells that may go on."""
         cells: list[Cell] = []
         for id in ids:
-            cell, item = self.held.pop(id, (None, None))
-            if cell is not None and item is not None:  # or it got no turn meanwhile
+            cell, item = self.held.get(id, (None, None))
+            if cell is None or item is None:
+                continue  # it will have no turn
+            if item.suspect or id not in self.early:
                 item.marks += 1
+            if not item.suspect:  # or something came back before it
+                del self.held[id]
+                self.early.discard(id)
                 cells.append(cell)
         return cells
