@@ -16,6 +16,7 @@ from ..inbox import InboxItem, inbox
 from ..journal.reader import JournalReader, read_only
 from ..journal.reading import reading
 from ..results import recorded
+from .source import warn
 
 REFERENCE = "openai:gpt-5-mini"
 """The model whose list price says what a run would have cost, where the model that ran has none."""
@@ -92,6 +93,10 @@ class Books:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader: JournalReader = read_only(path)
+
+    def warn(self) -> None:
+        """Say on standard error where the file does not hold all that was acknowledged."""
+        warn(self._reader)
 
     def runs(self) -> list[str]:
         """Every run's address, the oldest first."""

@@ -19,7 +19,7 @@ from .. import offline
 from ..journal.audit import audit
 from ..journal.backup import backup as copy
 from ..journal.export import export as lines_of
-from ..journal.files import refuse_target
+from ..journal.files import BadTarget, refuse_target, remove_stale
 from ..journal.reader import read_only
 from ..journal.reading import reading
 from ..journal.retention import DAYS
@@ -28,7 +28,7 @@ from ..journal.stats import Stats
 from ..journal.stats import stats as count
 from . import exits, options
 from .progress import progress
-from .source import must_exist
+from .source import must_exist, warn
 
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
 force = click.option("--force", is_flag=True, help="Replace the file if it is there.")
@@ -119,6 +119,7 @@ def export(output: Path | None, below: str, journal: Path, force: bool, as_json:
     if output is not None and os.path.lexists(output) and not force:
         raise click.UsageError(f"{output} is there already; --force replaces it")
     with read_only(journal) as reader:
+        warn(reader)
         if below and not reader.actors(below):
             raise UnderstudyError(
                 f"nobody is at or below {below!r} in {journal}", hint=f"'understudy runs -j {journal}' lists runs"
@@ -141,6 +142,7 @@ def stats(journal: Path, as_json: bool, quiet: bool) -> int:
     """How large the journal is, and what makes it large."""
     must_exist(journal)
     with read_only(journal) as reader, reading(f"something in {journal}"), progress(quiet=quiet or as_json) as tell:
+        warn(reader)
         found = count(reader, lambda done, of: tell("rows", done, of))
     if as_json:
         options.emit(found)
@@ -150,9 +152,7 @@ def stats(journal: Path, as_json: bool, quiet: bool) -> int:
 
 
 @journal.command()
-@click.option(
-    "--days", default=DAYS, show_default=True, type=click.FloatRange(min=0), help="Since the last row of a run."
-)
+@click.option("--days", default=DAYS, show_default=True, type=options.DAYS, help="Since the last row of a run.")
 @click.option(
     "--archive",
     type=options.FILE,
@@ -169,6 +169,10 @@ def retain(days: float, archive: Path | None, compact: bool, journal: Path, as_j
     """Erase the texts of runs that ended long ago. Their rows, hashes and keys stay. Nobody may own the journal meanwhile."""
     must_exist(journal)
     with progress(quiet=quiet or as_json) as tell:
+        if archive is not None:
+            refuse_target(archive, journal, journal=True)
+        if archive is not None and archive.exists():
+            raise BadTarget(f"{archive} is there already", hint="name another file: an archive is never replaced")
         kept = copy(journal, archive, progress=tell) if archive is not None else None
         done = erase(journal, days=days, compact=compact, progress=tell)
     if as_json:
@@ -178,6 +182,10 @@ def retain(days: float, archive: Path | None, compact: bool, journal: Path, as_j
         click.echo(f"{kept.path}: {kept.rows:,} rows, verified; what is erased now replays from there")
     stays = f"; {done.kept:,} rows stay, because others need what they sent" if done.kept else ""
     click.echo(f"{journal}: {done.runs:,} runs erased, {done.rows:,} rows, {_size(done.bytes)} of text{stays}")
+    if done.rows and not compact:
+        click.echo(
+            "Until --compact, erased text can still stand in free parts of the file, for whoever reads its bytes."
+        )
     return exits.DONE
 
 
@@ -196,6 +204,7 @@ def _written(path: Path | None) -> Generator[BinaryIO]:
     if path is None:
         yield sys.stdout.buffer
         return
+    remove_stale(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:

@@ -42,6 +42,7 @@ def runs(journal: Path, as_json: bool) -> int:
     """All runs in the journal and where they stand."""
     source.must_exist(journal)
     with Books(journal) as books, reading(f"something in {journal}"):
+        books.warn()
         lines = books.lines((run.partition("/")[2] or run, run) for run in books.runs())
     if as_json:
         options.emit(lines)

@@ -66,8 +66,22 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Days(click.FloatRange):
+    """A number of days."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is no number, and no end."""
+        days = super().convert(value, param, ctx)
+        if not math.isfinite(days):
+            self.fail(f"{value!r} is no number of days", param, ctx)
+        return days
+
+
 FILE = _File()
-TEXT, NAME, SECONDS = _Text(), _Text("the id"), _Seconds()
+TEXT, NAME, SECONDS, DAYS = _Text(), _Text("the id"), _Seconds(), _Days()
 
 journal = click.option(
     "--journal", "-j", default=DEFAULT_JOURNAL, show_default=True, metavar="FILE", help="The journal.",

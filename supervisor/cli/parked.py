@@ -14,6 +14,7 @@ from ...actors.releases import Resolve
 from ...protocols.errors import WrongAnswer
 from ...protocols.mail import Resolution
 from .. import offline
+from ..journal.reader import read_only
 from ..parked import ParkedMessage, edited, of_file, one_of_file
 from ..run import DEFAULT_JOURNAL
 from ..target import load
@@ -35,6 +36,8 @@ def parked() -> None:
 def list_(journal: Path, as_json: bool) -> int:
     """What was put aside and nobody has decided about, oldest first."""
     source.must_exist(journal)
+    with read_only(journal) as reader:
+        source.warn(reader)
     found = of_file(journal)
     if as_json:
         options.emit([_facts(message) for message in found])
@@ -58,6 +61,8 @@ def list_(journal: Path, as_json: bool) -> int:
 def show(id: str, journal: Path, as_json: bool) -> int:
     """One message, whole. Its content as JSON is what ``--edit`` takes."""
     source.must_exist(journal)
+    with read_only(journal) as reader:
+        source.warn(reader)
     message = one_of_file(journal, id)
     if as_json:
         options.emit(_facts(message))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import click
+
 from ...protocols.approvals import Answer
 from ...protocols.errors import JournalError, JournalHeld, UnderstudyError
 from ...protocols.ids import SYSTEM, Address
@@ -15,6 +17,7 @@ from ...protocols.journal import ActorLine, Row
 from .. import offline
 from ..inbox import InboxItem, inbox
 from ..journal.batch import record_of
+from ..journal.files import other_names
 from ..journal.reader import JournalReader, read_only
 from ..journal.reading import must_fit, reading
 from ..remote import Remote, Unanswered, reach
@@ -90,7 +93,14 @@ def looking(path: Path) -> Generator[Source]:
                 yield remote
                 return
     with read_only(path) as reader, reading(f"something in {path}"):
+        warn(reader)
         yield FileSource(reader, left=not offline.owned(path))
+
+
+def warn(reader: JournalReader) -> None:
+    """Say on standard error where what is shown is not all that was acknowledged."""
+    if why := reader.lost() or other_names(reader.path):
+        click.echo(f"understudy: warning: {why}. What follows is what is left", err=True)
 
 
 def give(path: Path, answer: Answer) -> bool:

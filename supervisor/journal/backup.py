@@ -19,7 +19,7 @@ from .audit import Audit, Progress, audit, silent
 from .chain import genesis
 from .connect import uri
 from .driver import Connection, Driver, choose, translate
-from .files import BadTarget, refuse_target
+from .files import BadTarget, other_names, refuse_target, remove_stale
 from .lock import Lock
 from .reader import JournalReader, read_only
 
@@ -78,7 +78,9 @@ def backup(
     driver, tell = choose(), progress or silent
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
+        remove_stale(target)
         with read_only(source, driver=driver) as reader:
+            whole(reader)
             _copy(driver, reader, partial, tell)
         _flush(partial)
         with read_only(partial, driver=driver) as copy:
@@ -98,6 +100,16 @@ def backup(
         for suffix in ("", "-wal", "-shm", "-journal"):
             partial.with_name(partial.name + suffix).unlink(missing_ok=True)
     return BackedUp(str(target), tail.gid, size, found)
+
+
+def whole(reader: JournalReader) -> None:
+    """Raises JournalDamaged where the journal lacks what its head acknowledged, or may have rows under another name: a copy
+    would look whole."""
+    if why := reader.lost() or other_names(reader.path):
+        raise JournalDamaged(
+            f"{why}; a copy would hide that",
+            hint="look for the lost part first; 'understudy journal export' reads what is left",
+        )
 
 
 def _copy(driver: Driver, reader: JournalReader, partial: Path, tell: Progress) -> None:

@@ -8,7 +8,7 @@ connection to a WAL database leaves ``-wal`` and ``-shm`` behind.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from ...protocols.errors import JournalDamaged, JournalNewer
 from ...protocols.journal import FORMAT
@@ -87,7 +87,60 @@ def look(driver: Driver, db: Path) -> tuple[str, ...]:
                     connection.close()
         except driver.errors as error:
             raise translate(driver, error, f"read {db}") from error
-    return _lost(db, 0, record) if record is not None and record.acked.gid else ()
+    warnings = _lost(db, 0, record) if record is not None and record.acked.gid else ()
+    if not warnings:  # durability 'process_crash' may lose the log, too
+        _refuse_log(db)
+    return warnings
+
+
+def _refuse_log(db: Path) -> None:
+    """There is no journal: may one be made? Not over a log that held one; SQLite would throw it away unread."""
+    size, log = _size(db, ""), db.with_name(db.name + "-wal")
+    if not has_wal(db) or (size and commits(log) < 2):  # making a journal is one commit, which a crash may have cut off
+        return
+    what = "holds no journal" if size else "is empty" if db.exists() else "is not there"
+    raise JournalDamaged(
+        f"{db} {what}, but its log {log} ({_size(db, '-wal'):,} bytes) held something: it cannot be read without its other half",
+        hint=f"nothing was touched. Look for the lost part, or restore a backup; to begin anew, move {log} away",
+    )
+
+
+def commits(log: Path) -> int:
+    """How many commits a log seems to hold, whether or not its checksums are right (two are enough to know); by the layout of
+    https://www.sqlite.org/fileformat2.html#the_write_ahead_log. Nobody locks the log itself, so reading it does no harm."""
+    found = 0
+    with log.open("rb") as file:
+        page = int.from_bytes(file.read(32)[8:12], "big")
+        page = page if page in _PAGE_SIZES else 4096
+        at = 32
+        while found < 2 and len(frame := _at(file, at)) == 24:
+            found += bool(int.from_bytes(frame[4:8], "big"))
+            at += 24 + page
+    return found
+
+
+def _at(file: BinaryIO, offset: int) -> bytes:
+    file.seek(offset)
+    return file.read(24)
+
+
+_PAGE_SIZES = frozenset(2**n for n in range(9, 17))
+
+
+def lost(connection: Connection, db: Path, record: head.Record | None) -> str:
+    """What a journal lacks of what its head says was acknowledged; empty where it lacks nothing. ``record`` must have been read
+    before the connection's picture was taken: the journal only grows."""
+    if record is None or not record.acked.gid:
+        return ""
+    acked = record.acked
+    found = connection.execute("SELECT hash FROM rows WHERE gid = ?", (acked.gid,)).fetchone()
+    if found is None:
+        tail = connection.execute("SELECT COALESCE(MAX(gid), 0) FROM rows").fetchone()
+        last = tail[0] if tail else 0
+        return f"{db} ends at row {last}, but row {acked.gid} had been acknowledged: {acked.gid - last} rows are lost"
+    if bytes(found[0]) != acked.hash:
+        return f"{db} is not the journal that was acknowledged: row {acked.gid} has another hash than its head says"
+    return ""
 
 
 def _compare(connection: Connection, db: Path, record: head.Record | None) -> tuple[str, ...]:

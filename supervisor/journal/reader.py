@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalDamaged, JournalError, JournalReadOnly
 from ...protocols.ids import Address
 from ...protocols.journal import ActorLine, Found, Key, Mail, Row, Timer, Want
-from . import finding, preflight, tables
+from . import finding, head, preflight, tables
 from .connect import uri
 from .driver import Connection, Driver, choose, translate
 from .files import refuse_no_file
@@ -31,8 +31,8 @@ class JournalReader:
         self.path = path
         self._driver = driver
         self._connection: Connection | None = None
-        self._still: tuple[int, int] | None = None
-        """Size and time of a file that is read as it stands; None while it is read through its log."""
+        self._still: tuple[int, int, int] | None = None
+        """The stamp of a file that is read as it stands; None while it is read through its log."""
         self._connect()
 
     def rows(self, after: int = 0, limit: int = 1_000) -> tuple[Row, ...]:
@@ -70,6 +70,11 @@ class JournalReader:
     def meta(self) -> dict[str, str]:
         """``seed``, ``epoch``, ``clean``, ``chain``."""
         return self.read(tables.meta)
+
+    def lost(self) -> str:
+        """What is missing at the end, by the head; empty where nothing is. A reader does not stop for it: who reads says it."""
+        record = head.read(head.head_path(self.path))
+        return self.read(lambda connection: preflight.lost(connection, self.path, record))
 
     def query(self, sql: str, *values: str | float) -> list[tuple[Any, ...]]:
         """Any question to the tables and views of ``schema``. A column's type is SQLite's own, hence Any."""
@@ -111,9 +116,22 @@ class JournalReader:
         self.close()
 
     def _connect(self) -> None:
-        self._still = None if _log(self.path) else _stamp(self.path)
+        now = _stamp(self.path)
+        if now[0] < 0:
+            self._connect_as("immutable", now)
+            return
         try:
-            connection = self._driver.connect(uri(self.path, "ro" if self._still is None else "immutable"))
+            self._connect_as("ro", None)
+        except JournalError:
+            # What a full disk left: a log with nothing in it, and no room for the memory that goes with it.
+            if now[0]:
+                raise
+            self._connect_as("immutable", now)
+
+    def _connect_as(self, mode: Literal["ro", "immutable"], still: tuple[int, int, int] | None) -> None:
+        self._still = still
+        try:
+            connection = self._driver.connect(uri(self.path, mode))
             try:
                 if preflight.is_journal(connection, self.path):
                     self._connection = connection
@@ -126,16 +144,17 @@ class JournalReader:
         raise JournalDamaged(f"{self.path} is empty", hint="name another file")
 
     def _moved(self) -> bool:
-        return self._still is not None and (_log(self.path) or _stamp(self.path) != self._still)
+        return self._still is not None and _stamp(self.path) != self._still
 
 
-def _log(db: Path) -> bool:
-    return db.with_name(db.name + "-wal").exists()
-
-
-def _stamp(db: Path) -> tuple[int, int]:
+def _stamp(db: Path) -> tuple[int, int, int]:
+    """Size of the log (-1: there is none), size and time of the file."""
+    try:
+        log = db.with_name(db.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        log = -1
     found = db.stat()
-    return found.st_size, found.st_mtime_ns
+    return log, found.st_size, found.st_mtime_ns
 
 
 def read_only(path: str | os.PathLike[str], *, driver: Driver | None = None) -> JournalReader:

@@ -11,6 +11,7 @@ transaction: a kill leaves all of it or nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from msgspec import Raw, Struct
 from ...protocols.codec import encode
 from ...protocols.effects import Effect
 from ...protocols.envelope import Context
+from ...protocols.errors import UnderstudyError
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
 from . import chain, tables
@@ -29,6 +31,7 @@ from .audit import silent
 from .batch import record_of
 from .connect import transaction
 from .driver import Connection
+from .reader import read_only
 from .sqlite import SqliteJournal
 
 DAYS = 30.0
@@ -82,7 +85,11 @@ def retain(
         JournalHeld: a process owns it.
         JournalError and its kinds: it cannot be read or written; runs that were erased are erased.
     """
+    if not (math.isfinite(days) and days >= 0.0):
+        raise UnderstudyError(f"days={days!r} is no time: give a number of days, 0 or more")
     tell = progress or silent
+    with read_only(path):
+        pass  # it is a journal; to open it as its owner would make one of an empty file
     journal = SqliteJournal(path)
     opened = journal.open()
     try:

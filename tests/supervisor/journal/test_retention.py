@@ -122,6 +122,15 @@ def test_a_second_time_nothing_is_left_to_do(tmp_path: Path) -> None:
     assert found.erased == 22
 
 
+def test_after_compacting_what_was_erased_is_in_no_byte_of_the_file(tmp_path: Path) -> None:
+    author = Author()
+    rows = tuple(author.row(ADA, Record(note={"text": "confidential" * size})) for size in (1, 30, 1_000))
+    path = journal_of(tmp_path / "desk.db", Batch(rows, actors=(stands(ADA, 3, "finished", 1_200.0, ADA),)))
+    assert b"confidential" in path.read_bytes()
+    assert retain(path, days=0.0, compact=True).rows == 3
+    assert all(b"confidential" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
 def test_compacting_gives_the_room_back(tmp_path: Path) -> None:
     author = Author()
     long = Record(note={"text": "x" * 4_000})
