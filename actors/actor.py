@@ -26,6 +26,7 @@ from ..protocols.mail import MailboxPolicy
 from ..protocols.messages import Event, Message, Request, answer_type, asked
 from ..protocols.messages import State as BaseState
 from ..protocols.model import ModelReply, ModelRequest
+from ..protocols.tasks import Cancel
 from ..protocols.tool import P, ToolRef
 from ..protocols.upcasting import lift
 from .outcome import Later, Outcome
@@ -168,6 +169,11 @@ class Actor:
             raise DefinitionError(
                 f"{cls.__name__} is memory-only (durable = False): it has no mailbox policy and parks nothing",
                 hint="leave mailbox and poison_after away",
+            )
+        if Cancel.__wire__ in cls.behaviour.handlers and not cls.durable:
+            raise DefinitionError(
+                f"{cls.__name__} is memory-only (durable = False) and is not told of cancelled requests, but it handles us.Cancel",
+                hint="let a durable actor hold the request, or use a message of your own",
             )
         effects = [name for name in cls.behaviour.settlers if not name.startswith("ask:")]
         if effects and not cls.durable:

@@ -30,12 +30,14 @@ class Asking:
         value: the answer, as it is or as JSON (``Raw``).
         failure: why there is none.
         over: one of the two is there.
+        deadline: journal time after which nobody waits any more; None for no end.
         token: given the name of the answer's settler, a ``ReplyTo`` under which a durable actor can answer in a memory-only one's place.
     """
 
-    __slots__ = ("failure", "over", "token", "value", "wake")
+    __slots__ = ("deadline", "failure", "over", "token", "value", "wake")
 
-    def __init__(self, token: Callable[[Asking, str], ReplyTo]) -> None:
+    def __init__(self, token: Callable[[Asking, str], ReplyTo], deadline: float | None = None) -> None:
+        self.deadline = deadline
         self.value: object = None
         self.failure: Failure | None = None
         self.over = False
@@ -60,14 +62,20 @@ class Owed:
         self.to = to
         self.mail = mail
 
+    @property
+    def deadline(self) -> float | None:
+        """Journal time after which nobody waits for it any more."""
+        return self.to.deadline if self.to is not None else None
+
 
 class Inside:
-    """An answer owed to another memory-only actor: under which token it waits."""
+    """An answer owed to another memory-only actor: under which token it waits, and until when."""
 
-    __slots__ = ("cell", "token")
+    __slots__ = ("cell", "deadline", "token")
 
-    def __init__(self, cell: Ephemeral, token: str) -> None:
+    def __init__(self, cell: Ephemeral, token: str, deadline: float | None) -> None:
         self.cell = cell
+        self.deadline = deadline
         self.token = token
 
 
@@ -112,6 +120,8 @@ class Kind:
             event: (MethodType(method, mount.actor), as_it_is(event)) for event, method in behaviour.appliers.values()
         }
         self.form = behaviour.state
+        self.checks = {message: as_it_is(message) for message in self.handlers}
+        """Of each message that it takes: whether it may be handed on as it is."""
         self.begin = self.handlers.pop(Started, None)
         self.again = self.handlers.pop(Restarted, None)
         self.odd = int(self.begin is not None)

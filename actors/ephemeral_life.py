@@ -13,7 +13,7 @@ from ..protocols.failures import Failure, of_exception, said
 from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
 from ..protocols.mail import Terminated, Watch
 from .ephemeral import Ephemeral, More, Post
-from .ephemeral_mail import EphemeralMail, box_of, waits
+from .ephemeral_mail import EphemeralMail, box_of
 from .ephemeral_turn import EphemeralTurn
 from .mailbox import Item
 
@@ -144,10 +144,8 @@ class EphemeralLife(EphemeralMail):
     def _raised(self, cell: Ephemeral, post: Post, error: Exception, *, vital: bool = False) -> Failure | None:
         """A turn raised: a refusal is an answer; anything else is a failure, and its supervisor decides. ``vital``: nobody asked for it."""
         message, _, context, back = post[:4]
-        if not vital and (isinstance(error, Rejected) or (isinstance(error, Refusal) and waits(back))):
-            self.answer(
-                cell, back, NULL, said(error.failure) if isinstance(error, Refusal) else rejected(cell, error), context
-            )
+        if not vital and isinstance(error, Rejected):
+            self.answer(cell, back, NULL, rejected(cell, error), context)
             return None
         failure = of_exception(error, where=cell.address)
         self.dead[failure.code] += 1
@@ -187,7 +185,7 @@ class EphemeralLife(EphemeralMail):
 
 
 class Refusal(LookupError):
-    """This message is not for this actor: an answer where somebody waits, else a failed turn."""
+    """This message is not for this actor: whoever asked is told, and who told, if it wants to know."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))

@@ -16,7 +16,7 @@ from ..protocols.effects import Effect, Verb
 from ..protocols.envelope import Context, Envelope, ReplyTo
 from ..protocols.errors import DefinitionError, TooLarge
 from ..protocols.failures import Failure, said
-from ..protocols.handover import as_it_is, checks, hand_on
+from ..protocols.handover import as_it_is, hand_on
 from ..protocols.ids import Address, address
 from ..protocols.journal import MAX_MESSAGE, Missed
 from ..protocols.lifecycle import Started
@@ -114,8 +114,10 @@ class EphemeralTurn(Turn[Any]):
                 if target is None:
                     self._send_on(address(to), message, None)
                     return
-        check = checks.get(message.__class__)
+        check = target.kind.checks.get(message.__class__)
         if check is None or not check(message):
+            if not isinstance(message, Message):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers have no type checker
+                raise TypeError(f"tell: {message!r:.100} is no us.Message")
             message = hand_on(message)
         sent = (message, cell.address, self._post[2] or self.context, None, target)
         if self.out is None:
@@ -133,11 +135,12 @@ class EphemeralTurn(Turn[Any]):
         there = address(to)
         target = fleet.find(there)
         token = fleet.fresh_id()
-        settler = asked(type(request))
+        settler, back = asked(type(request)), self._asked_by(tag)
+        due = back.deadline if back is not None else None
         if target is None:
-            self._send_on(there, request, ReplyTo(cell.address, token, settler, tag_json(tag)))
+            self._send_on(there, request, ReplyTo(cell.address, token, settler, tag_json(tag), deadline=due))
         else:
-            self._put((hand_on(request), cell.address, self.context, Inside(cell, token), target))
+            self._put((hand_on(request), cell.address, self.context, Inside(cell, token, due), target))
         self._act(lambda: cell.rare().asks.__setitem__(token, (settler, tag)))
         return Pending(token)
 
@@ -156,7 +159,9 @@ class EphemeralTurn(Turn[Any]):
         elif isinstance(back, Inside):
             more = back.cell.rare()
             settler, tag = more.asks.get(back.token, ("", None))
-            self._send_on(there, request, ReplyTo(back.cell.address, back.token, settler, tag_json(tag)))
+            self._send_on(
+                there, request, ReplyTo(back.cell.address, back.token, settler, tag_json(tag), deadline=back.deadline)
+            )
         return Later("")
 
     def later(self, request: Request[R]) -> Later[R]:
@@ -266,13 +271,19 @@ class EphemeralTurn(Turn[Any]):
         item.closes = closes
         self._act(lambda: fleet.pump.put(fleet.pump.addressee(to), item, "accepted"))
 
+    def _asked_by(self, tag: Tag) -> Back:
+        """On whose behalf a turn asks: the request that its tag stands for, otherwise the one that it handles."""
+        if not isinstance(tag, Later):
+            return self._post[3]
+        more = self._cell.more
+        return (self._opened or {}).get(tag.id) or (more.askers.get(tag.id) if more is not None else None)
+
     def _asker(self, to: Tag) -> Back:
         if not isinstance(to, Later):
             raise DefinitionError(
                 f"reply: {to!r} is not a us.Later", hint="keep what turn.later(msg) gave, for instance as the tag"
             )
-        more = self._cell.more
-        return (self._opened or {}).get(to.id) or (more.askers.get(to.id) if more is not None else None)
+        return self._asked_by(to)
 
     def _pay(self, id: str, value: object, failure: Failure | None) -> None:
         cell, context = self._cell, self.context

@@ -22,7 +22,7 @@ from msgspec import Raw
 from ..protocols.codec import NULL, decode, encode, roundtrip
 from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ..protocols.errors import Failed, Rejected
-from ..protocols.failures import Failure
+from ..protocols.failures import Failure, said
 from ..protocols.handover import as_it_is
 from ..protocols.ids import Address
 from ..protocols.lifecycle import Started
@@ -132,6 +132,9 @@ class Ephemerals(EphemeralLife):
         turn = EphemeralTurn(cell, post)
         try:
             answer = self._special(cell, turn, post)
+        except Refusal as refused:  # no turn of it failed: a dead letter
+            self.refuse(cell, post, said(refused.failure))
+            return
         except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is told
             self._raised(cell, post, error)
             return
@@ -151,7 +154,7 @@ class Ephemerals(EphemeralLife):
                 found = cell.kind.behaviour.handlers.get(message.wire)
                 known = Started if message.wire == Started.__wire__ else found.message if found is not None else None
                 if known is None or known.__version__ != message.version:
-                    raise Refusal(_unhandled(where, message.wire, message.version, known))
+                    raise Refusal(unhandled(where, message.wire, message.version, known))
                 try:
                     message = decode(message.body, known)
                 except msgspec.ValidationError as error:
@@ -165,7 +168,7 @@ class Ephemerals(EphemeralLife):
         cls: type[Message] = message.__class__
         handles = cell.kind.handlers.get(cls)
         if handles is None:
-            raise Refusal(_unhandled(where, cls.__wire__, cls.__version__, None))
+            raise Refusal(unhandled(where, cls.__wire__, cls.__version__, None))
         answer = handles.method(turn, message)
         return answer if back is None else _value(back, handles, answer)
 
@@ -213,7 +216,8 @@ def _value(back: Back, handles: Handles, answer: Any) -> Any:  # of the request'
     return sized(roundtrip(answer, handles.form)[0])
 
 
-def _unhandled(where: Address, wire: str, version: int, known: type[Message] | None) -> Failure:
+def unhandled(where: Address, wire: str, version: int, known: type[Message] | None) -> Failure:
+    """Why an actor does not take a message. ``known``: the class that it takes under this wire name."""
     text = f"{where} takes no {wire!r} messages"
     if known is not None:
         text = f"{where} takes version {known.__version__} of {wire!r}, this is version {version}"

@@ -17,12 +17,12 @@ from msgspec import Raw
 
 from ..actors.ephemeral import Asking, Ephemeral
 from ..actors.ephemeral_mail import LONG
-from ..actors.ephemerals import Ephemerals
+from ..actors.ephemerals import Ephemerals, unhandled
 from ..actors.spawn import Where
 from ..protocols.envelope import ReplyTo
 from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure
-from ..protocols.handover import checks, hand_on
+from ..protocols.handover import hand_on
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type
@@ -82,8 +82,10 @@ class Door:
         """The short way of ``tell``: whether the message is in its mailbox. Where anything is out of the ordinary it is not."""
         memory = self.memory
         cell = memory.cells.get(to)
-        check = checks.get(message.__class__)
-        if cell is None or cell.more is not None or check is None or self._shut or not check(message):
+        if cell is None or cell.more is not None or self._shut:
+            return False
+        check = cell.kind.checks.get(message.__class__)
+        if check is None or not check(message):
             return False
         box = cell.mail
         if box is None:
@@ -101,9 +103,10 @@ class Door:
         return True
 
     async def tell(self, cell: Ephemeral, message: Message, key: str = "") -> None:
-        """Put mail into a mailbox. Raises NotStorable, AskFailed (``no_keys``), SystemStopped."""
+        """Put mail into a mailbox. Raises TypeError, NotStorable, AskFailed (``no_keys``, ``unhandled``), SystemStopped."""
         shell = self._shell
         self._check(cell, key)
+        _takes(cell, message)
         if len(self.memory.ready) >= BOUND:  # who tells many, one message each, lets them have their turns
             shell.nudge()
             await anyio.lowlevel.checkpoint()
@@ -123,9 +126,11 @@ class Door:
         cell.kind.fleet.put(cell, (hand_on(message), OUTSIDE, None, None))
 
     async def ask(self, cell: Ephemeral, request: Request[R], timeout: float | None, key: str = "") -> R:
-        """Ask, and run what is ready. Raises NotStorable, AskFailed, SystemStopped."""
+        """Ask, and run what is ready. Raises TypeError, NotStorable, AskFailed, SystemStopped."""
         self._check(cell, key)
-        asking = Asking(self._token)
+        _takes(cell, request)
+        deadline = None if timeout is None else self._shell.clock.now() + timeout
+        asking = Asking(self._token, deadline)
         self.memory.put(cell, (hand_on(request), OUTSIDE, None, asking))
         value = await self._answer(asking, cell.address, timeout)
         return in_its_type(value, answer_type(type(request))) if type(value) is Raw else value  # type: ignore[no-any-return]
@@ -227,7 +232,17 @@ class Door:
         token, waiter = f"door#{uuid.uuid4().hex}", _StandIn(asking)
         self._shell.stand_in(token, waiter)
         self._standing_in[asking] = token, waiter
-        return ReplyTo(OUTSIDE, token, settler)
+        return ReplyTo(OUTSIDE, token, settler, deadline=asking.deadline)
+
+
+def _takes(cell: Ephemeral, message: Message) -> None:
+    """Refuse what the actor takes no message of, before anything is done. Raises TypeError, AskFailed (``unhandled``)."""
+    if message.__class__ in cell.kind.checks:
+        return
+    if not isinstance(message, Message):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers have no type checker
+        raise TypeError(f"{cell.address} was sent {message!r:.100}, which is no us.Message")
+    if type(message) is not Started:
+        raise AskFailed(unhandled(cell.address, type(message).__wire__, type(message).__version__, None))
 
 
 def _full(cell: Ephemeral) -> bool:

@@ -182,7 +182,9 @@ class Shell:
         """What this life counts."""
         late = {str(address): n for address, n in self.kernel.late.items()}
         there, waiting = self.kernel.residents.counts(), len(self.kernel.sets.mail)
-        return Stats(there.in_memory, waiting, self._late + sum(late.values()), late, there.loading, there.passivated)
+        dead = dict(self.kernel.memory.dead)
+        all_late = self._late + sum(late.values()) + dead.pop("late", 0)
+        return Stats(there.in_memory, waiting, all_late, late, there.loading, there.passivated, dead)
 
     def rest(self) -> Waiter:
         """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""
@@ -428,9 +430,10 @@ class Shell:
             await self._rebuild(again)
             return
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
-        late = self.kernel.late
+        late, dead = self.kernel.late, self.kernel.memory.dead
         self.kernel = self._build(msgspec.structs.replace(self.opened, clean=True), dict(self._attempts))
         self.kernel.late.update(late)
+        self.kernel.memory.dead.update(dead)
         self.kernel.flights.hold = bool(self._draining)
         self._fresh, self._door = list(self._held), {}
         self.memory_door.lost(self.kernel.memory)

@@ -15,6 +15,7 @@ class Stats(Struct, frozen=True):
         waiting: messages that are open: waiting for their turn, or stashed.
         late_replies: answers that came when nobody waited for them any more, dropped since the system was opened.
         late_by_actor: those inside the node, by the actor that they were for, or that gave them to nobody.
+        dead_letters: messages that memory-only actors did not take, or whose turn failed, by failure code.
     """
 
     actors: int
@@ -23,3 +24,4 @@ class Stats(Struct, frozen=True):
     late_by_actor: dict[str, int]
     loading: int = 0
     passivated: int = 0
+    dead_letters: dict[str, int] = {}
