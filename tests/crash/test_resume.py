@@ -305,6 +305,7 @@ async def test_a_failing_disk_is_not_taken_for_a_message_that_kills(tmp_path: Pa
         async with us.System(team, journal=path) as system:
             await system.tell("box", Stumble())
             await system.tell("box", Note())
+            await system.rest()  # the supervisor has given up on it
             await system.approve(system.inbox()[0].id)
             with anyio.fail_after(30.0):
                 while mail_of(path):
