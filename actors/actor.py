@@ -160,7 +160,7 @@ class Actor:
         super().__init_subclass__()
         if not isinstance(cls.mailbox, MailboxPolicy):
             raise DefinitionError(f"{cls.__name__}.mailbox must be a us.MailboxPolicy, not {cls.mailbox!r}")
-        if not isinstance(cls.poison_after, int) or cls.poison_after < 1:
+        if isinstance(cls.poison_after, bool) or not isinstance(cls.poison_after, int) or cls.poison_after < 1:
             raise DefinitionError(f"{cls.__name__}.poison_after must be 1 or more, not {cls.poison_after!r}")
         cls.behaviour = Behaviour(cls)
         if not isinstance(cls.durable, bool):

@@ -31,6 +31,8 @@ class Place(Struct, frozen=True):
                 hint="give one for each hole, as a tuple",
             )
         for key in keys:
+            if not isinstance(key, str):
+                raise TypeError(f"spawn: {key!r} is no key: give text, or a tuple of texts for several holes")
             if "/" in key:
                 raise ValueError(f"{key!r} is no key: '/' separates segments")
         return address("".join(part + key for part, key in zip(self.parts, (*keys, ""), strict=True)))

@@ -35,14 +35,20 @@ class MailboxPolicy(Struct, frozen=True):
     max_backlog: int | None = 100_000
 
     def __post_init__(self) -> None:
-        if self.bound < 1:
-            raise DefinitionError(f"MailboxPolicy(bound={self.bound}): a mailbox must have room for one message")
+        if not _counts(self.bound):
+            why = "a mailbox must have room for one message"
+            raise DefinitionError(f"MailboxPolicy(bound={self.bound!r}): {why}", hint="a whole number, 1 or more")
         if self.overflow not in ("wait", "reject", "drop_oldest"):
             raise DefinitionError(
                 f"MailboxPolicy(overflow={self.overflow!r})", hint="it is 'wait', 'reject' or 'drop_oldest'"
             )
-        if self.max_backlog is not None and self.max_backlog < 1:
-            raise DefinitionError(f"MailboxPolicy(max_backlog={self.max_backlog})", hint="1 or more; None for no limit")
+        if self.max_backlog is not None and not _counts(self.max_backlog):
+            why = "a whole number, 1 or more; None for no limit"
+            raise DefinitionError(f"MailboxPolicy(max_backlog={self.max_backlog!r})", hint=why)
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 class Undelivered(Message, wire="us.undelivered"):

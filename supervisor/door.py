@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -27,6 +27,7 @@ from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type
 from .results import in_its_type
+from .unopened import Unopened
 from .waiter import Waiter
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Door:
     """Asks and tells from outside to the memory-only actors of one shell."""
 
     def __init__(self, shell: Shell) -> None:
-        self.memory: Ephemerals
+        self.memory = cast("Ephemerals", Unopened())
         """Those of the present kernel."""
         self._shell = shell
         self._shut = False

@@ -19,8 +19,9 @@ from msgspec import Raw, Struct
 
 from ..actors.registry import Directory
 from ..actors.watching import NOTICES
+from ..protocols.codec import encode
 from ..protocols.envelope import OUTCOME, Envelope
-from ..protocols.errors import UnknownItem, WrongAnswer
+from ..protocols.errors import NotStorable, UnknownItem, WrongAnswer
 from ..protocols.failures import Failure
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import MAX_MESSAGE, Record, Row
@@ -154,6 +155,8 @@ def find(pages: Pages, id: str) -> ParkedMessage:
         UnknownItem: there is none of that id, or somebody decided about it before.
     """
     hint = "'understudy parked list' lists what was put aside"
+    if not isinstance(id, str):
+        raise UnknownItem(f"{id!r} is not the id of a message: an id is text", hint=hint)
     row = pages.row(int(id)) if id.isascii() and id.isdigit() and len(id) < 19 else None
     message = _read(_Mail(pages), row) if row is not None and row.kind in PUT_ASIDE else None
     if message is None:
@@ -179,7 +182,10 @@ def edited(message: ParkedMessage, value: object, directory: Directory | None) -
     """
     envelope = message.envelope
     if value is not None:
-        data = value if isinstance(value, Raw) else Raw(msgspec.json.encode(value))
+        try:
+            data = value if isinstance(value, Raw) else Raw(encode(value))
+        except NotStorable as error:
+            raise WrongAnswer(str(error), hint="give plain JSON, or a message") from error
         if not bytes(data).lstrip().startswith(b"{"):
             raise WrongAnswer(f"a message is a JSON object, not {bytes(data)[:60].decode(errors='replace')}")
         if len(bytes(data)) > MAX_MESSAGE:

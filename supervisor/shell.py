@@ -14,7 +14,7 @@ import math
 import random
 from collections.abc import Callable
 from time import perf_counter
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -40,6 +40,7 @@ from .loading import Loading, Unloaded
 from .log import log
 from .recalling import Recalling
 from .stats import Stats
+from .unopened import Unopened
 from .waiter import Waiter
 
 GROUP = 500
@@ -95,6 +96,7 @@ class Shell:
         self.deadlines = Deadlines()
         self.failure: UnderstudyError | None = None
         self.opened: Opened | None = None
+        self.kernel = cast("Kernel", Unopened())
         self._build = build
         self._performer = performer
         self._on_rows, self._on_delta = on_rows, on_delta

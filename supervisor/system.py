@@ -45,6 +45,7 @@ from ..protocols.model import Model
 from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
 from ..tools.perform import Performer
+from . import options
 from .calendar import CronCalendar
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
@@ -57,6 +58,7 @@ from .shell import Shell, system_random, unanswered
 from .stats import Stats
 from .supervisor import Supervisor
 from .tree import Definition, Tree
+from .unopened import not_open
 from .waiter import Waiter
 from .watchers import Delta, Watchers
 from .worker import Worker
@@ -89,6 +91,9 @@ class System:
             messages from outside to others wait until there is room. Actors whose mail waits for a decision (suspended, stashed)
             stay, and do not count.
 
+    Raises:
+        DefinitionError: one of these is of no use; it says which.
+
     Raises (on entering):
         JournalHeld, JournalNewer, JournalReadOnly, JournalDamaged, JournalFull: see there.
     """
@@ -99,10 +104,11 @@ class System:
         control: bool = True, on_stop: Callable[[], None] | None = None,
         idle: float = IDLE, in_memory: int = IN_MEMORY,
     ) -> None:  # fmt: skip
-        if not idle >= 0.0:
-            raise ValueError(f"idle={idle!r} is no time: give seconds, 0 or more")
-        if in_memory < 1:
-            raise ValueError(f"in_memory={in_memory!r}: at least one actor must fit")
+        options.seconds("idle", idle)
+        options.seconds("drain", drain)
+        options.number("in_memory", in_memory)
+        options.file(journal)
+        options.others(durability, model, target, control, on_stop)
         self._idle, self._in_memory = idle, in_memory
         self.path = Path(journal) if journal is not None else None
         self.tree = Tree(definitions, model=model)
@@ -119,6 +125,7 @@ class System:
         self._watchers = Watchers()
         self._shell = Shell(store, self._kernel, performer, on_rows=self._watchers.rows, on_delta=self._watchers.delta)
         self._tasks: TaskGroup | None = None
+        self._closed = False
         self._listens, self._on_stop = control and path is not None, on_stop
         self._control: Control | None = None
         self._calls = count()
@@ -127,6 +134,8 @@ class System:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise SystemStopped("this system was opened before", hint="make another us.System for another life")
         await self._shell.open()
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
@@ -153,6 +162,7 @@ class System:
             with anyio.CancelScope(shield=True):
                 if self._control is not None:
                     await self._control.close()
+                self._closed = True
                 await self._shell.journal.close()
         failure = self._shell.failure
         if error is None and failure is not None and not isinstance(failure, SystemStopped):
@@ -163,7 +173,8 @@ class System:
     @property
     def opened(self) -> Opened:
         """What the journal said of itself when it was opened."""
-        assert self._shell.opened is not None
+        if self._shell.opened is None:
+            raise not_open()
         return self._shell.opened
 
     # -- work ---------------------------------------------------------------------------------------------------
@@ -191,8 +202,16 @@ class System:
             AskFailed: nothing is mounted there (``no_such_actor``), the id was used for another task (``other_payload``), the run
                 was stopped, or the time is over (``timeout``).
             MissingKey, MissingExtra: a new run would find no model that it can ask.
-            ValueError: the id is no text.
+            ValueError, TypeError: the id is no text, or ``who`` is nobody who runs.
         """
+        if not isinstance(who, (Agent, Worker, Supervisor)):
+            raise TypeError(
+                f"run: {who!r} is no us.Agent, us.Worker or us.Supervisor; a plain actor is asked: system.ask(address, …)"
+            )
+        if not isinstance(task, (str, Task)):
+            raise TypeError(f"run: {task!r} is no task: give text, or a us.Task")
+        options.patience(timeout)
+        self._must_be_open()
         name = id if id is not None else uuid.uuid4().hex
         run, envelope, waiter = self._task(who.name, task if isinstance(task, Task) else Task(task), name)
         unready = self.tree.unready(who.name)
@@ -218,6 +237,7 @@ class System:
         Raises:
             AskFailed: nobody of that name is here (``no_such_actor``), or the id was used for another task.
         """
+        self._must_be_open()
         run, envelope, _ = self._task(to, task, id if id is not None else uuid.uuid4().hex)
         await self._shell.deliver(envelope, None).wait()
         return run
@@ -228,15 +248,21 @@ class System:
         Raises:
             SystemStopped, JournalError: it ended before.
         """
+        self._must_be_open()
         await self._shell.rest().wait()
 
     async def ended(self) -> None:
         """Wait until the system has ended by itself, which it does only on a fault. Raises what ended it."""
+        if self._tasks is None:
+            raise not_open()
         await self._shell.ended()
 
     async def drain(self, seconds: float) -> None:
         """Take nothing more in, let what is under way end for so long, then stop. Leaving the system does it too; called
         again with fewer seconds it is over sooner."""
+        options.seconds("drain", seconds)
+        if self._tasks is None:
+            raise not_open()
         await self._shell.drain(seconds)
 
     async def ask(
@@ -258,6 +284,8 @@ class System:
         Raises:
             AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, overloaded, timeout …
         """
+        if timeout is not None and timeout != 60.0:
+            options.patience(timeout)
         door = self._shell.memory_door
         fleeting = door.memory.cells.get(to) or door.find(to)
         if fleeting is not None:
@@ -285,7 +313,7 @@ class System:
             AskFailed: nothing is mounted there (``no_such_actor``), or its mailbox is full and refuses (``overloaded``).
         """
         door = self._shell.memory_door
-        if not key and not priority and door.put(to, message):
+        if key == "" and not priority and door.put(to, message):
             return
         fleeting = door.find(to)
         if fleeting is not None:
@@ -322,6 +350,7 @@ class System:
             DefinitionError: nothing is mounted there, or the class at several templates.
             AskFailed: its ``Started`` turn failed, it has ended, or the time is over.
         """
+        options.patience(timeout)
         door = self._shell.memory_door
         fleeting = door.spawn(where, key) if type(key) is str else None
         if fleeting is not None and not fleeting.odd and message is None:
@@ -367,6 +396,7 @@ class System:
 
     async def give(self, answer: Answer) -> None:
         """``answer``, for one that is made already. Raises as ``answer``."""
+        self._must_be_open()
         roundtrip(answer, Answer, MAX_MESSAGE)
         await self._shell.answer(answer).wait()
 
@@ -409,15 +439,20 @@ class System:
     @asynccontextmanager
     async def watch(self, run: str = "") -> AsyncGenerator[MemoryObjectReceiveStream[Row | Delta]]:
         """Committed rows of a run (of everything, for an empty address) from now on, and provisional ``Delta``s of its models."""
+        if run:
+            address(run)
+        self._must_be_open()
         async with self._watchers.watch(run) as stream:
             yield stream
 
     async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]:
         """The rows of one actor with seq > after."""
+        self._must_be_open()
         return await self._shell.journal.stream(Address(actor), after)
 
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Where the actors at or below an address stand."""
+        self._must_be_open()
         return await self._shell.journal.actors(prefix)
 
     def stats(self) -> Stats:
@@ -448,11 +483,19 @@ class System:
         await self._shell.resolve(Resolve(resolution, mail)).wait()
 
     async def _put_aside(self, id: str) -> ParkedMessage:
+        self._must_be_open()
         if self.path is not None:
             return await anyio.to_thread.run_sync(one_of_file, self.path, id)
         return find(await self._letters(), id)
 
+    def _must_be_open(self) -> None:
+        if self._tasks is None:
+            raise not_open()
+        if self._closed:  # one that has failed can still be looked at
+            raise SystemStopped("the system was closed", hint="make another us.System on the same journal to carry on")
+
     async def _letters(self) -> Letters:
+        self._must_be_open()
         return Letters(await self._shell.journal.rows(limit=sys.maxsize))
 
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
@@ -482,7 +525,7 @@ class System:
 
     def _token(self, to: str, key: str) -> str:
         """Names an ask or tell for ever: by its key, otherwise by this life of the system and a number (a UUID costs 3 us)."""
-        return f"{to}#{ids.key(key)}" if key else f"{to}?{self._life}.{next(self._calls)}"
+        return f"{to}#{ids.key(key)}" if key != "" else f"{to}?{self._life}.{next(self._calls)}"
 
     def _request(
         self, to: Address, request: Message, *, key: str, context: Context, watch: Address = OUTSIDE,

@@ -269,7 +269,7 @@ async def test_messages_from_outside_wait_while_twice_as_many_as_wanted_are_in_m
 
 @pytest.mark.parametrize(("options", "complaint"), [({"idle": -1.0}, "idle"), ({"in_memory": 0}, "in_memory")])
 def test_bounds_that_make_no_sense_are_refused(options: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(us.DefinitionError, match=complaint):
         us.System(sender(), **options)
 
 
