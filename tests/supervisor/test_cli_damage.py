@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_no_flipped_bit_anywhere_in_the_file_comes_out_as_a_traceback(whole: byt
 @pytest.mark.parametrize("words", ["journal export", "journal verify --json", "runs", "show a"])
 def test_a_closed_output_cannot_be_written_and_takes_nobody_elses_place(whole: bytes, here: Path, words: str) -> None:
     here.write_bytes(whole)
-    line = f"{sys.executable} -m understudy {words} >&-"
+    line = f"{shlex.quote(sys.executable)} -m understudy {words} >&-"
     done = subprocess.run(line, shell=True, cwd=here.parent, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "understudy: the output cannot be written: Bad file descriptor\n")
     assert here.read_bytes() == whole
