@@ -131,7 +131,7 @@ class Kernel(Mailroom):
         self._resolved: set[int] = set()
         """Rows whose messages people decided about in this life; what was decided before is in the journal."""
         self.flights = Flights(self, gate, rng, dict(flying or {}))
-        self._system({"epoch": str(opened.epoch + 1), **(note or {})})
+        self.note({"epoch": str(opened.epoch + 1), **(note or {})})
         self._recover(clean=opened.clean)
 
     # -- inputs -------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Kernel(Mailroom):
             return
         cell = self.addressee(envelope.to)
         if (why := self._no_turn(cell, envelope)) is not None:
-            self._refuse(item, why)
+            self._refuse(item.inputs, why)
         elif envelope.lane == "work" and isinstance(cell, Cell) and self._door.full(cell):
             self._at_door(cell, item)
         else:
@@ -227,9 +227,7 @@ class Kernel(Mailroom):
         cell.loaded = True
         self.residents.came(cell, self.now)
         self._suspend(cell)
-        mail = cell.mailbox.clear()
-        for item in mail:
-            cell.mailbox.put(item)
+        mail = cell.mailbox.items()
         self._put_by(cell)
         if cell.address in self._suspended:
             self._turn_all_away(cell)
@@ -261,11 +259,9 @@ class Kernel(Mailroom):
             self.memory.undelivered(item.envelope, failure)
             self._unsaved.pop(item.envelope.id, None)
             self._less(cell, item)
-            for brought in item.inputs:
-                self.after(Refused(brought, AskFailed(failure)))
+            self._refuse(item.inputs, failure)
         for _, inputs in self._door.clear(address):
-            for brought in inputs:
-                self.after(Refused(brought, AskFailed(failure)))
+            self._refuse(inputs, failure)
         if cell.mailbox or address in self._held or address in self.sets.of:
             self.loads.append(Want(address, cell.memory.seq, paged=True))
         else:
@@ -433,11 +429,11 @@ class Kernel(Mailroom):
 
     def note(self, facts: dict[str, str]) -> None:
         """Write a row about the node itself."""
-        self._system(facts)
+        self._write_system("system", Record(note=facts))
 
     def stop(self, reason: str) -> None:
         """Write the row that says that this life ended in order."""
-        self._system({"stopped": reason})
+        self.note({"stopped": reason})
 
     # -- what flights need --------------------------------------------------------------------------------------
 
@@ -631,9 +627,9 @@ class Kernel(Mailroom):
         if known is None:
             return False
         if digest(envelope.wire, envelope.body) != known.digest:
-            self._refuse(item, other_payload(envelope))
+            self._refuse(item.inputs, other_payload(envelope))
         elif back is not None and known.reply is None and (known.erased or not known.asked):
-            self._refuse(item, no_answer(envelope, known))
+            self._refuse(item.inputs, no_answer(envelope, known))
         elif unsaved is not None:
             unsaved[1].inputs += item.inputs  # not durable before the first one is
         elif visitor is not None:
@@ -644,8 +640,8 @@ class Kernel(Mailroom):
             self._is_in(item)
         return True
 
-    def _refuse(self, item: Item, why: Failure) -> None:
-        for brought in item.inputs:
+    def _refuse(self, inputs: tuple[str, ...], why: Failure) -> None:
+        for brought in inputs:
             self.after(Refused(brought, AskFailed(why)))
 
     def _recover(self, *, clean: bool) -> None:
@@ -665,9 +661,6 @@ class Kernel(Mailroom):
         for timer in self.sets.timers.values():
             if self._directory.find(timer.envelope.to) is not None:
                 self.alarm(timer.at, timer.id)
-
-    def _system(self, note: dict[str, str]) -> None:
-        self._write_system("system", Record(note=note))
 
     def _write_system(self, kind: RowKind, record: Record) -> None:
         payload = Raw(fitting(encode(record)))

@@ -30,7 +30,7 @@ from ..protocols.envelope import Envelope
 from ..protocols.errors import AskFailed, JournalError, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure, text_of
 from ..protocols.ids import Address
-from ..protocols.journal import Batch, Opened, Row, Snapshot
+from ..protocols.journal import Batch, Known, Opened, Row, Snapshot
 from ..tools.perform import Performer
 from .clock import Clock
 from .deadlines import Deadlines
@@ -125,8 +125,8 @@ class Shell:
         self._tried = 0.0
         """When a commit was tried last, or the pump last had nothing to do."""
         self._drained = anyio.Event()
-        self._loading = Loading(journal, self._nudge)
-        self._recalling = Recalling(journal, lambda: self._acked, self._nudge)
+        self._loading = Loading(journal, self.nudge)
+        self._recalling = Recalling(journal, lambda: self._acked, self.nudge)
         self._snapshots: list[Snapshot] = []
         """Of committed rows, to be stored."""
         self._count = 0
@@ -194,7 +194,7 @@ class Shell:
             raise self.failure
         waiter = Waiter()
         self._resting.append(waiter)
-        self._nudge()
+        self.nudge()
         return waiter
 
     async def ended(self) -> None:
@@ -210,13 +210,13 @@ class Shell:
         self._draining = "soft"
         self.memory_door.shut()
         self.kernel.flights.hold = True
-        self._nudge()
+        self.nudge()
         with anyio.move_on_after(seconds):
             await self._drained.wait()
         self._draining, self._cut_off = "hard", min(self._cut_off, perf_counter() + CUT_OFF)
         for scope in list(self._scopes.values()):
             scope.cancel()
-        self._nudge()
+        self.nudge()
         with anyio.move_on_after(5.0):
             await self._drained.wait()
 
@@ -304,7 +304,7 @@ class Shell:
             try:
                 self.kernel.take_snapshots()
                 if self.kernel.held_back is not None:
-                    self._nudge()
+                    self.nudge()
                 if self._snapshots:
                     snapshots, self._snapshots = tuple(self._snapshots), []
                     await self.journal.put_snapshots(snapshots)
@@ -322,7 +322,7 @@ class Shell:
         if due is not None and due <= now:
             self.kernel.rest(now)
         if (self._door or self._recalling.held) and not self.kernel.residents.full:
-            self._nudge()
+            self.nudge()
 
     def _due(self) -> float | None:
         """When something is to be done without anybody's asking."""
@@ -382,7 +382,7 @@ class Shell:
             self._broken = error
         finally:
             self._appending = None
-            self._nudge()
+            self.nudge()
 
     def _cut(self) -> Batch | None:
         """The next group. Mail that a turn will take soon needs no row of its own."""
@@ -463,16 +463,15 @@ class Shell:
     # -- in and out ---------------------------------------------------------------------------------------------
 
     def _take(self, id: str, thing: Envelope | Settlement | Answer | Resolve, waiter: Waiter | None = None) -> Waiter:
-        if self.failure is not None:
-            raise self.failure
-        if self._draining and not isinstance(thing, Settlement):
-            raise SystemStopped("the system is closing", hint="open it again on the same journal to carry on")
+        refusing = self.failure if isinstance(thing, Settlement) else self.refusing()
+        if refusing is not None:
+            raise refusing
         if waiter is None:
             waiter = Waiter()
         self._inputs[id] = waiter
         self._held[id] = thing
         self._fresh.append(id)
-        self._nudge()
+        self.nudge()
         return waiter
 
     def _feed(self) -> None:
@@ -489,11 +488,10 @@ class Shell:
         if self._door:  # first: what is looked up came later, if it is for the same actor
             self._let_in()
         for look in self._recalling.ready(self.kernel.residents.refuses):
-            thing = self._held.get(look.input)
             if look.failure is not None:
                 self._done(look.input, AskFailed(look.failure))
-            elif isinstance(thing, Envelope):
-                self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), look.input, look.known)
+            else:
+                self._deliver(look.input, look.known)
         for id in fresh:
             thing = self._held.get(id)
             if isinstance(thing, Envelope):
@@ -513,7 +511,7 @@ class Shell:
         if self.kernel.residents.refuses(envelope.to) or envelope.to in self._door:
             self._door.setdefault(envelope.to, []).append(id)
         else:
-            self.kernel.deliver(msgspec.structs.replace(envelope, at=self.kernel.now), id)
+            self._deliver(id)
 
     def _let_in(self) -> None:
         """There may be room in memory again."""
@@ -521,9 +519,13 @@ class Shell:
             if self.kernel.residents.refuses(to):
                 continue
             for id in self._door.pop(to):
-                thing = self._held.get(id)
-                if isinstance(thing, Envelope):
-                    self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id)
+                self._deliver(id)
+
+    def _deliver(self, id: str, looked: Known | None = None) -> None:
+        """Give a message that is still held to the kernel, as of now."""
+        thing = self._held.get(id)
+        if isinstance(thing, Envelope):
+            self.kernel.deliver(msgspec.structs.replace(thing, at=self.kernel.now), id, looked)
 
     def _release(self, release: Release) -> None:
         if isinstance(release, Start):
@@ -579,7 +581,7 @@ class Shell:
             finally:
                 self._scopes.pop(effect.id, None)
                 self._attempts.pop(effect.id, None)
-                self._nudge()
+                self.nudge()
 
     def _settle(self, effect: Effect, attempt: Attempt) -> None:
         settlement = Settlement(
@@ -629,9 +631,6 @@ class Shell:
 
     def nudge(self) -> None:
         """There is something for the pump to do."""
-        self._wake.set()
-
-    def _nudge(self) -> None:
         self._wake.set()
 
     def _next(self) -> int:

@@ -254,9 +254,9 @@ async def test_messages_from_outside_wait_while_twice_as_many_as_wanted_are_in_m
         most = 0
         deliver = Kernel.deliver
 
-        def counted(self: Kernel, envelope: Envelope, input: str) -> None:
+        def counted(self: Kernel, envelope: Envelope, input: str, *more: Known | None) -> None:
             nonlocal most
-            deliver(self, envelope, input)
+            deliver(self, envelope, input, *more)
             most = max(most, len(self.residents.cells))
 
         monkeypatch.setattr(Kernel, "deliver", counted)
