@@ -12,10 +12,11 @@ twice and had begun is in doubt from the moment of that death, not only when som
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,19 @@ from .journal.sqlite import SqliteJournal
 from .parked import FileLetters, ParkedMessage, find
 
 
+@contextlib.contextmanager
+def _owned(path: str | os.PathLike[str]) -> Generator[tuple[SqliteJournal, Opened]]:
+    """A journal that is there, ours for as long as one decision takes."""
+    if not Path(path).exists():
+        raise JournalError(f"there is no journal {path}", hint="a run with a journal makes one")
+    journal = SqliteJournal(path)
+    opened = journal.open()
+    try:
+        yield journal, opened
+    finally:
+        journal.close()
+
+
 def answer(path: str | os.PathLike[str], given: Answer) -> None:
     """Write a person's answer; durable when this returns. It takes effect when the team runs next.
 
@@ -44,11 +58,7 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
         JournalHeld: somebody owns it.
         JournalError and its kinds: it is not there, or cannot be written.
     """
-    if not Path(path).exists():
-        raise JournalError(f"there is no journal {path}", hint="a run with a journal makes one")
-    journal = SqliteJournal(path)
-    opened = journal.open()
-    try:
+    with _owned(path) as (journal, opened):
         effect = next((as_left(e) for e in opened.effects if e.id == given.item), None)
         now = max(opened.at, time.time())
         accepted = accept(effect, given, now)
@@ -65,8 +75,6 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
         )  # fmt: skip
         lines = (after, ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now))
         journal.append(Batch(tuple(pen.rows), effects=(accepted,), actors=lines))
-    finally:
-        journal.close()
 
 
 def resolve(path: str | os.PathLike[str], id: str, make: Callable[[ParkedMessage], Resolve]) -> None:
@@ -82,11 +90,7 @@ def resolve(path: str | os.PathLike[str], id: str, make: Callable[[ParkedMessage
         JournalHeld: somebody owns it.
         JournalError and its kinds: it is not there, or cannot be written.
     """
-    if not Path(path).exists():
-        raise JournalError(f"there is no journal {path}", hint="a run with a journal makes one")
-    journal = SqliteJournal(path)
-    opened = journal.open()
-    try:
+    with _owned(path) as (journal, opened):
         with read_only(path) as reader:
             thing = make(find(FileLetters(reader), id))
         now = max(opened.at, time.time())
@@ -99,8 +103,6 @@ def resolve(path: str | os.PathLike[str], id: str, make: Callable[[ParkedMessage
         lines = (ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now),)
         mail = tuple(Mail(envelope, opened.last + 2) for envelope in sends)
         journal.append(Batch(tuple(pen.rows), mail=mail, actors=lines))
-    finally:
-        journal.close()
 
 
 def as_left(effect: Effect) -> Effect:
