@@ -25,7 +25,7 @@ from ..protocols.lifecycle import Restarted
 from ..protocols.messages import Event, State
 from ..protocols.model import Usage
 from ..protocols.tasks import Cancel, Result, Route, Task
-from .supervisor import Supervisor
+from .definitions import Supervisor
 
 NOBODY = "person"
 

@@ -11,8 +11,8 @@ import anyio
 from ..actors.agent import Agent
 from ..protocols.errors import InsideLoop
 from ..protocols.tasks import Task
+from .definitions import Supervisor
 from .results import RunResult
-from .supervisor import Supervisor
 from .system import Runnable, System
 from .worker import Worker
 

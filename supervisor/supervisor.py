@@ -1,4 +1,4 @@
-"""``us.Supervisor``: who keeps workers going. Its actor is told of every failed turn below it and decides.
+"""The supervisor: who keeps workers going. It is told of every failed turn below it and decides.
 
     ChildFailed -> within the intensity: Restart, after a backoff
                 -> beyond it: the child stays suspended with its mail, and a person is asked (Escalation)
@@ -9,113 +9,25 @@ Each run and each fixed child has a window of its own here, so one run's crashes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
 from ..actors.actor import PERSON, Actor, applies, handles, settles
-from ..actors.agent import Agent
 from ..actors.outcome import Outcome
-from ..actors.router import Router
 from ..actors.turn import Turn
 from ..protocols.approvals import Answer, Question
-from ..protocols.children import Backoff, Intensity, RestartPolicy, Strategy
-from ..protocols.errors import DefinitionError
+from ..protocols.children import Backoff, Intensity, RestartPolicy
 from ..protocols.failures import Failure
-from ..protocols.ids import Address, address, check_template
+from ..protocols.ids import Address
 from ..protocols.lifecycle import ChildFailed, Restart, Stop
 from ..protocols.mail import Overloaded, Suspended
 from ..protocols.messages import Event, Message, State
-from ..protocols.tasks import Task
-from ..tools.tool import Tool
 from .backoff import Streak, delay, streak
 from .intensity import count
-from .worker import Worker
 
 V = TypeVar("V")
-
-Rule = Callable[[Task], str]
-"""Says which worker takes a task, by name; ``person`` when none does."""
-
-
-class Child:
-    """A plain actor: what class, at which address or template, and which tools it may call."""
-
-    def __init__(self, template: str, actor: Actor | type[Actor], *, tools: Sequence[Tool[..., Any]] = ()) -> None:
-        try:
-            self.template = check_template(template)
-        except (ValueError, TypeError) as error:
-            raise DefinitionError(str(error)) from error
-        self.actor = actor() if isinstance(actor, type) else actor
-        self.tools = tuple(tools)
-        if self.tools and not self.actor.durable:
-            raise DefinitionError(
-                f"{type(self.actor).__name__} is memory-only (durable = False) and calls no tools",
-                hint="let a durable actor make the call and tell this one",
-            )
-
-
-class Supervisor:
-    """A team: workers, who routes tasks to them, and how their failures are handled.
-
-    Args:
-        name: its address, one segment.
-        workers: agents and ``us.Worker``s (each run is an actor of its own), and ``us.Child`` specs of plain actors.
-        route: a ``us.Router``, or a function from a task to a worker's name. By default the worker whose name and
-            instructions share most words with the task; where that is not clear, a person.
-        strategy: ``one_for_one``: a failed child is restarted alone.
-        intensity: restarts allowed in a window, for each run and each fixed child.
-        backoff: waits between restarts.
-        on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``, which teams of ``us.Child`` may.
-
-    Raises:
-        DefinitionError: a bad or double name, an unknown strategy, a router to somebody else's workers, a negative number,
-            agents that would begin ``fresh``.
-    """
-
-    def __init__(
-        self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child], *, route: Router | Rule | None = None,
-        strategy: Strategy = "one_for_one",
-        intensity: Intensity | None = None, backoff: Backoff | None = None, on_restart: RestartPolicy = "keep",
-    ) -> None:  # fmt: skip
-        try:
-            address(name)
-        except (ValueError, TypeError) as error:
-            raise DefinitionError(f"supervisor: {error}") from error
-        self.name = name
-        self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))
-        self.children = tuple(w for w in workers if isinstance(w, Child))
-        self.route = route
-        self.intensity = intensity or Intensity()
-        self.backoff = backoff or Backoff()
-        self.on_restart: RestartPolicy = on_restart
-        agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, Router) else [])
-        if not workers:
-            raise DefinitionError(f"supervisor {name!r} has no workers")
-        if twice := sorted({n for n in agents if agents.count(n) > 1}):
-            raise DefinitionError(f"supervisor {name!r} has two workers named {twice[0]!r}")
-        if strategy != "one_for_one":
-            raise DefinitionError(f"supervisor {name!r}: strategy={strategy!r}", hint="this version knows one_for_one")
-        if on_restart not in ("keep", "fresh"):
-            raise DefinitionError(f"supervisor {name!r}: on_restart={on_restart!r}", hint="keep or fresh")
-        if on_restart == "fresh" and agents:
-            raise DefinitionError(
-                f"supervisor {name!r}: on_restart='fresh' with {agents[0]!r}, which would forget whom to answer",
-                hint="agents and workers keep their state: a failed turn left nothing in it; 'fresh' is for teams of us.Child only",
-            )
-        if (
-            self.intensity.max_restarts < 0
-            or self.intensity.within <= 0
-            or min(self.backoff.base, self.backoff.cap, self.backoff.reset) < 0
-        ):
-            raise DefinitionError(
-                f"supervisor {name!r}: intensity and backoff must not be negative, the window must be above 0"
-            )
-        if isinstance(route, Router) and (strangers := sorted(set(route.to) - {w.name for w in self.workers})):
-            raise DefinitionError(
-                f"supervisor {name!r}: its router sends tasks to {', '.join(strangers)}, who is no worker here"
-            )
 
 
 class Restarting(Event, wire="supervisor.restarting"):

@@ -47,6 +47,7 @@ from ..tools.gate import Gate
 from ..tools.perform import Performer
 from . import options
 from .calendar import CronCalendar
+from .definitions import Supervisor
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
 from .journal.reader import read_only
@@ -56,7 +57,6 @@ from .parked import Letters, ParkedMessage, edited, find, of_file, one_of_file, 
 from .results import RunResult, in_its_type
 from .shell import Shell, system_random, unanswered
 from .stats import Stats
-from .supervisor import Supervisor
 from .tree import Definition, Tree
 from .unopened import not_open
 from .waiter import Waiter

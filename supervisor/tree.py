@@ -27,8 +27,9 @@ from ..protocols.model import Model
 from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
+from .definitions import Child, Supervisor
 from .dispatch import TeamActor
-from .supervisor import Child, Supervisor, SupervisorActor
+from .supervisor import SupervisorActor
 from .worker import Worker
 
 ROOT = Address("root")

@@ -62,11 +62,11 @@ if TYPE_CHECKING:
     from .protocols.tasks import Route as Route
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
+    from .supervisor.definitions import Child as Child
+    from .supervisor.definitions import Supervisor as Supervisor
     from .supervisor.inbox import InboxItem as InboxItem
     from .supervisor.results import RunResult as RunResult
     from .supervisor.run import run as run
-    from .supervisor.supervisor import Child as Child
-    from .supervisor.supervisor import Supervisor as Supervisor
     from .supervisor.system import System as System
     from .supervisor.watchers import Delta as Delta
     from .supervisor.worker import Worker as Worker
@@ -95,7 +95,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Cancel": "protocols.tasks",
         "Cannot": "tools.models.rules",
         "ChangeArguments": "protocols.errors",
-        "Child": "supervisor.supervisor",
+        "Child": "supervisor.definitions",
         "DefinitionError": "protocols.errors",
         "Delta": "supervisor.watchers",
         "Event": "protocols.messages",
@@ -141,7 +141,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "settles": "actors.actor",
         "Started": "protocols.lifecycle",
         "State": "protocols.messages",
-        "Supervisor": "supervisor.supervisor",
+        "Supervisor": "supervisor.definitions",
         "System": "supervisor.system",
         "Task": "protocols.tasks",
         "Terminated": "protocols.mail",
