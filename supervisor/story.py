@@ -17,13 +17,13 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import Record, Row, StoredEvent
 from ..protocols.model import Usage
 from ..protocols.tasks import Result, Task
-from .dispatch import Asked, Received, Returned, Routed
 from .inbox import InboxItem, item
 from .journal.batch import record_of
 from .journal.reading import reading, row_name
 from .offline import as_left
 from .results import recorded
 from .supervisor import GaveUp, Resolved, Restarting
+from .team.events import Asked, Received, Returned, Routed
 
 Tone = Literal["plain", "good", "bad", "person", "quiet"]
 """How a line should look: an answer, a failure, something for or by a person, a detail."""

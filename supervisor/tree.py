@@ -28,8 +28,8 @@ from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
 from .definitions import Child, Supervisor
-from .dispatch import TeamActor
 from .supervisor import SupervisorActor
+from .team.dispatch import TeamActor
 from .worker import Worker
 
 ROOT = Address("root")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import understudy as us
-from understudy.supervisor.dispatch import by_words
+from understudy.supervisor.team.routing import by_words
 from understudy.tools.models.scripted import call
 
 

@@ -9,74 +9,22 @@ One actor a run, at ``<team>/<run>``; the workers' runs are below it.
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from msgspec import Raw
 
-from ..actors.actor import PERSON, Actor, applies, handles, settles
-from ..actors.outcome import Later, Outcome
-from ..actors.router import Router
-from ..actors.turn import Turn
-from ..protocols.approvals import Answer, Question
-from ..protocols.codec import decode
-from ..protocols.failures import Failure, of_exception
-from ..protocols.lifecycle import Restarted
-from ..protocols.messages import Event, State
-from ..protocols.model import Usage
-from ..protocols.tasks import Cancel, Result, Route, Task
-from .definitions import Supervisor
-
-NOBODY = "person"
-
-
-class Received(Event, wire="team.received"):
-    """A task came in."""
-
-    task: Task
-    later: str
-
-
-class Routed(Event, wire="team.routed"):
-    """It was decided who takes the task, by whom and why. ``to`` is ``person`` where nobody could tell."""
-
-    route: Route
-    by: str
-
-
-class Asked(Event, wire="team.asked"):
-    """A worker or the front door was asked, for the ``tries``-th time."""
-
-    name: str
-    tries: int
-
-
-class Returned(Event, wire="team.returned"):
-    """A worker or the front door came back."""
-
-    by: str
-    result: Result
-
-
-class Closed(Event, wire="team.closed"):
-    """The task is answered."""
-
-    result: Result
-
-
-class TeamState(State):
-    """Where one task is.
-
-    Attributes:
-        tries: how often each worker was asked; the first one of a worker is its plain address.
-        spent: results of everybody asked, for steps, tokens and money.
-    """
-
-    task: Task = Task("")
-    later: str = ""
-    to: str = ""
-    tries: dict[str, int] = msgspec.field(default_factory=dict[str, int])
-    spent: tuple[Result, ...] = ()
+from ...actors.actor import PERSON, Actor, applies, handles, settles
+from ...actors.outcome import Later, Outcome
+from ...actors.router import Router
+from ...actors.turn import Turn
+from ...protocols.approvals import Answer, Question
+from ...protocols.codec import decode
+from ...protocols.failures import Failure, of_exception
+from ...protocols.lifecycle import Restarted
+from ...protocols.model import Usage
+from ...protocols.tasks import Cancel, Result, Route, Task
+from ..definitions import Supervisor
+from .events import Asked, Closed, Received, Returned, Routed, TeamState
+from .routing import NOBODY, by_words
 
 
 class TeamActor(Actor):
@@ -231,21 +179,6 @@ class TeamActor(Actor):
     @applies(Closed)
     def was_closed(self, state: TeamState, event: Closed) -> TeamState:
         return state
-
-
-def by_words(task: Task, team: Supervisor) -> str:
-    """The default rule: the worker whose name and instructions share most words with the task; ``person`` on a tie or for none."""
-    if len(team.workers) == 1:
-        return team.workers[0].name
-    wanted = _words(task.objective)
-    scores = sorted(((len(wanted & _words(f"{w.name} {w.instructions}")), w.name) for w in team.workers), reverse=True)
-    best = scores[0]
-    return best[1] if best[0] > 0 and best[0] > scores[1][0] else NOBODY
-
-
-def _words(text: str) -> set[str]:
-    """Words of four letters and more, cut to their first four, so that *writer*, *write* and *writing* meet."""
-    return {word[:4] for word in re.findall(r"\w{4,}", text.lower())}
 
 
 def _named(value: Raw, names: tuple[str, ...]) -> str | None:
