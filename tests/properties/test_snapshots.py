@@ -239,7 +239,7 @@ def test_a_turn_that_makes_the_state_too_large_fails_typed_and_a_smaller_state_g
 
 
 async def test_replay_ignores_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("understudy.supervisor.shell.SNAPSHOTS_EVERY", 0.001)
+    monkeypatch.setattr("understudy.supervisor.pump.SNAPSHOTS_EVERY", 0.001)
     path = tmp_path / "bank.db"
     target = f"{bank.__name__}:TEAM"
     monkeypatch.setattr(bank, "TEAM", us.Supervisor("bank", [us.Child("accounts/{name}", bank.Account)]), raising=False)

@@ -13,7 +13,7 @@ import understudy as us
 from tests.actors.crew import Actor, Add
 from understudy.protocols.errors import JournalFull
 from understudy.protocols.journal import Batch
-from understudy.supervisor import shell as shells
+from understudy.supervisor import commits, pump
 from understudy.supervisor.deadlines import Deadlines
 from understudy.supervisor.waiter import Waiter
 
@@ -101,7 +101,7 @@ async def test_what_ran_ahead_of_an_append_that_fails_is_run_again_and_answered_
 async def test_the_kernel_waits_for_the_journal_when_it_is_too_far_ahead(
     system: us.System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shells, "ROWS_AHEAD", 3)
+    monkeypatch.setattr(commits, "ROWS_AHEAD", 3)
     held = Held(system._shell.journal.append)
     async with system, anyio.create_task_group() as tasks:
         await system.ask("a/ada", Add(0), timeout=20)
@@ -120,9 +120,9 @@ async def test_the_kernel_waits_for_the_journal_when_it_is_too_far_ahead(
 async def test_mail_that_a_turn_will_take_soon_gets_no_row_of_its_own(
     system: us.System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shells, "GROUP", 8)
-    monkeypatch.setattr(shells, "AT_ONCE", 0.0)
-    monkeypatch.setattr(shells, "TAKEN_IN", 60.0)
+    monkeypatch.setattr(pump, "GROUP", 8)
+    monkeypatch.setattr(pump, "AT_ONCE", 0.0)
+    monkeypatch.setattr(commits, "TAKEN_IN", 60.0)
     async with system:
         await system.ask("a/ada", Add(0), timeout=20)
         async with anyio.create_task_group() as tasks:
@@ -136,9 +136,9 @@ async def test_mail_that_a_turn_will_take_soon_gets_no_row_of_its_own(
 async def test_mail_that_waits_too_long_for_its_turn_is_taken_in_and_acknowledged(
     system: us.System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shells, "GROUP", 8)
-    monkeypatch.setattr(shells, "AT_ONCE", 0.0)
-    monkeypatch.setattr(shells, "TAKEN_IN", 0.0)
+    monkeypatch.setattr(pump, "GROUP", 8)
+    monkeypatch.setattr(pump, "AT_ONCE", 0.0)
+    monkeypatch.setattr(commits, "TAKEN_IN", 0.0)
     async with system:
         await system.ask("a/ada", Add(0), timeout=20)
         async with anyio.create_task_group() as tasks:
