@@ -8,19 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.supervisor.journal.dying import Killed, killed_after
 from understudy.protocols.errors import JournalFull
 from understudy.protocols.journal import FORMAT
 from understudy.supervisor.journal import migrate
-from understudy.supervisor.journal.driver import Connection, choose
+from understudy.supervisor.journal.driver import choose
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
 
 OLD = Path(__file__).parents[2] / "golden" / "format-1.journal"
 KEYS = "SELECT stream, key, digest, gid, answered FROM keys"
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -47,25 +44,6 @@ def keys(path: Path) -> object:
     """All of them."""
     with read_only(path) as reader:
         return sorted(map(str, reader.query(KEYS)))
-
-
-def killed_after(connection: Connection, statements: int) -> Connection:
-    """A connection that dies after so many statements, without a word to SQLite."""
-    left = statements
-
-    class Dying:
-        def execute(self, sql: str, parameters: object = (), /) -> object:
-            nonlocal left
-            if left == 0:
-                connection.close()  # what a kill does to what is not committed
-                raise Killed
-            left -= 1
-            return connection.execute(sql, parameters)  # type: ignore[arg-type]
-
-        def close(self) -> None:
-            connection.close()
-
-    return Dying()  # type: ignore[return-value]
 
 
 @pytest.fixture
