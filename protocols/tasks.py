@@ -81,3 +81,16 @@ class Route(Struct, frozen=True, omit_defaults=True):
     to: str
     confidence: float = 1.0
     why: str = ""
+
+
+class Routes(Struct, frozen=True, omit_defaults=True):
+    """What a front door says that may name several (``us.Router(consult=…)``): they do the task side by side.
+
+    Attributes:
+        to: names of workers, or ``person`` alone.
+        confidence, why: as in ``Route``.
+    """
+
+    to: tuple[str, ...]
+    confidence: float = 1.0
+    why: str = ""

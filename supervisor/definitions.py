@@ -16,10 +16,14 @@ from ..protocols.errors import DefinitionError
 from ..protocols.ids import address, check_template
 from ..protocols.tasks import Task
 from ..tools.tool import Tool
+from .conflicts.policy import Conflicts
 from .worker import Worker
 
-Rule = Callable[[Task], str]
-"""Says which worker takes a task, by name; ``person`` when none does."""
+Rule = Callable[[Task], str | tuple[str, ...]]
+"""Says which worker takes a task, by name; ``person`` when none does. A tuple of names: these do it side by side."""
+
+RESERVED = ("panel", "conflict", "board", "lease")
+"""What a team has besides its workers, at their place: no worker may be called so."""
 
 
 class Child:
@@ -45,12 +49,14 @@ class Supervisor:
     Args:
         name: its address, one segment.
         workers: agents and ``us.Worker``s (each run is an actor of its own), and ``us.Child`` specs of plain actors.
-        route: a ``us.Router``, or a function from a task to a worker's name. By default the worker whose name and
+        route: a ``us.Router``, or a function from a task to a worker's name, or to a tuple of names: these do it side by side, and
+            where they contradict each other ``conflicts`` decides. By default the worker whose name and
             instructions share most words with the task; where that is not clear, a person.
         strategy: ``one_for_one``: a failed child is restarted alone.
         intensity: restarts allowed in a window, for each run and each fixed child.
         backoff: waits between restarts.
         on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``, which teams of ``us.Child`` may.
+        conflicts: who decides when answers, entries of the board, claims or delegations contradict each other.
 
     Raises:
         DefinitionError: a bad or double name, an unknown strategy, a router to somebody else's workers, a negative number,
@@ -61,6 +67,7 @@ class Supervisor:
         self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child], *, route: Router | Rule | None = None,
         strategy: Strategy = "one_for_one",
         intensity: Intensity | None = None, backoff: Backoff | None = None, on_restart: RestartPolicy = "keep",
+        conflicts: Conflicts | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -99,3 +106,16 @@ class Supervisor:
             raise DefinitionError(
                 f"supervisor {name!r}: its router sends tasks to {', '.join(strangers)}, who is no worker here"
             )
+        if reserved := [n for n in agents if n in RESERVED]:
+            raise DefinitionError(
+                f"supervisor {name!r}: a worker may not be called {reserved[0]!r}",
+                hint="the team has an actor of its own by that name",
+            )
+        if conflicts is not None and not isinstance(conflicts, Conflicts):
+            raise DefinitionError(
+                f"supervisor {name!r}: conflicts={conflicts!r}",
+                hint="us.Conflicts(answers=…, entries=…, claims=…, delegation=…)",
+            )
+        self.conflicts = conflicts or Conflicts()
+        known = {w.name for w in self.workers} | {c.template for c in self.children} | {"outside"}
+        self.conflicts.check(name, known, len(self.workers))

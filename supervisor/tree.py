@@ -27,9 +27,12 @@ from ..protocols.model import Model
 from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
+from .conflicts.actor import ConflictActor
+from .conflicts.policy import Conflicts
 from .definitions import Child, Supervisor
 from .supervisor import SupervisorActor
 from .team.dispatch import TeamActor
+from .team.panel import PANEL, PanelActor
 from .worker import Worker
 
 ROOT = Address("root")
@@ -101,6 +104,18 @@ class Tree:
             self._member(worker, f"{team.name}/{{run}}/{worker.name}/{{try}}", name)
         for child in team.children:
             self._child(child, name)
+        if team.workers:
+            forms = {worker.name: worker.output for worker in team.workers}
+            for template in (f"{team.name}/{{run}}/{PANEL}", f"{team.name}/{{run}}/{PANEL}/{{try}}"):
+                self._add(template, PanelActor(team.conflicts, forms), name)
+            self._conflicts(team.conflicts, forms, name)
+
+    def _conflicts(self, policy: Conflicts, forms: dict[str, Any], team: Address) -> None:
+        """Who sees to the conflicts of a team."""
+        template = f"{team}/{{run}}/conflict/{{id}}"
+        self._add(template, ConflictActor(policy, forms), team)
+        for judge in policy.judges():
+            self._agent(judge, f"{template}/{judge.name}/{{try}}", team)
 
     def _member(self, member: Agent[Any] | Worker[Any], template: str, supervisor: Address) -> None:
         if isinstance(member, Agent):

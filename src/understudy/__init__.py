@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .protocols.approvals import Question as Question
     from .protocols.children import Backoff as Backoff
     from .protocols.children import Intensity as Intensity
+    from .protocols.conflicts import Claim as Claim
+    from .protocols.conflicts import Conflict as Conflict
+    from .protocols.conflicts import Ruling as Ruling
     from .protocols.effects import Limits as Limits
     from .protocols.effects import Retry as Retry
     from .protocols.errors import Abandon as Abandon
@@ -62,6 +65,15 @@ if TYPE_CHECKING:
     from .protocols.tasks import Route as Route
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
+    from .supervisor.conflicts.policy import Conflicts as Conflicts
+    from .supervisor.conflicts.resolvers import first_come as first_come
+    from .supervisor.conflicts.resolvers import judge as judge
+    from .supervisor.conflicts.resolvers import majority as majority
+    from .supervisor.conflicts.resolvers import merge as merge
+    from .supervisor.conflicts.resolvers import person as person
+    from .supervisor.conflicts.resolvers import priority as priority
+    from .supervisor.conflicts.resolvers import refuse as refuse
+    from .supervisor.conflicts.resolvers import weighted as weighted
     from .supervisor.definitions import Child as Child
     from .supervisor.definitions import Supervisor as Supervisor
     from .supervisor.inbox import InboxItem as InboxItem
@@ -96,20 +108,27 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Cannot": "tools.models.rules",
         "ChangeArguments": "protocols.errors",
         "Child": "supervisor.definitions",
+        "Claim": "protocols.conflicts",
+        "Conflict": "protocols.conflicts",
+        "Conflicts": "supervisor.conflicts.policy",
         "DefinitionError": "protocols.errors",
         "Delta": "supervisor.watchers",
         "Event": "protocols.messages",
         "Facts": "tools.models.rules",
         "Failed": "protocols.errors",
         "Failure": "protocols.failures",
+        "first_come": "supervisor.conflicts.resolvers",
         "handles": "actors.actor",
         "InboxItem": "supervisor.inbox",
         "InsideLoop": "protocols.errors",
         "Intensity": "protocols.children",
         "JournalError": "protocols.errors",
+        "judge": "supervisor.conflicts.resolvers",
         "Later": "actors.outcome",
         "Limits": "protocols.effects",
         "MailboxPolicy": "protocols.mail",
+        "majority": "supervisor.conflicts.resolvers",
+        "merge": "supervisor.conflicts.resolvers",
         "Message": "protocols.messages",
         "ModelMessage": "protocols.model",
         "ModelReply": "protocols.model",
@@ -121,7 +140,10 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Overloaded": "protocols.mail",
         "Pending": "actors.outcome",
         "PERSON": "actors.actor",
+        "person": "supervisor.conflicts.resolvers",
+        "priority": "supervisor.conflicts.resolvers",
         "Question": "protocols.approvals",
+        "refuse": "supervisor.conflicts.resolvers",
         "Rejected": "protocols.errors",
         "Request": "protocols.messages",
         "Restarted": "protocols.lifecycle",
@@ -133,6 +155,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Router": "actors.router",
         "Rule": "tools.models.rules",
         "Rules": "tools.models.rules",
+        "Ruling": "protocols.conflicts",
         "run": "supervisor.run",
         "RunFailed": "protocols.errors",
         "RunResult": "supervisor.results",
@@ -153,6 +176,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Usage": "protocols.model",
         "Use": "tools.models.rules",
         "WaitingForPerson": "protocols.errors",
+        "weighted": "supervisor.conflicts.resolvers",
         "Worker": "supervisor.worker",
     }
     __all__ = list(_HOME)

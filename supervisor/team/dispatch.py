@@ -17,13 +17,14 @@ from ...actors.outcome import Later, Outcome
 from ...actors.router import Router
 from ...actors.turn import Turn
 from ...protocols.approvals import Answer, Question
-from ...protocols.codec import decode
 from ...protocols.failures import Failure, of_exception
+from ...protocols.ids import Address
 from ...protocols.lifecycle import Restarted
 from ...protocols.model import Usage
 from ...protocols.tasks import Cancel, Result, Route, Task
 from ..definitions import Supervisor
 from .events import Asked, Closed, Received, Returned, Routed, TeamState
+from .panel import PANEL, Consult, Seat
 from .routing import NOBODY, by_words
 
 
@@ -54,7 +55,18 @@ class TeamActor(Actor):
         turn.emit(Returned(asked, result))
         if isinstance(self.team.route, Router) and asked == self.team.route.name:
             self._front_door(turn, self.team.route, result)
-        elif result.status == "done":
+        else:
+            self._came(turn, asked, result)
+
+    @settles(Consult)
+    def consulted(self, turn: Turn[TeamState], outcome: Outcome[Result]) -> None:
+        failure = outcome.failure
+        result = outcome.value if failure is None else Result("failed", reason=failure.message, failure=failure)
+        turn.emit(Returned(PANEL, result))
+        self._came(turn, PANEL, result)
+
+    def _came(self, turn: Turn[TeamState], asked: str, result: Result) -> None:
+        if result.status == "done":
             self._close(turn, result)
         else:
             text = f"{asked} can't complete this: {result.reason}. Task: {_short(turn.state.task.objective)}"
@@ -111,7 +123,9 @@ class TeamActor(Actor):
                 turn, "the routing rule failed; who should take this?", of_exception(error, where=turn.me), self.names
             )
             return
-        if name in self.names:
+        if isinstance(name, tuple) and self._may_consult(name):
+            self._consult(turn, name, "rule", "")
+        elif isinstance(name, str) and name in self.names:
             turn.emit(Routed(Route(name), "rule"))
             self._ask(turn, name)
         else:
@@ -121,8 +135,15 @@ class TeamActor(Actor):
         if result.status != "done":
             self._undecided(turn, Route(NOBODY, 0.0, result.reason), router.name)
             return
-        route: Route = decode(result.output, Route)
-        if route.to in self.names and route.confidence >= router.at_least:
+        route, several = router.read(result.output)
+        if (
+            several
+            and len(several) <= router.consult
+            and route.confidence >= router.at_least
+            and self._may_consult(several)
+        ):
+            self._consult(turn, several, router.name, route.why)
+        elif route.to in self.names and route.confidence >= router.at_least:
             turn.emit(Routed(route, router.name))
             self._ask(turn, route.to)
         else:
@@ -142,6 +163,19 @@ class TeamActor(Actor):
         tries = turn.state.tries.get(name, 0) + 1
         turn.emit(Asked(name, tries))
         turn.ask(self._address(turn, name, tries), turn.state.task, tag=name)
+
+    def _may_consult(self, names: tuple[str, ...]) -> bool:
+        return bool(names) and len(set(names)) == len(names) and set(names) <= set(self.names)
+
+    def _consult(self, turn: Turn[TeamState], names: tuple[str, ...], by: str, why: str) -> None:
+        """Have several workers do the task side by side (``panel``)."""
+        turn.emit(Routed(Route(PANEL, why=", ".join(names) + (f": {why}" if why else "")), by))
+        seats: list[Seat] = []
+        for name in (*names, PANEL):
+            tries = turn.state.tries.get(name, 0) + 1
+            turn.emit(Asked(name, tries))
+            seats.append(Seat(name, Address(self._address(turn, name, tries))))
+        turn.ask(seats[-1].run, Consult(turn.state.task, tuple(seats[:-1])), tag=PANEL)
 
     def _address(self, turn: Turn[TeamState], name: str, tries: int) -> str:
         return f"{turn.me}/{name}" if tries == 1 else f"{turn.me}/{name}/{tries}"
