@@ -60,12 +60,13 @@ _MARK = "__understudy__"
 
 
 class Handler:
-    """A ``@handles`` method: the message it takes and the type of its answer (None for a plain message)."""
+    """A ``@handles`` method: the message it takes, how that is read, and the type of its answer (None for a plain message)."""
 
-    __slots__ = ("answer", "message", "method", "request")
+    __slots__ = ("answer", "decode", "message", "method", "request")
 
     def __init__(self, message: type[Message], method: Callable[..., Any]) -> None:
         self.message = message
+        self.decode = decoder(message)
         self.method = method
         self.request = issubclass(message, Request)
         self.answer = answer_type(message)

@@ -15,7 +15,8 @@ from ..protocols.ids import OUTSIDE, item_id
 from ..protocols.journal import Record
 from ..protocols.mail import Post, Watch
 from .cell import Cell, context_for
-from .execute import Draft, failed, settled, word_of_failure
+from .draft import Draft, settled
+from .failing import failed, word_of_failure
 from .mailbox import Item
 from .outcome import outcome_envelope
 from .releases import Answered
@@ -31,6 +32,20 @@ def left_out(cell: Cell, item: Item, gid: int, now: float, calendar: Calendar) -
     """The row of a reminder that came too late to be delivered."""
     record = Record(took=item.envelope.id, timers=tick_anyway(cell, item, item_id(gid, 0), now, calendar))
     return Draft("expired", record, None, encode(record))
+
+
+def sure_of_a_turn(cell: Cell, item: Item) -> bool:
+    """Whether ``put_aside`` would give nothing, as it does for most mail: seen at a glance. False is no answer."""
+    envelope = item.envelope
+    return (
+        cell.memory.life == "running"
+        and cell.broken is None
+        and not item.marks
+        and not item.settles
+        and envelope.reply_to is None
+        and envelope.expires is None
+        and cell.mount is not None
+    )
 
 
 def put_aside(

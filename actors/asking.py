@@ -43,7 +43,7 @@ def hear(cell: Cell, turn: Turn[Any], envelope: Envelope, body: OutcomeBody) -> 
         assert body.failure is not None
         turn.order(asked.to, CancelAsk(body.of, body.failure, answer=False))
     elif alarm in cell.memory.timers:
-        turn.dropped.append(alarm)
+        turn.rare.dropped.append(alarm)
     return True
 
 
@@ -88,7 +88,7 @@ def cancelled(cell: Cell, turn: Turn[Any], order: CancelAsk) -> None:
     if order.answer:
         turn.refuse(Later[Any](of), order.failure)
     else:
-        turn.answered.append(of)
+        turn.rare.answered.append(of)
     for id, asked in memory.postal.asks.items() if memory.postal is not None else ():
         if asked.request == of:
             turn.order(asked.to, CancelAsk(id, order.failure))  # its answer, now a failure, comes as any other does
@@ -113,7 +113,7 @@ def begin_anew(cell: Cell, turn: Turn[Any], restart: Restart, changes: list[Effe
         lost |= {asked.request for asked in postal.asks.values()}
         if postal.asks:
             turn.note("heard", tuple(postal.asks))
-            turn.dropped += [alarm for alarm in map(time_out_id, postal.asks) if alarm in memory.timers]
+            turn.rare.dropped += [alarm for alarm in map(time_out_id, postal.asks) if alarm in memory.timers]
         if postal.stash:
             turn.note("unstashed", True)
         for whom in postal.watching:
@@ -130,5 +130,5 @@ def begin_anew(cell: Cell, turn: Turn[Any], restart: Restart, changes: list[Effe
         "retry_later", "restarted", f"{cell.address} was restarted before it had answered", where=cell.address
     )
     for id in memory.askers:
-        if id in lost and id not in turn.answered:
+        if id in lost and id not in turn.rare.answered:
             turn.refuse(Later[Any](id), msgspec.structs.replace(why, cause=restart.cause))

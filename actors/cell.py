@@ -102,6 +102,17 @@ class Cell:
         self.broken: Failure | None = None
         """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""
 
+    def fold_plain(self, row: Row, record: Record, state: State | None) -> None:
+        """Take the row of a plain turn in (see ``Draft``): as ``fold``, of which most does not concern it."""
+        memory = self.memory
+        memory.seq = row.seq
+        memory.turns += 1
+        self.at = row.at
+        self.gid = row.gid
+        self.state = state
+        if record.events:
+            self.weight += len(row.payload)
+
     def fold(self, row: Row, record: Record, state: State | None = None) -> None:
         """Take a row in. ``state``: the state after it, where it is known already; otherwise its events are applied."""
         memory = self.memory

@@ -140,7 +140,7 @@ class Flights:
         except NotStorable as error:  # a failure in words that no journal holds: it is this effect's, and nobody else's
             told = of_exception(error, where=effect.name, code=failure.code if failure else "crashed")
             envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now)
-        self._pump.put(cell, Item(envelope, durable=False, settles=effect.id, input=input), kind)
+        self._pump.put(cell, Item(envelope, False, settles=effect.id, inputs=(input,) if input else ()), kind)
 
     def answer(self, cell: Cell, answer: Answer, input: str) -> None:
         """Take a person's answer. The first one wins."""

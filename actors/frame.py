@@ -25,7 +25,11 @@ class Frame(Protocol):
     context: Context
     sender: Address
     seed: str
-    turns: int
+
+    @property
+    def turns(self) -> int:
+        """Turns of the actor before this one."""
+        ...
 
     def admit(self, intent: Intent) -> Admission:
         """Ask the gate about an intent, with what this turn has already intended counted in."""
@@ -73,7 +77,10 @@ class Frame(Protocol):
         """Whether the actor watches another."""
         ...
 
-    agent: str
+    @property
+    def agent(self) -> str:
+        """The name under which the gate knows the actor."""
+        ...
 
     @property
     def stashable(self) -> bool:

@@ -35,12 +35,13 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Want
 from ..protocols.lifecycle import ChildFailed
 from ..protocols.mail import CancelAsk
-from .aside import left_out, put_aside
+from .aside import left_out, put_aside, sure_of_a_turn
 from .cell import Cell, context_for
 from .door import Door, policy
+from .draft import Draft, settled
 from .ephemeral import Ephemeral
 from .ephemerals import Ephemerals
-from .execute import Draft, execute, settled
+from .execute import execute
 from .flights import Flights
 from .given_up import turned_away
 from .mailbox import Item
@@ -139,7 +140,7 @@ class Kernel(Mailroom):
     def deliver(self, envelope: Envelope, input: str, looked: Known | None = None) -> None:
         """A message from outside. ``Done(input)`` follows when it is durable, or ``Refused(input, error)``. ``looked``: what a
         look into the journal showed of its key; see ``Taken`` for how old that may be."""
-        item = Item(envelope, durable=False, input=input)
+        item = Item(envelope, False, inputs=(input,) if input else ())
         if self._was_taken(item, looked):
             return
         cell = self.addressee(envelope.to)
@@ -450,18 +451,20 @@ class Kernel(Mailroom):
         if isinstance(cell, Ephemeral):
             self.memory.take(cell, item)
             return
-        if not item.durable and item.envelope.id in self._unsaved:
-            self._unsaved[item.envelope.id][1].inputs += item.inputs
-            return
+        envelope = item.envelope
+        if not item.durable:
+            if envelope.id in self._unsaved:
+                self._unsaved[envelope.id][1].inputs += item.inputs
+                return
+            self._unsaved[envelope.id] = (cell, item, kind)
         cell.mailbox.put(item)
         self._more(cell, item)
-        if self._suspended and turned_away(cell, item.envelope) is not None:
-            self._unheard.append((cell, item.envelope.id))
-        if not item.durable:
-            self._unsaved[item.envelope.id] = (cell, item, kind)
-        if item.envelope.expires is not None:
-            self.alarm(item.envelope.expires, item.envelope.id)
-        self._wake(cell)
+        if self._suspended and turned_away(cell, envelope) is not None:
+            self._unheard.append((cell, envelope.id))
+        if envelope.expires is not None:
+            self.alarm(envelope.expires, envelope.id)
+        if not cell.queued:
+            self._wake(cell)
 
     def addressee(self, address: Address) -> Cell | Ephemeral:
         """Who takes the mail of an address."""
@@ -518,43 +521,45 @@ class Kernel(Mailroom):
         return cell
 
     def _wake(self, cell: Cell) -> None:
-        if not cell.queued and cell.loaded and self._head(cell) is not None:
+        if cell.loaded and not cell.queued and self._head(cell) is not None:
             cell.queued = True
             self._ready.append(cell)
 
     def _head(self, cell: Cell) -> Item | None:
-        head = cell.mailbox.head(control_only=cell.memory.life == "restarting")
-        return None if head is None or head.envelope.id in self._suspects.held else head
+        head = cell.mailbox.head(cell.memory.life == "restarting")
+        held = self._suspects.held
+        return None if head is None or (held and head.envelope.id in held) else head
 
     def _turn(self, cell: Cell, item: Item) -> None:
-        cell.mailbox.pop()
+        mailbox, envelope = cell.mailbox, item.envelope
+        mailbox.pop()
         if self._suspects.alone is not None:
             self._suspects.taken(item)
         self._less(cell, item)
         if not item.durable:
-            self._unsaved.pop(item.envelope.id, None)
-        if item.envelope.lane == "control" and item.envelope.wire == CancelAsk.__wire__:
+            self._unsaved.pop(envelope.id, None)
+        if envelope.lane == "control" and envelope.wire == CancelAsk.__wire__:
             self._cancel(cell, item)
-        if self._missed and item.envelope.id in self._missed:
-            self._missed.discard(item.envelope.id)
-            aside: Draft | Answered | None = left_out(cell, item, self.gid + 1, self.now, self._calendar)
-        else:
-            aside = put_aside(cell, item, self.gid + 1, self.now, self._word, self._calendar)
+        gid, now = self.gid + 1, self.now
+        aside: Draft | Answered | None = None
+        if self._missed and envelope.id in self._missed:
+            self._missed.discard(envelope.id)
+            aside = left_out(cell, item, gid, now, self._calendar)
+        elif not sure_of_a_turn(cell, item):
+            aside = put_aside(cell, item, gid, now, self._word, self._calendar)
         if isinstance(aside, Answered):
             self.after(aside)
         else:
-            draft = aside or execute(
-                cell, item, self._gate, self.gid + 1, self.now, self._seed, self._calendar, self._word
-            )
-            self._row(cell, draft, item.envelope.id)
-            if draft.record.post is not None:
+            draft = aside or execute(cell, item, self._gate, gid, now, self._seed, self._calendar, self._word)
+            self._row(cell, draft, envelope.id)
+            if not draft.plain and draft.record.post is not None:
                 self._posted(cell, item, draft.record.post)
         if item.inputs or item.closes:
             self._is_in(item)
         if self._door.waiting:
             self._let_in(cell)
-        rare = cell.mailbox.rare
-        if rare is not None and rare.over and cell.mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
+        rare = mailbox.rare
+        if rare is not None and rare.over and mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
             rare.over = False
 
     def _is_in(self, item: Item) -> None:
@@ -565,25 +570,35 @@ class Kernel(Mailroom):
         for brought in item.inputs:
             self.after(Done(brought))
 
-    def _row(self, cell: Cell, draft: Draft, cause: str) -> None:  # noqa: C901 - one step for each part of a record
+    def _row(self, cell: Cell, draft: Draft, cause: str) -> None:
         self.gid += 1
-        record = draft.record
-        restarted = draft.kind == "turn" and record.life == "running"
-        incarnation = cell.memory.incarnation + (1 if restarted else 0)
-        row = Row(
-            self.gid, cell.address, cell.memory.seq + 1, incarnation, draft.kind, cause, self.now, Raw(draft.payload)
-        )
-        cell.fold(row, record, draft.state)
+        record, memory, plain = draft.record, cell.memory, draft.plain
+        incarnation = memory.incarnation
+        if record.life == "running" and draft.kind == "turn":  # it was restarted
+            incarnation += 1
+        row = Row(self.gid, cell.address, memory.seq + 1, incarnation, draft.kind, cause, self.now, Raw(draft.payload))
+        if plain:
+            cell.fold_plain(row, record, draft.state)
+            self.sets.take_plain(row, record, cell)
+        else:
+            cell.fold(row, record, draft.state)
+            self._suspend(cell)
+            self.sets.take(row, record, cell)
         if row.seq - cell.kept >= self._aging.every:
             self._aging.cells[cell.address] = cell
-        self._suspend(cell)
-        self.sets.take(row, record, cell)
         crossed: Cell | None = None
         for envelope in record.sends:
             to = self.addressee(envelope.to)
-            self.put(to, Item(envelope, durable=True), "turn")
+            self.put(to, Item(envelope, True), "turn")
             if isinstance(to, Cell) and (to.mailbox.rare is not None or len(to.mailbox.work or ()) > 1):
                 crossed = to if self._crosses(to) else crossed
+        if not plain:
+            self._follow(cell, row, record, draft)
+        if crossed is not None:
+            self._overloaded(cell, crossed)
+
+    def _follow(self, cell: Cell, row: Row, record: Record, draft: Draft) -> None:
+        """What else a row means."""
         for reply in record.replies:
             self.after(Answered(reply))
         if record.message is not None or record.replies or draft.kind == "expired":
@@ -605,8 +620,6 @@ class Kernel(Mailroom):
             if cell.mailbox.stashed():
                 self._come_back(cell)
             self._retiring.append((self.gid, cell))
-        if crossed is not None:
-            self._overloaded(cell, crossed)
 
     def _suspend(self, cell: Cell) -> None:
         if cell.memory.life == "restarting":

@@ -13,7 +13,7 @@ from msgspec import Struct
 from ..protocols.envelope import Envelope
 
 
-class Item:
+class Item(Struct, eq=False, gc=False):
     """One piece of mail in memory.
 
     Attributes:
@@ -21,30 +21,18 @@ class Item:
         durable: whether it stands in an earlier row; it is then consumed by reference, otherwise whole.
         marks: how often the process died while it was pending.
         suspect: it was pending when the process died and its mark is not durable yet.
-        inputs: ids of the shell's inputs that brought it; more than one where a caller brought it again before it was durable.
         settles: id of the effect that this outcome settles; empty for other mail.
         closes: id of mail to a memory-only actor that is open until this is durable.
+        inputs: ids of the shell's inputs that brought it; more than one where a caller brought it again before it was durable.
     """
 
-    __slots__ = ("closes", "durable", "envelope", "inputs", "marks", "settles", "suspect")
-
-    def __init__(
-        self,
-        envelope: Envelope,
-        *,
-        durable: bool,
-        marks: int = 0,
-        suspect: bool = False,
-        settles: str = "",
-        input: str = "",
-    ) -> None:
-        self.envelope = envelope
-        self.durable = durable
-        self.marks = marks
-        self.suspect = suspect
-        self.settles = settles
-        self.closes = ""
-        self.inputs: tuple[str, ...] = (input,) if input else ()
+    envelope: Envelope
+    durable: bool
+    marks: int = 0
+    suspect: bool = False
+    settles: str = ""
+    closes: str = ""
+    inputs: tuple[str, ...] = ()
 
 
 class Side(Struct):
@@ -75,12 +63,13 @@ class Mailbox:
 
     def put(self, item: Item) -> None:
         """Behind everything of its lane and priority."""
-        if item.envelope.lane == "control":
+        envelope = item.envelope
+        if envelope.lane == "control":
             if self._control is None:
                 self._control = deque()
             self._control.append(item)
-        elif item.envelope.priority:
-            self.side.ranked.setdefault(item.envelope.priority, deque()).append(item)
+        elif envelope.priority:
+            self.side.ranked.setdefault(envelope.priority, deque()).append(item)
         else:
             if self.work is None:  # an empty deque is 760 bytes, and most actors are idle
                 self.work = deque()
@@ -92,7 +81,7 @@ class Mailbox:
         queue = self._queue(item)
         queue.rotate(1)  # it was put last
 
-    def head(self, *, control_only: bool = False) -> Item | None:
+    def head(self, control_only: bool = False) -> Item | None:
         """The next item, left where it is."""
         if self._control:
             return self._control[0]

@@ -21,8 +21,9 @@ from ..protocols.lifecycle import Started
 from ..protocols.mail import CancelAsk, Overloaded, Post
 from .cell import Cell
 from .door import Door, gave_way, overloaded, policy
+from .draft import Draft
 from .ephemeral import Ephemeral
-from .execute import Draft, failed
+from .failing import failed
 from .given_up import turned_away
 from .mailbox import Item
 from .registry import Directory

@@ -39,6 +39,24 @@ R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 
+class Rare(msgspec.Struct):
+    """What few turns make.
+
+    Attributes:
+        effects: intended.
+        timers: set.
+        dropped: ids of timers that are closed.
+        askers: requests left open, by the id of their mail.
+        answered: ids of such requests of earlier turns that this one answered.
+    """
+
+    effects: list[Effect] = []
+    timers: list[Timer] = []
+    dropped: list[str] = []
+    askers: dict[str, ReplyTo] = {}
+    answered: list[str] = []
+
+
 class Turn(Generic[S]):
     """One turn of one actor.
 
@@ -50,33 +68,43 @@ class Turn(Generic[S]):
         context: on whose behalf; inherited by everything this turn sends.
     """
 
+    # What few turns have is not made for each.
+    _ordinal = 0
+    _uids = 0
+    _random: Derived | None = None
+    _rare: Rare | None = None
+    changes: tuple[Effect, ...] = ()
+    """Effects of earlier turns that this one takes back."""
+    finished: bool = False
+    started: bool = False
+    behalf: str = ""
+    """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
+    notes: dict[str, Any] | None = None
+    """What the row will say about mail, by the fields of ``Post``; None for nothing."""
+
     def __init__(self, frame: Frame, state: S, request: tuple[str, ReplyTo] | None) -> None:
         self._frame = frame
         self._request = request
-        self._ordinal = 0
-        self._uids = 0
         self.state: S = state
         self.now = frame.now
         self.me = frame.me
         self.sender = frame.sender
         self.context = frame.context
-        self._random: Derived | None = None
         self.events: list[StoredEvent] = []
         self.sends: list[Envelope] = []
         self.replies: list[Reply] = []
-        self.effects: list[Effect] = []
-        self.changes: tuple[Effect, ...] = ()
-        """Effects of earlier turns that this one takes back."""
-        self.timers: list[Timer] = []
-        self.dropped: list[str] = []
-        self.askers: dict[str, ReplyTo] = {}
-        self.answered: list[str] = []
-        self.finished = False
-        self.started = False
-        self.behalf = ""
-        """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
-        self.notes: dict[str, Any] | None = None
-        """What the row will say about mail, by the fields of ``Post``; None for nothing."""
+
+    @property
+    def rare(self) -> Rare:
+        """What few turns make; made when it is asked for."""
+        if self._rare is None:
+            self._rare = Rare()
+        return self._rare
+
+    @property
+    def makes_more(self) -> bool:
+        """Whether anything ``rare`` may have been made."""
+        return self._rare is not None
 
     @property
     def random(self) -> Derived:
@@ -112,7 +140,7 @@ class Turn(Generic[S]):
         Raises:
             ValueError, TypeError: ``within`` is no time, or ``priority`` no whole number.
         """
-        self._send(to, message, None, priority, self._until(within))
+        self._send(to, message, None, priority, None if within is None else self._until(within))
 
     def ask(
         self, to: str, request: Request[R], *, tag: Tag = None, priority: int = 0, within: float | None = None
@@ -197,7 +225,7 @@ class Turn(Generic[S]):
         """Leave the request of this turn open; answer it in a later turn with ``reply``. Return what this gives."""
         if self._request is None:
             return Later("")  # it was told, not asked: replies to it go nowhere
-        self.askers[self._request[0]] = self._frame.remembered(self._request[1])
+        self.rare.askers[self._request[0]] = self._frame.remembered(self._request[1])
         return Later(self._request[0])
 
     def reply(self, to: Later[R] | Tag, value: R) -> None:
@@ -330,18 +358,18 @@ class Turn(Generic[S]):
         id = self._next()
         plain = cron is None and missed != "skip"
         schedule = None if plain else Schedule(cron or "", tz, missed, id, due)
-        self.timers.append(Timer(id, due, self._envelope(id, self.me, message, data, None), schedule))
+        self.rare.timers.append(Timer(id, due, self._envelope(id, self.me, message, data, None), schedule))
         return id
 
     def forget(self, reminder: str) -> None:
         """Drop a reminder of this actor; one with ``cron`` comes no more. What has fired already is not called back."""
-        kept = [timer for timer in self.timers if not _is_called(reminder, timer.id, timer.schedule)]
-        if len(kept) < len(self.timers):
-            self.timers[:] = kept
+        kept = [timer for timer in self.rare.timers if not _is_called(reminder, timer.id, timer.schedule)]
+        if len(kept) < len(self.rare.timers):
+            self.rare.timers[:] = kept
             return
         for id, schedule in self._frame.reminders().items():
-            if _is_called(reminder, id, schedule) and id not in self.dropped:
-                self.dropped.append(id)
+            if _is_called(reminder, id, schedule) and id not in self.rare.dropped:
+                self.rare.dropped.append(id)
 
     def stop(self) -> None:
         """End this actor after this turn.
@@ -369,8 +397,9 @@ class Turn(Generic[S]):
         return self._next()
 
     def _next(self) -> str:
-        self._ordinal += 1
-        return item_id(self._frame.gid, self._ordinal - 1)
+        ordinal = self._ordinal
+        self._ordinal = ordinal + 1
+        return item_id(self._frame.gid, ordinal)
 
     def note(self, field: str, value: Any) -> None:  # a field of ``Post``
         """Have the row say something about mail."""
@@ -403,10 +432,14 @@ class Turn(Generic[S]):
     def _send(
         self, to: str, message: Message, asks: tuple[str, Tag] | None, priority: int = 0, due: float | None = None
     ) -> str:
-        data, _ = roundtrip(message, type(message))
-        id = self._next()
+        cls = type(message)
+        data, _ = roundtrip(message, cls)
+        id = f"{self._frame.gid}.{self._ordinal}"
+        self._ordinal += 1
         back = self._back(id, asks, due) if asks else None
-        envelope = self._envelope(id, address(to), message, data, back)
+        envelope = Envelope(
+            id, address(to), cls.__wire__, data, self.me, self.context, back, version=cls.__version__, at=self.now
+        )
         if priority or (due is not None and back is None):
             if not isinstance(priority, int):  # it would not come back from the journal as it is
                 raise TypeError(f"priority={priority!r} is no whole number")
@@ -422,7 +455,7 @@ class Turn(Generic[S]):
         request = tag.id if later else self._request[0] if self._request is not None else self.behalf
         if not request:
             return ReplyTo(self.me, id, settler, tag_json(tag), due)
-        asker = self.askers.get(request) or self._frame.asker(request)
+        asker = self.rare.askers.get(request) or self._frame.asker(request)
         if asker is None and self._request is not None and self._request[0] == request:
             asker = self._request[1]
         if asker is not None and asker.deadline is not None:
@@ -435,7 +468,7 @@ class Turn(Generic[S]):
         assert back is not None
         late = Failure("retry_later", "timeout", f"no answer from {ask.to} within {within:g} s", where=ask.to)
         word = outcome_envelope(time_out_id(id), back, NULL, late, self.me, self.context, self.now)
-        self.timers.append(Timer(word.id, self.now + within, word))
+        self.rare.timers.append(Timer(word.id, self.now + within, word))
 
     def _envelope(self, id: str, to: Address, message: Message, data: Raw, back: ReplyTo | None) -> Envelope:
         cls = type(message)
@@ -485,7 +518,7 @@ class Turn(Generic[S]):
             failure=admission.failure,
         )
         self._frame.intended(effect)
-        self.effects.append(effect)
+        self.rare.effects.append(effect)
         if admission.decision == "deny":
             self.sends.append(effect_outcome(self._next(), effect, NULL, admission.failure, self.now))
         return id
@@ -495,21 +528,21 @@ class Turn(Generic[S]):
             raise DefinitionError(
                 f"reply: {to!r} is not a us.Later", hint="keep what turn.later(msg) gave, for instance as the tag"
             )
-        if to.id in self.answered:
+        if to.id in self.rare.answered:
             return None
-        asker = self.askers.pop(to.id, None)
+        asker = self.rare.askers.pop(to.id, None)
         if asker is None:
             asker = self._frame.asker(to.id)
             if asker is not None:
-                self.answered.append(to.id)
+                self.rare.answered.append(to.id)
         return asker
 
     def _owe(self, id: str, asker: ReplyTo) -> None:
         """The answer was none: the request is open still."""
-        if id in self.answered:
-            self.answered.remove(id)
+        if id in self.rare.answered:
+            self.rare.answered.remove(id)
         else:
-            self.askers[id] = asker
+            self.rare.askers[id] = asker
 
 
 def time_out_id(ask: str) -> str:

@@ -58,6 +58,18 @@ class WorkingSets:
         self._stored_effects = set(self.effects)
         self._stored_timers = set(self.timers)
 
+    def take_plain(self, row: Row, record: Record, cell: Cell) -> None:
+        """Fold the row of a plain turn in (see ``Draft``): as ``take``, of which most does not concern it."""
+        self._rows.append(row)
+        self.waiting_bytes += len(row.payload)
+        self._cells[row.stream] = cell
+        self._close(record.took)
+        mail, touched, gid = self.mail, self._touched_mail, row.gid
+        for envelope in record.sends:
+            id = envelope.id
+            mail[id] = Mail(envelope, gid)
+            touched[id] = None
+
     def take(self, row: Row, record: Record, stands: Cell | ActorLine | None) -> None:
         """Fold a row in. ``stands``: its actor (where it stands is looked at when the batch is cut), or the line of the
         journal's own stream; None for neither."""

@@ -32,7 +32,11 @@ def encode(value: object) -> bytes:
     try:
         return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise NotStorable(f"{type(value).__name__} cannot be stored: {error}") from error
+        raise _unstorable(value, error) from error
+
+
+def _unstorable(value: object, why: Exception) -> NotStorable:
+    return NotStorable(f"{type(value).__name__} cannot be stored: {why}")
 
 
 def decode(data: bytes | msgspec.Raw, form: Any) -> Any:  # form is a type form, the result one of its values
@@ -60,7 +64,10 @@ def roundtrip(value: T, form: Any, most: int = 1_000_000) -> tuple[msgspec.Raw, 
         NotStorable: it cannot be encoded, or comes back different.
         TooLarge, TooComplex: it is beyond the bounds (``bounds``); then it is not decoded at all.
     """
-    data = encode(value)
+    try:
+        data = _encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _unstorable(value, error) from error
     if len(data) > SMALL:
         check(data, type(value).__name__, most=most)
     try:

@@ -8,6 +8,7 @@ goes in as a digest: retention and erasure null it, keep the digest in its place
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from struct import Struct
 
@@ -37,6 +38,25 @@ def content(cause: str, payload: bytes | Raw) -> bytes:
     head = cause.encode()
     hasher.update(length(len(head)) + head + payload)
     return hasher.digest()
+
+
+def links(previous: bytes, rows: Sequence[Row]) -> list[bytes]:
+    """The hashes of rows that follow one another: as ``link`` and ``content``, row by row."""
+    hashes: list[bytes] = []
+    places: dict[tuple[str, str], bytes] = {}
+    for row in rows:
+        name = row.kind, row.stream
+        place = places.get(name)
+        if place is None:
+            place = places[name] = f"{row.kind}\0{row.stream}".encode()
+        head = row.cause.encode()
+        hasher = fresh()
+        hasher.update(length(len(head)) + head + row.payload)
+        linked = fresh()
+        linked.update(fixed(previous, row.gid, row.seq, row.incarnation, row.at, hasher.digest()) + place)
+        previous = linked.digest()
+        hashes.append(previous)
+    return hashes
 
 
 def link(previous: bytes, row: Row, digest: bytes) -> bytes:

@@ -1,13 +1,14 @@
 """A batch on its way into the file: ``prepare`` encodes and chains it (pure), ``write`` runs its statements.
 
 Values go in as a few statements with hundreds of rows each: with another Python thread busy, ``executemany`` hands the
-GIL over once a row and falls from 581,000 to 360 rows a second. The statements come in four sizes, so that each is
-parsed once and then found in the driver's cache.
+GIL over once a row and falls from 581,000 to 360 rows a second. The statements come in a few sizes, the powers of two, so that
+each is parsed once and then found in the driver's cache, and a batch needs few of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 import msgspec
@@ -17,14 +18,19 @@ from ...protocols.errors import JournalError
 from ...protocols.ids import Address
 from ...protocols.journal import ActorLine, Batch, Key, Row
 from .batch import SystemFacts, system_facts
-from .chain import content, link
+from .chain import links
 from .driver import Connection, Value
 from .tables import Tail
 
 Line = tuple[Value, ...]
 """One row of a statement."""
 
-_SIZES = (512, 64, 8, 1)  # 512 rows of 10 values are well below the 32,766 variables that every SQLite allows
+_COLUMNS = 9
+"""Of the table ``rows``, in a turn's row."""
+
+_SIZES = tuple(
+    1 << n for n in reversed(range(12))
+)  # 2,048 rows of 10 values are below the 32,766 variables that every SQLite allows
 
 _ROW = "INSERT INTO rows (gid, stream, seq, incarnation, kind, cause, at, payload, hash) VALUES "
 _STREAM = "INSERT INTO streams (id, address) VALUES "
@@ -61,10 +67,11 @@ class WorkingSet(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """A batch made ready. ``tail``: the last row once it is written. ``size``: about how many bytes that are."""
+    """A batch made ready. ``rows``: their values, one row after the other. ``tail``: the last row once it is written. ``size``: about how
+    many bytes that are."""
 
     streams: list[Line]
-    rows: list[Line]
+    rows: list[Value]
     actors: list[Line]
     sets: tuple[WorkingSet, ...]
     facts: SystemFacts
@@ -106,7 +113,7 @@ def prepare(batch: Batch, tail: Tail, streams: Mapping[Address, Stream]) -> Plan
 def write(connection: Connection, plan: Plan, *, clean_before: bool) -> None:
     """Run a plan's statements, inside the caller's transaction."""
     _insert(connection, _STREAM, plan.streams)
-    _insert(connection, _ROW, plan.rows)
+    _insert_values(connection, _ROW, plan.rows, _COLUMNS)
     write_keys(connection, plan.keys_freed, plan.keys, plan.answers)
     _insert(connection, _ACTOR, plan.actors, _ACTOR_AGAIN)
     for change in plan.sets:
@@ -131,18 +138,17 @@ def _key(key: Key, streams: Mapping[Address, Stream]) -> Line:
     return (streams[key.address].id, key.key, key.digest, key.gid, key.answered or None)
 
 
-def _chain(rows: Sequence[Row], tail: Tail, streams: Mapping[Address, Stream]) -> tuple[list[Line], Tail, int]:
-    lines: list[Line] = []
-    previous, size = tail.hash, 0
-    for row in rows:
+def _chain(rows: Sequence[Row], tail: Tail, streams: Mapping[Address, Stream]) -> tuple[list[Value], Tail, int]:
+    values: list[Value] = []
+    size = 200 * len(rows)
+    hashes = links(tail.hash, rows)
+    for row, hash_ in zip(rows, hashes, strict=True):
         payload = row.payload
-        previous = link(previous, row, content(row.cause, payload))
-        stream = streams[row.stream].id
-        lines.append(
-            (row.gid, stream, row.seq, row.incarnation, row.kind, row.cause, row.at, str(payload, "utf-8"), previous)
-        )
-        size += len(payload) + 200
-    return lines, Tail(rows[-1].gid, rows[-1].at, previous), size
+        values += (
+            row.gid, streams[row.stream].id, row.seq, row.incarnation, row.kind, row.cause, row.at, str(payload, "utf-8"), hash_,
+        )  # fmt: skip
+        size += len(payload)
+    return values, Tail(rows[-1].gid, rows[-1].at, hashes[-1]), size
 
 
 def _set(table: str, entries: Iterable[tuple[str, Struct]], closed: tuple[str, ...]) -> WorkingSet:
@@ -158,10 +164,20 @@ def _actor(line: ActorLine, stream: int) -> Line:
 
 
 def _insert(connection: Connection, head: str, lines: Sequence[Line], tail: str = "") -> None:
+    if lines:
+        _insert_values(connection, head, list(chain.from_iterable(lines)), len(lines[0]), tail)
+
+
+def _insert_values(connection: Connection, head: str, values: list[Value], width: int, tail: str = "") -> None:
     done = 0
     for size in _SIZES:
-        while len(lines) - done >= size:
-            marks = "(" + ", ".join("?" * len(lines[0])) + ")"
-            values = tuple(chain.from_iterable(lines[done : done + size]))
-            connection.execute(head + ", ".join([marks] * size) + tail, values)
-            done += size
+        count = size * width
+        while len(values) - done >= count:
+            connection.execute(_statement(head, width, size, tail), values[done : done + count])
+            done += count
+
+
+@lru_cache(maxsize=256)  # one of 2,048 rows is 60 kB of text, which the driver looks up by its hash
+def _statement(head: str, width: int, size: int, tail: str) -> str:
+    marks = "(" + ", ".join("?" * width) + ")"
+    return head + ", ".join([marks] * size) + tail

@@ -9,7 +9,8 @@ from msgspec import Raw, Struct
 
 from ...actors.actor import ANY_TOOL, Actor, settles
 from ...actors.cell import Cell
-from ...actors.execute import execute, failed
+from ...actors.execute import execute
+from ...actors.failing import failed
 from ...actors.mailbox import Item
 from ...actors.outcome import Later, tag_value
 from ...actors.registry import Mount

@@ -18,7 +18,8 @@ from msgspec import Raw, Struct
 
 from ...actors.aside import put_aside
 from ...actors.cell import Cell
-from ...actors.execute import Draft, execute
+from ...actors.draft import Draft
+from ...actors.execute import execute
 from ...actors.mailbox import Item
 from ...protocols.codec import decode
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody

@@ -9,7 +9,8 @@ import pytest
 from tests.actors.post import Do, Fetch, Say, heard, office
 from understudy.actors.aside import put_aside
 from understudy.actors.cell import Cell, read_record
-from understudy.actors.execute import Draft, execute
+from understudy.actors.draft import Draft
+from understudy.actors.execute import execute
 from understudy.actors.mailbox import Item
 from understudy.protocols.codec import decode
 from understudy.protocols.envelope import OUTCOME, Envelope, OutcomeBody

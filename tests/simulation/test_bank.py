@@ -16,11 +16,11 @@ import pytest
 
 from tests.simulation.many import many
 from tests.simulation.run_bank import run
-from understudy.actors import execute, kernel
+from understudy.actors import execute, failing, kernel
 from understudy.actors.cell import Cell
+from understudy.actors.draft import Draft
 from understudy.actors.ephemeral import Ephemeral, Owed
 from understudy.actors.ephemerals import Ephemerals
-from understudy.actors.execute import Draft
 from understudy.actors.kernel import Kernel
 from understudy.actors.mailbox import Item
 from understudy.actors.releases import Answered, Done, Release, Start
@@ -198,13 +198,12 @@ def _word_of_a_failed_child_is_lost(patch: pytest.MonkeyPatch) -> None:
     def silent(
         cell: Cell, item: Item, failure: Failure, gid: int, now: float, kind: RowKind = "failed", **more: Any
     ) -> Draft:
-        draft = failed(cell, item, failure, gid, now, kind, **more)
+        draft = failing.failed(cell, item, failure, gid, now, kind, **more)
         record = msgspec.structs.replace(
             draft.record, sends=tuple(e for e in draft.record.sends if e.wire != ChildFailed.__wire__)
         )
         return Draft(draft.kind, record, draft.state, encode(record))
 
-    failed = execute.failed
     patch.setattr(execute, "failed", silent)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -85,8 +84,8 @@ class OpenAI:
         try:
             stream = await self._open(client, request, output)
             begun = True
-            async with stream, aclosing(self._chunks(stream)) as chunks:
-                async for chunk in chunks:
+            async with stream:
+                async for chunk in stream:
                     if said := assembly.take(chunk):
                         on_delta(said)
         except TooLarge as error:
@@ -148,18 +147,6 @@ class OpenAI:
             body["extra_headers"] = {"Idempotency-Key": hashlib.sha256(request.key.encode()).hexdigest()}
         create = cast(Any, client.chat.completions.create)  # its overloads cannot be told a body that is built
         return cast("AsyncStream[ChatCompletionChunk]", await create(**body))
-
-    async def _chunks(self, stream: AsyncStream[ChatCompletionChunk]) -> AsyncGenerator[ChatCompletionChunk]:
-        """The pieces. What cannot be decoded the SDK lets through bare and in many forms (a number of too many digits, say)."""
-        pieces = aiter(stream)
-        while True:
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
-            except (ValueError, RecursionError) as error:
-                raise broken_stream(self.name, "the server sent what is no JSON", error) from error
-            yield piece
 
     async def _client(self) -> AsyncOpenAI:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,42 @@
+"""What a turn, or what is made instead of one, comes to: a row before it has a number."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..protocols.codec import decode
+from ..protocols.effects import Effect
+from ..protocols.envelope import OutcomeBody
+from ..protocols.journal import Record, RowKind
+from ..protocols.messages import State
+from .cell import Cell
+from .mailbox import Item
+from .sizes import lean
+
+
+class Draft(msgspec.Struct):
+    """What a turn came to.
+
+    Attributes:
+        kind, record: of the row.
+        state: after it.
+        payload: the record as JSON.
+        plain: it took a durable message, and all that it made are events and messages that ask nothing: what most turns are. Memory has
+            nothing else to learn from it.
+    """
+
+    kind: RowKind
+    record: Record
+    state: State | None
+    payload: bytes
+    plain: bool = False
+
+
+def settled(cell: Cell, item: Item) -> list[Effect]:
+    """The effect that this mail settles, as it stands in the ledger afterwards."""
+    effect = cell.memory.effects.get(item.settles) if item.settles else None
+    if effect is None:
+        return []
+    body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
+    after = msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None)
+    return [lean(after, item.envelope.body)]

@@ -1,0 +1,110 @@
+"""What surrounds a turn of a durable actor: its cell, the mail that it takes, and the gate. Made for every turn, so it looks things up
+only when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..protocols.codec import digest
+from ..protocols.effects import Counters, Effect, Intent
+from ..protocols.envelope import ReplyTo
+from ..protocols.hooks import Admission, Calendar, Gate
+from ..protocols.ids import Address
+from ..protocols.journal import Schedule
+from ..protocols.messages import Event
+from .cell import Cell, context_for
+from .draft import settled
+from .mailbox import Item
+from .spawn import Where, covered
+
+
+class Surroundings:
+    """See ``frame.Frame``."""
+
+    __slots__ = ("_cell", "_counters", "_gate", "_item", "calendar", "context", "gid", "me", "now", "seed", "sender")
+
+    def __init__(self, cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar) -> None:
+        envelope = item.envelope
+        self.gid, self.now, self.seed, self.calendar = gid, now, seed, calendar
+        self.me = cell.address
+        self.sender = envelope.sender
+        self.context = envelope.context if envelope.context.run else context_for(cell.address, envelope)
+        self._cell, self._item, self._gate = cell, item, gate
+        self._counters: Counters | None = None
+
+    @property
+    def turns(self) -> int:
+        return self._cell.memory.turns
+
+    @property
+    def agent(self) -> str:
+        assert self._cell.mount is not None
+        return self._cell.mount.agent
+
+    @property
+    def stashable(self) -> bool:
+        return self._item.envelope.lane == "work"
+
+    @property
+    def stashes(self) -> bool:
+        return self._cell.memory.postal is not None and bool(self._cell.memory.postal.stash)
+
+    def admit(self, intent: Intent) -> Admission:
+        return self._gate.admit(intent, self._counted(), self.now)
+
+    def intended(self, effect: Effect) -> None:
+        self._counters = self._counted().intended(effect)
+
+    def _counted(self) -> Counters:
+        """The gate's memory as the turn sees it: with the effect counted that this very mail settles, and those that it intended."""
+        if self._counters is None:
+            cell, after = self._cell, settled(self._cell, self._item)
+            self._counters = cell.memory.counters.changed(after[0]) if after else cell.memory.counters
+        return self._counters
+
+    def apply(self, state: Any, event: Event) -> Any:  # the actor's own State
+        assert self._cell.mount is not None
+        actor = self._cell.mount.actor
+        behaviour = actor.behaviour
+        found = behaviour.appliers.get(event.__wire__)
+        if found is None:
+            raise LookupError(f"{type(actor).__name__} has no @us.applies({type(event).__name__})")
+        after = found[1](actor, state, event)
+        if not isinstance(after, behaviour.state):
+            raise TypeError(f"{found[1].__name__} must return a {behaviour.state.__qualname__}, not {after!r}")
+        return after
+
+    def open_effects(self) -> Mapping[str, Effect]:
+        return {id: e for id, e in self._cell.memory.effects.items() if id != self._item.settles}
+
+    def reminders(self) -> Mapping[str, Schedule | None]:
+        return self._cell.memory.timers
+
+    def place(self, where: Where, key: str | tuple[str, ...]) -> Address:
+        assert self._cell.mount is not None
+        return covered(self._cell.mount.among, where, key)
+
+    def asker(self, id: str) -> ReplyTo | None:
+        return self._cell.memory.askers.get(id)
+
+    def remembered(self, asker: ReplyTo) -> ReplyTo:
+        envelope = self._item.envelope
+        return msgspec.structs.replace(asker, said=digest(envelope.wire, envelope.body))
+
+    def answer(self, asker: ReplyTo, value: object) -> Any:  # a type form
+        assert self._cell.mount is not None
+        handler = self._cell.mount.actor.behaviour.handlers.get(asker.settler.removeprefix("ask:"))
+        if handler is not None and handler.request:
+            return handler.answer
+        return type(value) if isinstance(value, msgspec.Struct) else Any
+
+    def handles(self, wire: str) -> bool:
+        assert self._cell.mount is not None
+        return wire in self._cell.mount.actor.behaviour.handlers
+
+    def watches(self, address: Address) -> bool:
+        postal = self._cell.memory.postal
+        return postal is not None and address in postal.watching
