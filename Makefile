@@ -7,6 +7,7 @@ VENV ?= .venv
 MODEL ?=
 NAMES ?=
 FULL ?=
+SOAK ?= 1
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
@@ -43,8 +44,8 @@ check: $(VENV)/test.stamp ## Style, types and floors, and a proof that the check
 	@echo "--- planted errors"
 	@$(BIN)/python tests/typing/check_planted.py
 
-soak: $(VENV)/test.stamp ## The long versions of the proofs: crash images, kills, simulation (hours)
-	@UNDERSTUDY_SOAK=1 $(BIN)/pytest tests/crash tests/simulation $(wildcard tests/properties)
+soak: $(VENV)/test.stamp ## The long versions of the proofs: crash images, kills, simulation (hours; SOAK=0.1 for a tenth)
+	@UNDERSTUDY_SOAK=$(SOAK) $(BIN)/pytest -o tmp_path_retention_policy=failed tests/crash tests/simulation tests/properties
 
 bench: $(VENV)/test.stamp ## Measure: each target with its ratio, must and aim (NAMES="recovery verify" for some of them)
 	@$(BIN)/python benchmarks $(NAMES)

@@ -1,15 +1,36 @@
 """What every test shares."""
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests import soak
 
 # A loaded machine is not a failing property, so no deadline.
 # CI draws the same examples each time; a developer draws new ones.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+def pytest_report_header() -> list[str]:
+    """What a soak is going to run."""
+    return soak.plan(soak.FACTOR) if soak.FACTOR else []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What a soak says of its progress is for the terminal, not for the report of a test that fails."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")  # pytest names no type for it
+    if not soak.FACTOR or capture is None:
+        return
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}", end="", flush=True)
+
+    soak.say = say
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from unittest.mock import patch
@@ -80,7 +80,7 @@ class Broken(AssertionError):
     """An image is not what it must be."""
 
 
-@cache
+@lru_cache(16)
 def work(seed: int, batches: int = BATCHES) -> Work:
     """What the production kernel makes of a busy bank."""
     made: list[Batch] = []
@@ -184,7 +184,7 @@ class _Faults:
             raise apsw.exception_for(self._draw.choice((apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_FULL)))
 
 
-@cache
+@lru_cache(24)  # those of CI; a soak takes hundreds, of 3 MB each
 def recording(number: int) -> Recording:
     """One of a row without end. Each odd one begins with an image of the one before it, as the next process would."""
     work_ = work(number // 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+from tests import soak
 from tests.crash.disk import put
 from tests.crash.images import NAME, Work, memory, work
 from understudy.protocols.errors import JournalDamaged, JournalNewer
@@ -22,7 +22,7 @@ from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
 from understudy.supervisor.journal.verify import Verified, verify
 
-ANYWHERE = 100_000 if os.environ.get("UNDERSTUDY_SOAK") else 1_500
+ANYWHERE = soak.count("bits")
 """Bits drawn from the whole file."""
 
 LOG_HEADER, FRAME, PAGE = 32, 24, 4_096
@@ -107,6 +107,7 @@ def examine(path: Path, made: Made) -> str:
 def test_any_bit_of_the_file_is_found_or_is_never_read(place: Path, closed: Made) -> None:
     draw, data = random.Random("bits"), closed.files[NAME]
     seen: Counter[str] = Counter()
+    progress = soak.Progress("bits", ANYWHERE)
     for bit in (draw.randrange(8 * len(data)) for _ in range(ANYWHERE)):
         (place / NAME).write_bytes(flipped(data, bit))
         try:
@@ -114,6 +115,7 @@ def test_any_bit_of_the_file_is_found_or_is_never_read(place: Path, closed: Made
         except BaseException as error:
             error.add_note(f"bit {bit % 8} of byte {bit // 8}")
             raise
+        progress.step()
     print(dict(seen))
     assert seen["named"] > ANYWHERE // 5
 

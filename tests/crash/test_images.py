@@ -1,11 +1,10 @@
 """Power lost at any moment: every acknowledged row is there, bit for bit, and the journal opens and goes on.
 
-5,000 images; ``UNDERSTUDY_SOAK=1`` makes it 100,000. A failure says how to make its image again.
+5,000 images; ``make soak`` takes 100,000. A failure says how to make its image again.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections import Counter
@@ -16,6 +15,7 @@ from unittest.mock import patch
 import apsw
 import pytest
 
+from tests import soak
 from tests.crash.disk import SECTOR, Call, Disk, Medium, Op, put
 from tests.crash.images import Broken, Recording, check, images, memory, record, recording, work
 from understudy.protocols.errors import JournalFull
@@ -23,8 +23,9 @@ from understudy.supervisor.journal import sqlite
 from understudy.supervisor.journal.connect import Durability
 from understudy.supervisor.journal.sqlite import SqliteJournal
 
-RECORDINGS = 400 if os.environ.get("UNDERSTUDY_SOAK") else 20
 CUTS = 250
+RECORDINGS = soak.count("images") // CUTS
+PROGRESS = soak.Progress("images", RECORDINGS * CUTS)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def broken(recorded: Recording, place: Path, count: int) -> list[str]:
 @pytest.mark.parametrize("number", range(RECORDINGS))
 def test_after_a_loss_of_power_every_acknowledged_row_is_there(place: Path, number: int) -> None:
     found = broken(recording(number), place, CUTS)
+    PROGRESS.step(CUTS)
     assert not found, f"{len(found)} of {CUTS} images, the first:\n{found[0]}"
 
 

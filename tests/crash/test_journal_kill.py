@@ -1,10 +1,16 @@
-"""SIGKILL at random moments: every acknowledged row is there, and the chain holds."""
+"""SIGKILL at random moments: every acknowledged row is there, and the chain holds.
+
+Fifteen lives of one journal; ``make soak`` has a hundred journals.
+"""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
 
+import pytest
+
+from tests import soak
 from tests.supervisor.journal.process import heard, running
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
@@ -27,14 +33,20 @@ while True:
 """
 
 
-def test_no_acknowledged_row_is_lost_by_kill_9(tmp_path: Path) -> None:
-    path, chance = tmp_path / "desk.db", random.Random(20_261_121)
+LIVES = 15
+JOURNALS = soak.count("lives") // LIVES
+PROGRESS = soak.Progress("lives", JOURNALS * LIVES)
+
+
+@pytest.mark.parametrize("seed", range(20_261_121, 20_261_121 + JOURNALS))
+def test_no_acknowledged_row_is_lost_by_kill_9(tmp_path: Path, seed: int) -> None:
+    path, chance = tmp_path / "desk.db", random.Random(seed)
     acknowledged = 0
-    for life in range(15):
+    for life in range(LIVES):
         with running(APPENDS, path) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(f"{life}\n")
+            process.stdin.write(f"{seed * LIVES + life}\n")
             process.stdin.flush()
             for _ in range(chance.choice((1, 2, 5, 20, 60))):
                 acknowledged = int(heard(process))
@@ -46,6 +58,7 @@ def test_no_acknowledged_row_is_lost_by_kill_9(tmp_path: Path) -> None:
             found = verify(reader)
         assert (found.bad, found.why) == (0, "")
         assert found.rows >= acknowledged
+    PROGRESS.step(LIVES)
     journal = SqliteJournal(path)
     assert journal.open().last >= acknowledged > 100
     journal.close()

@@ -1,5 +1,7 @@
 """``kill -9`` at fifty random moments of the incident desk, each time started again: the same answers, the same journal.
 
+``make soak`` has sixty such storms.
+
 Every other life is ``understudy run``, the others a program that also plays the dispatcher who approves, so that approved
 calls are cut off as well.
 
@@ -24,6 +26,7 @@ import understudy as us
 from examples.incident_desk import desk
 from examples.incident_desk.tools import Proposal
 from examples.incident_desk.world import Sighting
+from tests import soak
 from tests.crash.normal import normal
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import ActorLine, Row
@@ -33,6 +36,8 @@ from understudy.supervisor.journal.verify import verify
 ROOT = Path(__file__).parents[2]
 KILLS = 50
 SEED = int(os.environ.get("STORM_SEED", "20261121"))
+STORMS = soak.count("storms")
+PROGRESS = soak.Progress("storms", STORMS)
 START = 0.35
 """Seconds that a life spends on starting; some die in them."""
 
@@ -119,11 +124,11 @@ class Desk:
         return Counter(msgspec.json.decode(line, type=Proposal) for line in self.board.read_bytes().splitlines())
 
 
-def storm(folder: Path) -> list[Desk]:
+def storm(folder: Path, seed: int) -> list[Desk]:
     """Fifty kills. Where the work ends sooner, it is begun again on another journal."""
-    chance = random.Random(SEED)
+    chance = random.Random(seed)
     moments = [round(chance.uniform(0, START if chance.random() < 0.2 else LONGEST), 3) for _ in range(KILLS)]
-    print(f"seed {SEED}, killed after {moments} s")
+    print(f"STORM_SEED={seed}, killed after {moments} s")
     desks = [Desk(folder / "stormy-1")]
     while moments:
         by_dispatcher = len(moments) % 2
@@ -141,14 +146,16 @@ def storm(folder: Path) -> list[Desk]:
     return desks
 
 
-def test_a_storm_of_kills_changes_no_answer_and_no_turn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(SEED, SEED + STORMS))
+def test_a_storm_of_kills_changes_no_answer_and_no_turn(tmp_path: Path, seed: int) -> None:
     calm = Desk(tmp_path / "calm")
     undisturbed = calm.start()
-    stormy = storm(tmp_path)
+    stormy = storm(tmp_path, seed)
     expected = calm.end(undisturbed)
     assert len(calm.proposals()) == calm.begun("propose_dispatch").total() > 30
     for one in stormy:
         check(one, calm, expected)
+    PROGRESS.step()
 
 
 def check(one: Desk, calm: Desk, expected: dict[str, Standing]) -> None:

@@ -21,11 +21,12 @@ from hypothesis.stateful import (
 from tests.contracts.author import Author, effect, line, mail, timer
 from tests.contracts.journal import alike
 from tests.properties.cancelled import BY, FATES, WHEN, By, Fate, When, cancelled
+from tests.soak import Progress
 from understudy.protocols.errors import JournalError, JournalFull
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Batch, JournalCore, Opened, Row, Snapshot
 from understudy.supervisor.journal.memory import MemoryJournal
-from understudy.supervisor.journal.reader import read_only
+from understudy.supervisor.journal.reader import JournalReader, read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
 from understudy.supervisor.journal.verify import verify
 
@@ -36,7 +37,9 @@ ids = st.lists(st.sampled_from(IDS), unique=True, max_size=4).map(tuple)
 
 
 class Journals(RuleBasedStateMachine):
-    """Two journals and what they should hold."""
+    """Two journals and what they should hold. ``progress``: told of each sequence that has ended."""
+
+    progress: Progress | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,11 +68,18 @@ class Journals(RuleBasedStateMachine):
         return self.memory, self.sqlite
 
     def teardown(self) -> None:
-        for core in self.cores:
-            core.close()
-        with read_only(self.path) as reader:
-            report = verify(reader)
-        shutil.rmtree(self.folder)
+        try:
+            for core in self.cores:
+                core.close()
+            with read_only(self.path) as reader:
+                self._is_whole(reader)
+        finally:
+            shutil.rmtree(self.folder)
+        if self.progress is not None:
+            self.progress.step()
+
+    def _is_whole(self, reader: JournalReader) -> None:
+        report = verify(reader)
         assert (report.rows, report.why) == (len(self.rows), "")
 
     # -- steps --------------------------------------------------------------------------------------------------
@@ -146,8 +156,11 @@ class Journals(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.rows) > 0)
     @rule(data=st.data(), ahead=st.booleans())
-    def take_a_snapshot(self, data: st.DataObject, ahead: bool) -> None:
-        row = data.draw(st.sampled_from(self.rows))
+    def take_snapshots(self, data: st.DataObject, ahead: bool) -> None:
+        for row in data.draw(st.lists(st.sampled_from(self.rows), min_size=1, max_size=4)):
+            self._take_a_snapshot(row, ahead)
+
+    def _take_a_snapshot(self, row: Row, ahead: bool) -> None:
         gid = len(self.rows) + 3 if ahead else row.gid
         taken = Snapshot(row.stream, gid, row.seq, "schema", f'{{"seq":{row.seq}}}')
         for core in self.cores:

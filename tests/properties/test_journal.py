@@ -8,7 +8,6 @@ events of older versions. CI runs a fixed set of sequences; ``make soak`` many m
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests import soak
 from tests.properties import tally
 from tests.properties.journals import Journals
 from tests.properties.told import Told
@@ -31,19 +31,18 @@ from understudy.supervisor.journal.memory import MemoryJournal
 from understudy.supervisor.journal.reader import JournalReader
 from understudy.supervisor.journal.sqlite import SqliteJournal
 
-SOAK = bool(os.environ.get("UNDERSTUDY_SOAK"))
-
 FIXED = settings(
-    max_examples=2_000 if SOAK else 40,
-    stateful_step_count=60 if SOAK else 20,
-    derandomize=not SOAK,
+    stateful_step_count=60 if soak.FACTOR else 20,
+    derandomize=not soak.FACTOR,
     print_blob=True,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-Journals.TestCase.settings = FIXED
-Told.TestCase.settings = FIXED
+Journals.TestCase.settings = settings(FIXED, max_examples=soak.count("sequences"))
+Told.TestCase.settings = settings(FIXED, max_examples=soak.count("told"))
+Journals.progress = soak.Progress("sequences", soak.count("sequences"))
+Told.progress = soak.Progress("told", soak.count("told"))
 TestJournals = Journals.TestCase
 TestTold = Told.TestCase
 
@@ -166,9 +165,10 @@ BUGS: dict[Plant, tuple[type[Journals], str | None]] = {
 def test_a_journal_that_is_wrong_is_found(bug: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     bug(monkeypatch)
     machine, how = BUGS[bug]
+    monkeypatch.setattr(machine, "progress", None)
     sought = settings(
         FIXED,
-        max_examples=100,
+        max_examples=300,
         stateful_step_count=20,
         derandomize=True,
         phases=[Phase.generate],

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import understudy as us
+from tests import soak
 from tests.actors.crew import Actor, Add, Added, Break, Close, Later, Note, Relay, nobody_settles
 from tests.simulation import bank
 from tests.simulation.run_bank import run
@@ -23,6 +24,9 @@ from understudy.protocols.journal import MAX_STATE, Row, Snapshot
 from understudy.supervisor.journal.sqlite import SqliteJournal
 from understudy.supervisor.replay.verify import replay
 from understudy.testing import Simulated
+
+HISTORIES = soak.count("histories")
+PROGRESS = soak.Progress("histories", HISTORIES)
 
 MESSAGES = st.one_of(
     st.builds(Add, st.integers(-5, 5)),
@@ -65,8 +69,9 @@ def every_row_of(node: Simulated, rows: tuple[Row, ...]) -> int:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ada", "bob"]), MESSAGES), max_size=12), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 def test_snapshot_and_tail_are_the_whole_history_at_every_row(said: list[tuple[str, Any]], seed: int) -> None:
+    PROGRESS.step()
     node = crew(seed, idle=0.0, in_memory=1, snapshot_every=1)
     draw = random.Random(seed)
     for n, (name, message) in enumerate(said):

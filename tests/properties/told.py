@@ -21,9 +21,9 @@ from understudy.protocols.ids import OUTSIDE, Address
 from understudy.protocols.journal import FORMAT, Batch, Opened, Record
 from understudy.supervisor.journal import backup as backups
 from understudy.supervisor.journal import migrate
-from understudy.supervisor.journal.audit import Audit, audit
+from understudy.supervisor.journal.audit import audit
 from understudy.supervisor.journal.driver import choose
-from understudy.supervisor.journal.reader import read_only
+from understudy.supervisor.journal.reader import JournalReader, read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
 
 
@@ -63,12 +63,12 @@ class Told(Journals):
         shutil.rmtree(copy.parent)
 
     @rule(
-        deaths=st.lists(st.integers(1, 40), max_size=3),
+        deaths=st.lists(st.integers(1, 40), min_size=1, max_size=3),
         step=st.integers(1, 9),
         releases=st.integers(0, 2),
     )
     def upgrade(self, deaths: list[int], step: int, releases: int) -> None:
-        """A file of format 1 is taken over by this version, of which some owners die on the way, and by newer code."""
+        """A file of format 1 is taken over by this version, of which some owners may die, and by newer code."""
         for core in self.cores:
             core.close()
         made_old(self.path)
@@ -88,7 +88,7 @@ class Told(Journals):
         with read_only(self.path) as reader:
             assert reader.query("PRAGMA user_version") == [(FORMAT,)]
             assert "migrating" not in reader.meta()
-            self._is_whole(audit(reader))
+            self._is_whole(reader)
 
     @invariant()
     def keys_are_those_of_the_model(self) -> None:
@@ -105,13 +105,6 @@ class Told(Journals):
 
     def append_a_few(self, streams: list[Address]) -> None:
         self.append(streams=streams, opened=(IDS[:1], IDS[:2], ()), closed=(IDS[3:4], (), ()), at=2_000.0)
-
-    def teardown(self) -> None:
-        for core in self.cores:
-            core.close()
-        with read_only(self.path) as reader:
-            self._is_whole(audit(reader))
-        super().teardown()
 
     # -- the model ----------------------------------------------------------------------------------------------
 
@@ -187,8 +180,8 @@ class Told(Journals):
             self._sets.take(row, record, cell)
         self._sets.cut()
 
-    def _is_whole(self, found: Audit) -> None:
-        expected = ((), len(self.rows), len(self.keys))
+    def _is_whole(self, reader: JournalReader) -> None:
+        found, expected = audit(reader), ((), len(self.rows), len(self.keys))
         assert (found.findings, found.rows, found.keys) == expected, "the tables are not what the rows say"
 
 

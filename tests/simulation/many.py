@@ -11,6 +11,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from msgspec import Struct
 
 from tests.simulation.run_bank import NotLive, run
+from tests.soak import Progress
+
+SEEDS_AT_A_TIME = 100
+"""So many in a part, where there are thousands: whoever waits wants to hear of them."""
 
 
 class Saw(Struct):
@@ -62,14 +66,22 @@ def some(seeds: range) -> Saw:
     return saw
 
 
-def many(first: int, count: int) -> Saw:
-    """Run so many seeds, in as many processes as there are processors (two at most: others work here, too)."""
+def many(first: int, count: int, progress: Progress) -> Saw:
+    """Run so many seeds, in as many processes as there are processors (two at most: others work here, too). Stops soon after one that
+    fails."""
     workers = min(2, os.cpu_count() or 1)
     if count < 20 or workers == 1:
         return some(range(first, first + count))
     saw = Saw(hits=Counter())
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        parts = [pool.submit(some, range(first + at, first + count, workers * 4)) for at in range(workers * 4)]
+        steps = max(workers * 4, count // SEEDS_AT_A_TIME)
+        parts = [pool.submit(some, range(first + at, first + count, steps)) for at in range(steps)]
         for part in as_completed(parts):
+            if part.cancelled():
+                continue
             saw.add(part.result())
+            progress.step(part.result().seeds)
+            if saw.failed is not None:
+                for other in parts:
+                    other.cancel()
     return saw

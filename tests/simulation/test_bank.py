@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests import soak
 from tests.simulation.many import many
 from tests.simulation.run_bank import run
 from understudy.actors import execute, failing, kernel
@@ -40,8 +41,7 @@ from understudy.supervisor.attempts import Attempts, _Flight
 from understudy.supervisor.simulated import Simulated
 from understudy.tools import ledger
 
-SOAK = bool(os.environ.get("UNDERSTUDY_SOAK"))
-SEEDS = int(os.environ.get("UNDERSTUDY_SEEDS", "100000" if SOAK else "300"))
+SEEDS = int(os.environ.get("UNDERSTUDY_SEEDS", soak.count("seeds")))
 FIRST = int(os.environ.get("UNDERSTUDY_SEED", "0"))
 WITHIN = 200
 """Seeds within which each planted bug must be found."""
@@ -52,7 +52,7 @@ SELDOM = 20
 
 def test_a_bank_survives_a_storm_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
     """Safety after every crash and at the end; liveness after the storm: everything comes to an end."""
-    saw = many(FIRST, SEEDS)
+    saw = many(FIRST, SEEDS, soak.Progress("seeds", SEEDS))
     with capsys.disabled():
         print(
             f"\n{saw.seeds:,} seeds, {saw.steps:,} steps, {saw.rows:,} rows, {saw.beats:,} ticks; faults, and what each hit:"

@@ -7,13 +7,14 @@ import random
 import pytest
 
 import understudy as us
+from tests import soak
 from tests.actors.fleet import Break, Listed, Pass, team
 from understudy.actors.kernel import Kernel
 from understudy.actors.mailbox import Item
 from understudy.protocols.envelope import Envelope
 from understudy.testing import Faults, Sent, Simulated
 
-SEEDS = 80
+SEEDS = soak.count("fleets")
 STORM = Faults(crash=0.01, commit_fails=0.05, commit_unknown=0.05)
 
 
@@ -60,8 +61,10 @@ def check(seed: int) -> None:
 
 
 def check_all() -> None:
+    progress = soak.Progress("fleets", SEEDS)
     for seed in range(SEEDS):
         check(seed)
+        progress.step()
 
 
 def test_nothing_stays_open_and_everybody_is_answered_or_told_that_it_is_lost() -> None:
