@@ -12,6 +12,7 @@ from ..protocols.errors import Rejected
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
 from ..protocols.mail import Terminated, Watch
+from .blocked import Blocked
 from .ephemeral import Ephemeral, More, Post
 from .ephemeral_mail import EphemeralMail, box_of
 from .ephemeral_turn import EphemeralTurn
@@ -76,7 +77,7 @@ class EphemeralLife(EphemeralMail):
         turn = EphemeralTurn(cell, (None, first[1], first[2], None))
         try:
             begin.method(turn, Started())
-        except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is told
+        except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
             return self._raised(cell, first, error, vital=True)
         cell.odd = 0
         cell.state = turn.state
@@ -102,7 +103,7 @@ class EphemeralLife(EphemeralMail):
                 turn = EphemeralTurn(cell, (None, envelope.sender, post[2], None))
                 try:
                     again.method(turn, Restarted(more.incarnation, decode(envelope.body, Restart).cause))
-                except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is told
+                except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
                     self._raised(cell, post, error, vital=True)
                     return
                 cell.state = turn.state
@@ -141,13 +142,13 @@ class EphemeralLife(EphemeralMail):
         more.life = "over"
         cell.odd = 1
 
-    def _raised(self, cell: Ephemeral, post: Post, error: Exception, *, vital: bool = False) -> Failure | None:
+    def _raised(self, cell: Ephemeral, post: Post, error: BaseException, *, vital: bool = False) -> Failure | None:
         """A turn raised: a refusal is an answer; anything else is a failure, and its supervisor decides. ``vital``: nobody asked for it."""
         message, _, context, back = post[:4]
         if not vital and isinstance(error, Rejected):
             self.answer(cell, back, NULL, rejected(cell, error), context)
             return None
-        failure = of_exception(error, where=cell.address)
+        failure = error.failure if isinstance(error, Blocked) else of_exception(error, where=cell.address)
         self.dead[failure.code] += 1
         more = cell.rare()
         more.life = "restarting"

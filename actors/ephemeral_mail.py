@@ -14,6 +14,7 @@ from ..protocols.errors import AskFailed, NotStorable
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import RowKind
+from .blocked import Watch
 from .cell import Cell
 from .ephemeral import Arrived, Asking, Back, Ephemeral, Inside, Kind, Owed, Post, ephemeral
 from .mailbox import Item
@@ -33,6 +34,7 @@ class Pump(Protocol):
     now: float
     gid: int
     acked: int
+    watch: Watch
 
     def after(self, release: Release) -> None:
         """Release something once every row made so far is durable."""
@@ -64,6 +66,7 @@ class EphemeralMail:
         self.dead: Counter[str] = Counter()
         self.pump, self.seed, self.epoch = pump, seed, epoch
         self.running = False
+        self.watch = pump.watch
         self.clock: Callable[[], float] | None = None
         """Journal time as the shell counts it, for turns that are run between its steps."""
         self._directory = directory

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -24,15 +24,26 @@ from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ..protocols.errors import Failed, Rejected
 from ..protocols.failures import Failure, said
 from ..protocols.handover import as_it_is
-from ..protocols.ids import Address
+from ..protocols.ids import OUTSIDE, Address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message
+from .blocked import Blocked
 from .ephemeral import Arrived, Back, Ephemeral, Handles, Owed, Post
 from .ephemeral_life import EphemeralLife, Refusal, rejected
 from .ephemeral_mail import LONG
 from .ephemeral_turn import EphemeralTurn, sized
 from .outcome import Later, Outcome, Tag
 from .undelivered import too_late
+
+T = TypeVar("T")
+
+
+class Torn(Exception):
+    """Memory-only actors are half way through something: the kernel they belong to is of no use any more."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class Ephemerals(EphemeralLife):
@@ -48,20 +59,42 @@ class Ephemerals(EphemeralLife):
 
         ``enough`` is asked after the first turn, the third, the seventh …: whether it was long enough. So slow turns end soon, and quick
         ones hardly pay for the question.
+
+        Raises:
+            Torn: the watchdog hit between two turns, where it cannot be said what was done.
         """
-        self.running = True
+        return self._watched(lambda: self._until(most, enough))
+
+    def begin_now(self, cell: Ephemeral) -> Failure | None:
+        """``begin``, for whoever spawns it from outside. Raises Torn."""
+        return self._watched(lambda: self.begin(cell, (None, OUTSIDE, None, None)))
+
+    def _watched(self, turns: Callable[[], T]) -> T:
+        watch, before = self.watch, self.watch.on
+        self.running, watch.on = True, object()
         try:
-            if enough is None:
-                return self._run(most)
-            ran, few = 0, 1
-            while ran < most and (now := self._run(min(few, most - ran))):
-                ran += now
-                few *= 2
-                if enough():
-                    break
-            return ran
+            result = turns()
+            watch.on = before
+            if watch.shot is not None:
+                watch.end()  # it hit a turn, and its failure was told there
+            return result
+        except Blocked as blocked:
+            watch.on = before
+            watch.over()
+            raise Torn(blocked.failure) from None
         finally:
-            self.running = False
+            self.running, watch.on = False, before
+
+    def _until(self, most: int, enough: Callable[[], bool] | None) -> int:
+        if enough is None:
+            return self._run(most)
+        ran, few = 0, 1
+        while ran < most and (now := self._run(min(few, most - ran))):
+            ran += now
+            few *= 2
+            if enough():
+                break
+        return ran
 
     def _run(self, most: int) -> int:  # noqa: C901 - the hot path: a call more is a tenth of a turn
         ready, ran, new = self.ready, 0, object.__new__
@@ -95,7 +128,7 @@ class Ephemerals(EphemeralLife):
                         answer = found.method(turn, message)
                         if back is not None:
                             answer = _value(back, found, answer)
-                    except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is told
+                    except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
                         self._raised(cell, post, error)
                     else:
                         cell.state = turn.state
@@ -135,7 +168,7 @@ class Ephemerals(EphemeralLife):
         except Refusal as refused:  # no turn of it failed: a dead letter
             self.refuse(cell, post, said(refused.failure))
             return
-        except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is told
+        except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
             self._raised(cell, post, error)
             return
         cell.state = turn.state

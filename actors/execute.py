@@ -89,6 +89,11 @@ def execute(
         return failed(cell, item, why, gid, now, calendar=calendar)
 
 
+def broken_off(cell: Cell, item: Item, why: Failure, gid: int, now: float, calendar: Calendar) -> Draft:
+    """The record of a turn that the watchdog broke off, whatever it made of that itself."""
+    return failed(cell, item, why, gid, now, again=_again(cell, item), calendar=calendar)
+
+
 def _again(cell: Cell, item: Item) -> bool:
     """Whether the message of a failed turn is tried again after the restart, rather than parked."""
     assert cell.mount is not None

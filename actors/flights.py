@@ -17,12 +17,13 @@ from msgspec import Raw
 from ..protocols.approvals import Answer, allowed
 from ..protocols.bounds import check
 from ..protocols.codec import NULL, decode, encode
-from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs
+from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs, Verdict
 from ..protocols.errors import NotStorable, UnderstudyError, UnknownItem, WrongAnswer
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import Gate, Next, Rng
 from ..protocols.journal import MAX_MESSAGE, Record, RowKind
 from ..protocols.model import ModelRequest
+from .blocked import Blocked, Watch
 from .cell import Cell
 from .mailbox import Item
 from .outcome import effect_outcome
@@ -36,6 +37,7 @@ class Pump(Protocol):
     """What flights need of the kernel."""
 
     now: float
+    watch: Watch
 
     def write(self, cell: Cell, kind: RowKind, record: Record, cause: str) -> None:
         """Make a row without a turn. Raises NotStorable, and then nothing has changed."""
@@ -78,21 +80,19 @@ class Flights:
         if cell.memory.life in ENDED:
             self.land(cell, effect, NULL, _over(cell))
             return
-        verdicts = self._gate.start(effect, cell.memory.counters, self._pump.now)
+        try:
+            verdicts, request = self._pump.watch.run(effect, lambda: self._asked(cell, effect))
+        except Blocked as blocked:
+            self.land(cell, effect, NULL, blocked.failure)
+            return
+        except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
+            self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="render_failed"))
+            return
         denied = next((v for v in verdicts if v.verdict == "deny"), None)
         if denied is not None:
             code = "denied_" + denied.check.split(".")[0]
             self.land(cell, effect, NULL, Failure("abandon", code, denied.reason, where=effect.name))
             return
-        request: ModelRequest | None = None
-        if effect.verb == THINK:
-            mark = decode(effect.args, ThinkArgs).mark
-            try:
-                rendered = cell.mount.actor.render(cell.state, mark)
-                request = msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
-            except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
-                self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="render_failed"))
-                return
         begun = msgspec.structs.replace(
             effect, state="started", attempt=effect.attempt + 1, verdicts=effect.verdicts + verdicts, due=None
         )
@@ -104,6 +104,15 @@ class Flights:
                 return
         self.flying[effect.id] = begun.attempt
         self._pump.after(Start(begun, request))
+
+    def _asked(self, cell: Cell, effect: Effect) -> tuple[tuple[Verdict, ...], ModelRequest | None]:
+        """What the gate says now, and what a model is to be asked. Runs people's rules and ``render``, and raises what they do."""
+        verdicts = self._gate.start(effect, cell.memory.counters, self._pump.now)
+        if effect.verb != THINK or cell.mount is None or any(v.verdict == "deny" for v in verdicts):
+            return verdicts, None
+        mark = decode(effect.args, ThinkArgs).mark
+        rendered = cell.mount.actor.render(cell.state, mark)
+        return verdicts, msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
 
     def settle(self, cell: Cell, settlement: Settlement) -> None:
         """Take the outcome of one attempt. Late and double ones find nothing open, or settle a doubt."""

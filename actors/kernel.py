@@ -36,12 +36,13 @@ from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, 
 from ..protocols.lifecycle import ChildFailed
 from ..protocols.mail import CancelAsk
 from .aside import left_out, put_aside, sure_of_a_turn
+from .blocked import Blocked, Watch
 from .cell import Cell, context_for
 from .door import Door, policy
 from .draft import Draft, settled
 from .ephemeral import Ephemeral
 from .ephemerals import Ephemerals
-from .execute import execute
+from .execute import broken_off, execute
 from .flights import Flights
 from .given_up import turned_away
 from .mailbox import Item
@@ -79,6 +80,7 @@ class Kernel(Mailroom):
         in_memory: actors in memory above which idle ones leave at once.
         calendar: when reminders with ``cron`` come due.
         snapshot_every: rows of an actor after which a snapshot is due.
+        watch: where it notes what runs.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Kernel(Mailroom):
         in_memory: int = IN_MEMORY,
         calendar: Calendar = NO_CALENDAR,
         snapshot_every: int = EVERY,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch or Watch()
         self.now = max(now, opened.at)
         self.gid = opened.last
         self.sets = WorkingSets(opened)
@@ -220,7 +224,7 @@ class Kernel(Mailroom):
         if found.snapshot is not None and not restore(cell, found.snapshot):
             self.loads.append(Want(cell.address, paged=True))  # from its first row, then
             return
-        take_in(cell, found)
+        take_in(cell, found, self.watch)
         if found.more and cell.broken is None:
             self.loads.append(Want(cell.address, cell.memory.seq, paged=True))
             return
@@ -550,7 +554,7 @@ class Kernel(Mailroom):
         if isinstance(aside, Answered):
             self.after(aside)
         else:
-            draft = aside or execute(cell, item, self._gate, gid, now, self._seed, self._calendar, self._word)
+            draft = aside or self._decide(cell, item, gid, now)
             self._row(cell, draft, envelope.id)
             if not draft.plain and draft.record.post is not None:
                 self._posted(cell, item, draft.record.post)
@@ -561,6 +565,26 @@ class Kernel(Mailroom):
         rare = mailbox.rare
         if rare is not None and rare.over and mailbox.waiting <= (policy(cell).max_backlog or 0) // 2:
             rare.over = False
+
+    def _decide(self, cell: Cell, item: Item, gid: int, now: float) -> Draft:
+        """Run a turn. One that the watchdog breaks off has failed, also where it swallowed that and returned."""
+        watch = self.watch
+        watch.on = item
+        try:
+            draft = execute(cell, item, self._gate, gid, now, self._seed, self._calendar, self._word)
+            watch.on = None
+            if watch.shot is None:
+                return draft
+            why = watch.over()
+            if why is None:
+                return draft
+        except Blocked as blocked:
+            watch.on = None
+            watch.over()
+            why = blocked.failure
+        finally:
+            watch.on = None
+        return broken_off(cell, item, why, gid, now, self._calendar)
 
     def _is_in(self, item: Item) -> None:
         """Its row was made: who brought it is told when that is durable."""

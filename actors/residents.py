@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import heapq
 
+import msgspec
 from msgspec import Struct
 
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure, of_exception
 from ..protocols.ids import Address
 from ..protocols.journal import Found
+from .blocked import Blocked, Watch
 from .cell import Cell
 from .plain_rows import Unreadable, remember, remember_page
 
@@ -154,17 +156,18 @@ class Residents:
         return Counts(len(self.cells) - len(self.loading), len(self.loading), self._left, self._most)
 
 
-def take_in(cell: Cell, found: Found) -> None:
-    """Fold what the journal holds of an actor. Where this code cannot read it, the cell is ``broken``: its mail is parked."""
+def take_in(cell: Cell, found: Found, watch: Watch | None = None) -> None:
+    """Fold what the journal holds of an actor. Where this code cannot read it, the cell is ``broken``: its mail is parked. ``watch``:
+    where to note that its code runs."""
     where = cell.address
     try:
-        if found.page is not None:
-            remember_page(cell, found.page)
-        for row in found.rows:
-            try:
-                remember(cell, row)
-            except Exception as error:
-                raise Unreadable(row.seq, row.gid) from error
+        (watch or Watch()).run(found, lambda: _remember_all(cell, found))
+    except Blocked as blocked:
+        hint = "mend the @applies method or the upcaster that blocks; the rows are untouched"
+        why = msgspec.structs.replace(blocked.failure, hint=hint)
+        cell.broken = Failure(
+            "abandon", "unreadable", f"{where} cannot be read: {why.message}", hint, where=where, cause=why
+        )
     except Unreadable as one:  # the actor's own code raised, or it is an event that this code cannot read
         raised = one.__cause__
         assert isinstance(raised, Exception)
@@ -184,6 +187,16 @@ def take_in(cell: Cell, found: Found) -> None:
         cell.broken = Failure("abandon", "erased", message, hint, where=where)
     if cell.broken is not None:
         _stand(cell, found)
+
+
+def _remember_all(cell: Cell, found: Found) -> None:
+    if found.page is not None:
+        remember_page(cell, found.page)
+    for row in found.rows:
+        try:
+            remember(cell, row)
+        except Exception as error:
+            raise Unreadable(row.seq, row.gid) from error
 
 
 def _stand(cell: Cell, found: Found) -> None:

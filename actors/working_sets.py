@@ -135,6 +135,11 @@ class WorkingSets:
         return batch
 
     @property
+    def newest(self) -> Address:
+        """Whose the newest row since the last cut is; empty where there is none."""
+        return self._rows[-1].stream if self._rows else OUTSIDE
+
+    @property
     def waiting_rows(self) -> int:
         """Rows taken since the last cut."""
         return len(self._rows)

@@ -40,6 +40,12 @@ class Deadlines:
             if not waits:
                 del self._waits[seconds]
 
+    def hold(self, seconds: float) -> None:
+        """The last seconds do not count: everybody has as many more."""
+        for waits in self._waits.values():
+            for waiter in waits:
+                waits[waiter] += seconds
+
     def close(self) -> None:
         """Nothing expires any more."""
         self._waits.clear()

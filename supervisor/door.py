@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from ..actors.ephemeral import Asking, Ephemeral
 from ..actors.ephemeral_mail import LONG
-from ..actors.ephemerals import Ephemerals, unhandled
+from ..actors.ephemerals import Ephemerals, Torn, unhandled
 from ..actors.spawn import Where
 from ..protocols.envelope import ReplyTo
 from ..protocols.errors import AskFailed
@@ -149,7 +149,11 @@ class Door:
         if not cell.odd:
             return
         if cell.mail is None and cell.more is None and not self.memory.running:
-            failure = self.memory.begin(cell, (None, OUTSIDE, None, None))
+            try:
+                failure = self.memory.begin_now(cell)
+            except Torn as torn:
+                self._shell.tear(torn)
+                raise AskFailed(torn.failure) from None
             if self._shell.kernel.stirred:
                 self._shell.nudge()
             if failure is not None:
@@ -196,10 +200,13 @@ class Door:
 
     async def _answer(self, asking: Asking, where: Address, timeout: float | None) -> Any:  # what the actor answered
         """Run what is ready, and wait if the answer is not there then."""
-        self.memory.hurry(1)
-        if not asking.over:
-            until = perf_counter() + SECONDS_AT_ONCE
-            self.memory.hurry(AT_ONCE, lambda: perf_counter() > until)
+        try:
+            self.memory.hurry(1)
+            if not asking.over:
+                until = perf_counter() + SECONDS_AT_ONCE
+                self.memory.hurry(AT_ONCE, lambda: perf_counter() > until)
+        except Torn as torn:  # the kernel after this one tells that it is lost
+            self._shell.tear(torn)
         if self._shell.kernel.stirred:
             self._shell.nudge()
         if asking.over:
@@ -216,7 +223,7 @@ class Door:
         event = self._waiting[asking] = anyio.Event()
         asking.wake = event.set
         try:
-            with anyio.move_on_after(timeout):
+            with self._shell.patience.move_on_after(timeout):
                 await event.wait()
         finally:
             del self._waiting[asking]

@@ -19,6 +19,17 @@ def seconds(name: str, value: object) -> None:
         raise DefinitionError(f"System({name}={value!r}) is no time", hint="give seconds, 0 or more")
 
 
+def limit(name: str, value: object) -> None:
+    """An option that is a time limit, or None for none. Raises DefinitionError."""
+    if value is None:
+        return
+    seconds(name, value)
+    if not value:
+        raise DefinitionError(
+            f"System({name}={value!r}) leaves no time", hint="give seconds above 0, or None for no limit"
+        )
+
+
 def number(name: str, value: object) -> None:
     """An option that is a number of things. Raises DefinitionError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

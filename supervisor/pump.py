@@ -17,7 +17,9 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from ..actors.blocked import Watch
 from ..actors.cell import read_record
+from ..actors.ephemerals import Torn
 from ..actors.kernel import Kernel
 from ..actors.releases import Release
 from ..protocols.errors import JournalError, SystemStopped, UnderstudyError
@@ -28,11 +30,13 @@ from .clock import Clock
 from .commits import Commits, OnRows
 from .door import Door
 from .journal.writer import AsyncJournal
+from .lag import BLOCKED_FROM, Lag
 from .loading import Loading
 from .log import log
 from .recalling import Recalling
 from .unopened import Unopened
 from .waiter import Waiter
+from .watchdog import Watchdog
 
 GROUP = 500
 """Rows that are worth a commit of their own while there are still turns to run."""
@@ -70,9 +74,13 @@ class Pump:
     """Attempts at effects that are under way."""
     memory_door: Door
 
-    def __init__(self, journal: AsyncJournal, on_rows: OnRows) -> None:
+    def __init__(self, journal: AsyncJournal, on_rows: OnRows, limit: float | None = None) -> None:
         self.journal = journal
         self.clock = Clock()
+        self.watch, self.lag = Watch(), Lag()
+        self.watchdog = Watchdog(self.watch, limit, self.lag) if limit is not None else None
+        self._torn: Torn | None = None
+        """Memory-only actors are half way through something: the kernel is to be built anew."""
         self.opened: Opened | None = None
         self.kernel = cast("Kernel", Unopened())
         self.commits = Commits(
@@ -125,6 +133,8 @@ class Pump:
             tasks.start_soon(self._loading.run)
         tasks.start_soon(self._recalling.run)
         tasks.start_soon(self._keep_snapshots)
+        if self.watchdog is not None:
+            self.watchdog.start()
         try:
             while not self._drained.is_set():
                 await self._once()
@@ -138,11 +148,17 @@ class Pump:
             )
             fault.__cause__ = error
             self._fail(fault)
+        finally:
+            if self.watchdog is not None:
+                self.watchdog.stop()
 
     async def _once(self) -> None:
         self._wake = anyio.Event()
         if self.commits.broken is not None:
             await self._after_failure(self.commits.broken)
+            return
+        if self._torn is not None:
+            await self._mend(self._torn)
             return
         self._feed()
         if self.commits.too_far_ahead:
@@ -227,15 +243,38 @@ class Pump:
 
     def _run_turns(self) -> bool:
         """Turns for as long as the loop can spare. True while there is more to do."""
-        until = perf_counter() + AT_ONCE
+        began = perf_counter()
+        until, more = began + AT_ONCE, True
 
         def enough() -> bool:
             return perf_counter() > until
 
-        while self.kernel.step(self.clock.now(), enough=enough):
-            if enough():
-                return True
-        return False
+        try:
+            while (more := self.kernel.step(self.clock.now(), enough=enough)) and not enough():
+                pass
+        except Torn as torn:
+            self.tear(torn)
+        if (now := perf_counter()) - began > BLOCKED_FROM and self.watchdog is not None:
+            self.watchdog.overslept(self.kernel.sets.newest, began, now)
+            self.lag.lost(began, now)
+        return more
+
+    def tear(self, torn: Torn) -> None:
+        """Something was broken off between two turns of memory-only actors: this kernel is of no use any more."""
+        self._torn = torn
+        self.nudge()
+
+    async def _mend(self, torn: Torn) -> None:
+        """Go on with another kernel. No commit has failed, so it does not count as such."""
+        if self.commits.under_way:
+            await self._wake.wait()
+            return
+        self._torn = None
+        log().warning("memory-only actors were broken off; the kernel is rebuilt from the journal", why=str(torn))
+        try:
+            await self._renew()
+        except JournalError as error:
+            await self._rebuild(error)
 
     def _let_out(self) -> None:
         self.kernel.look_since(self._recalling.floor)
@@ -270,14 +309,16 @@ class Pump:
         if len(self._rebuilt) > REBUILDS:
             raise error
         await anyio.sleep(0.05 * 4 ** (len(self._rebuilt) - 1))
-        self._loading.forget()
-        self._recalling.forget()
         try:
-            self.opened = await self.journal.reload()
-            await self._find()
+            await self._renew()
         except JournalError as again:
             await self._rebuild(again)
-            return
+
+    async def _renew(self) -> None:
+        self._loading.forget()
+        self._recalling.forget()
+        self.opened = await self.journal.reload()
+        await self._find()
         self._begin_anew(self.opened)
 
     async def _find(self) -> None:

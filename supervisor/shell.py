@@ -25,6 +25,7 @@ from ..protocols.errors import AskFailed, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import Known, Opened, Record
+from ..tools.patience import Patience
 from ..tools.perform import Performer
 from .commits import OnRows
 from .deadlines import Deadlines
@@ -55,13 +56,18 @@ class Shell(Pump):
         build: makes a kernel over what the journal holds.
         performer: performs effects.
         on_rows, on_delta: told of committed rows, and of provisional text from models.
+        limit: seconds that a turn may take; None for no watchdog.
     """
 
     def __init__(
-        self, journal: AsyncJournal, build: BuildKernel, performer: Performer, *, on_rows: OnRows, on_delta: OnDelta
-    ) -> None:
-        super().__init__(journal, on_rows)
+        self, journal: AsyncJournal, build: BuildKernel, performer: Performer, *, on_rows: OnRows, on_delta: OnDelta,
+        limit: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(journal, on_rows, limit)
         self.deadlines = Deadlines()
+        self.patience = Patience()
+        for listener in (self.clock.hold, self.deadlines.hold, self.patience.hold, performer.patience.hold):
+            self.lag.listen(listener)
         self.failure: UnderstudyError | None = None
         self._build = build
         self._performer = performer
@@ -133,8 +139,9 @@ class Shell(Pump):
         late = {str(address): n for address, n in self.kernel.late.items()}
         there, waiting = self.kernel.residents.counts(), len(self.kernel.sets.mail)
         dead = dict(self.kernel.memory.dead)
+        blocked = dict(self.watchdog.found) if self.watchdog is not None else {}
         all_late = self._late + sum(late.values()) + dead.pop("late", 0)
-        return Stats(there.in_memory, waiting, all_late, late, there.loading, there.passivated, dead)
+        return Stats(there.in_memory, waiting, all_late, late, there.loading, there.passivated, dead, blocked)
 
     def rest(self) -> Waiter:
         """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""

@@ -15,6 +15,7 @@ class Stats(Struct, frozen=True):
         waiting: messages that are open: waiting for their turn, or stashed.
         late_replies: answers that came when nobody waited for them any more, dropped since the system was opened.
         late_by_actor: those inside the node, by the actor that they were for, or that gave them to nobody.
+        blocked: how often the watchdog found each actor holding the loop; ``""`` for code that is nobody's of this system.
         dead_letters: messages that memory-only actors did not take, or whose turn failed, by failure code.
     """
 
@@ -25,3 +26,4 @@ class Stats(Struct, frozen=True):
     loading: int = 0
     passivated: int = 0
     dead_letters: dict[str, int] = {}
+    blocked: dict[str, int] = {}

@@ -60,6 +60,7 @@ from .stats import Stats
 from .tree import Definition, Tree
 from .unopened import not_open
 from .waiter import Waiter
+from .watchdog import LIMIT
 from .watchers import Delta, Watchers
 from .worker import Worker
 
@@ -90,6 +91,9 @@ class System:
         in_memory: actors in memory above which idle ones leave at once, the least recently used first. At twice as many,
             messages from outside to others wait until there is room. Actors whose mail waits for a decision (suspended, stashed)
             stay, and do not count.
+        watchdog: seconds that one turn (or a rule, an ``@applies``, whatever holds the event loop) may take. A thread then names
+            it, shows its stack and breaks it off, and its message has failed (``blocked``). None: nobody looks, as a
+            debugger may want it; time limits then run on while the loop is blocked.
 
     Raises:
         DefinitionError: one of these is of no use; it says which.
@@ -102,8 +106,9 @@ class System:
         self, *definitions: Definition, journal: str | os.PathLike[str] | None = None, durability: Durability = "power_loss",
         model: str | Model | None = None, target: str = "", drain: float = 10.0,
         control: bool = True, on_stop: Callable[[], None] | None = None,
-        idle: float = IDLE, in_memory: int = IN_MEMORY,
+        idle: float = IDLE, in_memory: int = IN_MEMORY, watchdog: float | None = LIMIT,
     ) -> None:  # fmt: skip
+        options.limit("watchdog", watchdog)
         options.seconds("idle", idle)
         options.seconds("drain", drain)
         options.number("in_memory", in_memory)
@@ -123,7 +128,9 @@ class System:
         self._gate = Gate(self.tree.grants)
         performer = Performer(self.tree.tools, self.tree.models)
         self._watchers = Watchers()
-        self._shell = Shell(store, self._kernel, performer, on_rows=self._watchers.rows, on_delta=self._watchers.delta)
+        self._shell = Shell(
+            store, self._kernel, performer, on_rows=self._watchers.rows, on_delta=self._watchers.delta, limit=watchdog
+        )
         self._tasks: TaskGroup | None = None
         self._closed = False
         self._listens, self._on_stop = control and path is not None, on_stop
@@ -503,7 +510,7 @@ class System:
         now = self._shell.clock.now()
         kernel = Kernel(
             self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying,
-            idle=self._idle, in_memory=self._in_memory, calendar=CronCalendar(),
+            idle=self._idle, in_memory=self._in_memory, calendar=CronCalendar(), watch=self._shell.watch,
         )  # fmt: skip
         kernel.memory.clock = self._shell.clock.now
         return kernel

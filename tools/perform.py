@@ -25,6 +25,7 @@ from ..protocols.failures import Failure, of_exception, said
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.model import Model, ModelRequest
 from ..protocols.tool import Call
+from .patience import Patience
 from .tasks import in_task
 from .threads import in_thread
 from .tool import NotDone, Tool
@@ -47,6 +48,7 @@ class Performer:
     ) -> None:
         self._tools = tools
         self._models = models
+        self.patience = Patience()
         self._places: anyio.CapacityLimiter | None = None
         self._left: set[str] = set()
         """Effects whose thread was given up on and still runs."""
@@ -68,7 +70,7 @@ class Performer:
             self._places = anyio.CapacityLimiter(AT_ONCE)
         try:
             async with self._places:  # before the clock runs: who waits for a place has not begun
-                with anyio.fail_after(effect.timeout):
+                with self.patience.fail_after(effect.timeout):
                     if effect.verb == CALL:
                         return await self._call(effect, on_late)
                     return await self._think(effect, request, on_delta)

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...actors.aside import put_aside
+from ...actors.blocked import BLOCKED
 from ...actors.cell import Cell
 from ...actors.draft import Draft
 from ...actors.execute import execute
@@ -150,6 +151,8 @@ def _again(
     if cell.mount is None or envelope is None:
         what = "definition" if cell.mount is None else "mail"
         return Difference(row.gid, row.stream, row.seq, what, record.took or row.stream, "not found")
+    if record.failure is not None and record.failure.code == BLOCKED:
+        return None  # it did not end by itself, and would not now: that it was broken off is a fact, no decision
     settles = ""
     if envelope.wire == OUTCOME and not durable:
         of = decode(envelope.body, OutcomeBody).of

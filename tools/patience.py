@@ -1,0 +1,40 @@
+"""Time limits that can be made longer while they run: what passed while the loop was blocked does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import anyio
+
+
+class Patience:
+    """All limits that run now."""
+
+    def __init__(self) -> None:
+        self._scopes: set[anyio.CancelScope] = set()
+
+    @contextmanager
+    def move_on_after(self, seconds: float | None) -> Generator[anyio.CancelScope]:
+        """As ``anyio.move_on_after``."""
+        with anyio.move_on_after(seconds) as scope:
+            self._scopes.add(scope)
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+
+    @contextmanager
+    def fail_after(self, seconds: float) -> Generator[anyio.CancelScope]:
+        """As ``anyio.fail_after``. Raises TimeoutError."""
+        with anyio.fail_after(seconds) as scope:
+            self._scopes.add(scope)
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+
+    def hold(self, seconds: float) -> None:
+        """The last seconds do not count."""
+        for scope in self._scopes:
+            scope.deadline += seconds
