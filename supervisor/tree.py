@@ -20,6 +20,7 @@ from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..actors.router import Router
 from ..actors.worker import WorkerActor
+from ..protocols.board import board_of
 from ..protocols.children import Backoff, Intensity
 from ..protocols.errors import DefinitionError, UnderstudyError
 from ..protocols.ids import SYSTEM, Address, fits
@@ -28,6 +29,9 @@ from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
 from .conflicts.actor import ConflictActor
+from .conflicts.board import BoardActor
+from .conflicts.known import Known
+from .conflicts.leases import LeaseActor
 from .conflicts.policy import Conflicts
 from .definitions import Child, Supervisor
 from .supervisor import SupervisorActor
@@ -62,6 +66,7 @@ class Tree:
         self.models: dict[str, dict[str, Model]] = {}
         self.override = model
         self._add(str(ROOT), SupervisorActor(Intensity(), Backoff(), "keep"), Address(""))
+        self._shared(Conflicts(), {}, Known(ROOT))
         for definition in definitions:
             self._mount(definition)
 
@@ -108,12 +113,16 @@ class Tree:
             forms = {worker.name: worker.output for worker in team.workers}
             for template in (f"{team.name}/{{run}}/{PANEL}", f"{team.name}/{{run}}/{PANEL}/{{try}}"):
                 self._add(template, PanelActor(team.conflicts, forms), name)
-            self._conflicts(team.conflicts, forms, name)
+        known = Known(name, tuple(w.name for w in team.workers), tuple(c.template for c in team.children))
+        self._shared(team.conflicts, {worker.name: worker.output for worker in team.workers}, known)
 
-    def _conflicts(self, policy: Conflicts, forms: dict[str, Any], team: Address) -> None:
-        """Who sees to the conflicts of a team."""
+    def _shared(self, policy: Conflicts, forms: dict[str, Any], known: Known) -> None:
+        """What a team has besides its workers: a board, leases, and who sees to conflicts."""
+        team = known.team
         template = f"{team}/{{run}}/conflict/{{id}}"
         self._add(template, ConflictActor(policy, forms), team)
+        self._add(board_of(team), BoardActor(policy, known), team)
+        self._add(f"{team}/shared/lease/{{resource}}", LeaseActor(policy, known), team)
         for judge in policy.judges():
             self._agent(judge, f"{template}/{judge.name}/{{try}}", team)
 

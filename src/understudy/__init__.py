@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from .actors.turn import Turn as Turn
     from .protocols.approvals import Answer as Answer
     from .protocols.approvals import Question as Question
+    from .protocols.board import BoardDrop as BoardDrop
+    from .protocols.board import BoardEntry as BoardEntry
+    from .protocols.board import BoardKeys as BoardKeys
+    from .protocols.board import BoardRead as BoardRead
+    from .protocols.board import BoardWrite as BoardWrite
+    from .protocols.board import BoardWritten as BoardWritten
+    from .protocols.board import board_of as board_of
     from .protocols.children import Backoff as Backoff
     from .protocols.children import Intensity as Intensity
     from .protocols.conflicts import Claim as Claim
@@ -46,6 +53,14 @@ if TYPE_CHECKING:
     from .protocols.errors import UnderstudyError as UnderstudyError
     from .protocols.errors import WaitingForPerson as WaitingForPerson
     from .protocols.failures import Failure as Failure
+    from .protocols.leases import Lease as Lease
+    from .protocols.leases import LeaseAcquire as LeaseAcquire
+    from .protocols.leases import LeaseLook as LeaseLook
+    from .protocols.leases import LeaseLost as LeaseLost
+    from .protocols.leases import LeaseRelease as LeaseRelease
+    from .protocols.leases import LeaseRenew as LeaseRenew
+    from .protocols.leases import LeaseStand as LeaseStand
+    from .protocols.leases import lease_of as lease_of
     from .protocols.lifecycle import Restarted as Restarted
     from .protocols.lifecycle import Started as Started
     from .protocols.mail import MailboxPolicy as MailboxPolicy
@@ -103,6 +118,13 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "applies": "actors.actor",
         "AskFailed": "protocols.errors",
         "Backoff": "protocols.children",
+        "board_of": "protocols.board",
+        "BoardDrop": "protocols.board",
+        "BoardEntry": "protocols.board",
+        "BoardKeys": "protocols.board",
+        "BoardRead": "protocols.board",
+        "BoardWrite": "protocols.board",
+        "BoardWritten": "protocols.board",
         "Call": "protocols.tool",
         "Cancel": "protocols.tasks",
         "Cannot": "tools.models.rules",
@@ -125,6 +147,14 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "JournalError": "protocols.errors",
         "judge": "supervisor.conflicts.resolvers",
         "Later": "actors.outcome",
+        "Lease": "protocols.leases",
+        "lease_of": "protocols.leases",
+        "LeaseAcquire": "protocols.leases",
+        "LeaseLook": "protocols.leases",
+        "LeaseLost": "protocols.leases",
+        "LeaseRelease": "protocols.leases",
+        "LeaseRenew": "protocols.leases",
+        "LeaseStand": "protocols.leases",
         "Limits": "protocols.effects",
         "MailboxPolicy": "protocols.mail",
         "majority": "supervisor.conflicts.resolvers",

@@ -95,3 +95,8 @@ def with_a_crash_after_every_step(
         node.rest()
         check(node, sent)
     raise AssertionError("the story has no end")
+
+
+def state(node: Simulated, address: str) -> Any:  # the actor's own State
+    """An actor's state, as its committed rows say."""
+    return node.actor(address).state
