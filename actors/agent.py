@@ -12,6 +12,7 @@ from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import address
 from ..protocols.model import Model
+from ..protocols.plans import texts
 from ..protocols.tool import ToolRef
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class Agent(Generic[T]):
         tools: what it may call; nothing else.
         output: type of its answer; plain text by default.
         limits: bounds of one run; ``us.Limits()`` by default.
+        can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
 
     Raises:
         DefinitionError: a bad name, no model, two tools of one name, an output type that has no JSON schema.
@@ -39,15 +41,18 @@ class Agent(Generic[T]):
     def __init__(
         self: Agent[str], name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), limits: Limits | None = None,
+        can: Sequence[str] = (),
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
         self, name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), output: type[T], limits: Limits | None = None,
+        can: Sequence[str] = (),
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), output: Any = str, limits: Limits | None = None,
+        can: Sequence[str] = (),
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -63,6 +68,7 @@ class Agent(Generic[T]):
         self.tools = tuple(tools)
         self.output: Any = output  # a type form
         self.limits = limits or Limits()
+        self.can = texts(f"agent {name!r}: can", tuple(can) if not isinstance(can, str) else can)
         names = [tool.spec.name for tool in self.tools]
         if not self.models:
             raise DefinitionError(f"agent {name!r} has no model")

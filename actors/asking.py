@@ -116,10 +116,12 @@ def begin_anew(cell: Cell, turn: Turn[Any], restart: Restart, changes: list[Effe
             turn.rare.dropped += [alarm for alarm in map(time_out_id, postal.asks) if alarm in memory.timers]
         if postal.stash:
             turn.note("unstashed", True)
-        for whom in postal.watching:
+        anew = (turn.notes or {}).get("watches", ())  # the new life's own
+        over = tuple(whom for whom in postal.watching if whom not in anew)
+        for whom in over:
             turn.order(whom, Unwatch())
-        if postal.watching:
-            turn.note("unwatches", tuple(postal.watching))
+        if over:
+            turn.note("unwatches", over)
     if restart.state == "fresh":
         lost = set(memory.askers)
     elif Restarted.__wire__ in cell.mount.actor.behaviour.handlers:

@@ -56,7 +56,7 @@ from .snapshots import EVERY, Aging, restore, schema_of
 from .suspects import Suspects
 from .taken import Taken, no_answer, other_payload
 from .undelivered import expired, word_for
-from .working_sets import FOR_PEOPLE, WorkingSets
+from .working_sets import DEADLINE, FOR_PEOPLE, WorkingSets
 
 TURNS_IN_A_ROW = 16
 """Turns one actor may take before the next has its turn."""
@@ -424,7 +424,7 @@ class Kernel(Mailroom):
             return True
         find = self._directory.find
         return any(e.state not in FOR_PEOPLE and find(e.stream) is not None for e in self.sets.effects.values()) or any(
-            find(t.envelope.to) is not None for t in self.sets.timers.values()
+            t.envelope.wire != DEADLINE and find(t.envelope.to) is not None for t in self.sets.timers.values()
         )
 
     def changed_runs(self) -> set[Address]:

@@ -23,7 +23,7 @@ from ..protocols.failures import Failure
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Restarted
 from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer
-from ..protocols.tasks import Cancel, Result, Task
+from ..protocols.tasks import Cancel, Overdue, Result, Task, overdue
 from .actor import ANY_TOOL, PERSON, THINK, Actor, applies, handles, settles
 from .agent import EXIT, Agent
 from .conversation import (
@@ -89,6 +89,8 @@ class AgentActor(Actor):
     def begin(self, turn: Turn[AgentState], task: Task) -> Later[Result]:
         later = turn.later(task)
         turn.emit(Began(task, later.id))
+        if task.deadline is not None:
+            turn.remind(Overdue(), at=task.deadline)
         self._think(turn)
         return later
 
@@ -160,6 +162,11 @@ class AgentActor(Actor):
     def cancel(self, turn: Turn[AgentState], msg: Cancel) -> None:
         failure = Failure("abandon", "cancelled", msg.reason or "the run was cancelled", where=turn.me)
         self._end(turn, Result("failed", reason=failure.message, failure=failure))
+
+    @handles(Overdue)
+    def too_late(self, turn: Turn[AgentState], msg: Overdue) -> None:
+        failure = overdue(turn.me, "a person" if turn.state.stuck is not None else "")
+        self._end(turn, Result("failed", partial(turn.state), failure.message, failure=failure))
 
     # -- its steps ----------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Router(Agent[Any]):
             )
         if not 0.0 <= at_least <= 1.0:
             raise DefinitionError(f"router {name!r}: at_least={at_least} is not between 0 and 1")
-        choices = "\n".join(f"- {worker.name}: {_first_sentence(worker.instructions)}" for worker in to)
+        choices = "\n".join(f"- {worker.name}: {first_sentence(worker.instructions)}" for worker in to)
         if isinstance(consult, bool) or not isinstance(consult, int) or not 1 <= consult <= len(to):
             raise DefinitionError(
                 f"router {name!r}: consult={consult!r} is not between 1 and {len(to)}, the number of its workers"
@@ -73,6 +73,7 @@ class Router(Agent[Any]):
         return Route(alone, several.confidence, several.why), several.to if len(several.to) > 1 else ()
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
+    """What a worker is for, in a line."""
     head = text.strip().split("\n")[0]
     return head.split(". ")[0].rstrip(".") + "."

@@ -14,6 +14,7 @@ from ..protocols.envelope import ReplyTo
 from ..protocols.hooks import Admission, Calendar, Gate
 from ..protocols.ids import Address
 from ..protocols.journal import Schedule
+from ..protocols.lifecycle import Restart
 from ..protocols.messages import Event
 from .cell import Cell, context_for
 from .draft import settled
@@ -106,5 +107,5 @@ class Surroundings:
         return wire in self._cell.mount.actor.behaviour.handlers
 
     def watches(self, address: Address) -> bool:
-        postal = self._cell.memory.postal
-        return postal is not None and address in postal.watching
+        postal = self._cell.memory.postal  # a restart ends them all
+        return postal is not None and address in postal.watching and self._item.envelope.wire != Restart.__wire__

@@ -16,7 +16,7 @@ from ..protocols.codec import encode
 from ..protocols.failures import Failure
 from ..protocols.lifecycle import Restarted
 from ..protocols.messages import Event, State
-from ..protocols.tasks import Cancel, Result, Task
+from ..protocols.tasks import Cancel, Overdue, Result, Task, overdue
 from ..protocols.tool import ToolRef
 from .actor import ANY_TOOL, Actor, applies, handles, settles
 from .outcome import Later, Outcome
@@ -59,6 +59,8 @@ class WorkerActor(Actor):
     def accept(self, turn: Turn[WorkerState], task: Task) -> Later[Result]:
         later = turn.later(task)
         turn.emit(Accepted(later.id))
+        if task.deadline is not None:
+            turn.remind(Overdue(), at=task.deadline)
         (parameter,) = self._work.order
         what = task if self._whole else task.objective
         turn.call_named(self._work.spec.name, Raw(encode({parameter: what})))
@@ -83,6 +85,10 @@ class WorkerActor(Actor):
     @handles(Cancel)
     def cancel(self, turn: Turn[WorkerState], msg: Cancel) -> None:
         self._fail(turn, Failure("abandon", "cancelled", msg.reason or "the run was cancelled", where=turn.me))
+
+    @handles(Overdue)
+    def too_late(self, turn: Turn[WorkerState], msg: Overdue) -> None:
+        self._fail(turn, overdue(turn.me))
 
     def _fail(self, turn: Turn[WorkerState], failure: Failure) -> None:
         self._end(turn, Result("failed", reason=failure.message, by=turn.me, failure=failure))

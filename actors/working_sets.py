@@ -13,11 +13,15 @@ import msgspec
 from ..protocols.effects import Effect
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
+from ..protocols.tasks import Overdue
 from .cell import OPEN_STATES, Cell
 from .keys import Keys
 
 FOR_PEOPLE = frozenset({"asking", "in_doubt"})
 """States in which an effect waits for a person."""
+
+DEADLINE = Overdue.__wire__
+"""A timer that only ends what still waits: nothing goes on by itself because of it."""
 
 
 class WorkingSets:
@@ -26,7 +30,7 @@ class WorkingSets:
     Attributes:
         mail, effects, timers: what is open, by id, oldest first.
         asking: for each run, how many of its effects wait for a person.
-        moving: for each run, how many of its effects and timers do not.
+        moving: for each run, how many of its effects and timers do not; the deadline of its task is none of these.
         questions: for each run, ids of the effects that wait for a person.
         of: for each actor, ids of its open effects.
         waiting_bytes: of the rows taken since the last cut.
@@ -160,7 +164,8 @@ class WorkingSets:
     def _timer(self, timer: Timer) -> None:
         self.timers[timer.id] = timer
         run = _run(timer.envelope.context.run, timer.envelope.to)
-        self.moving[run] += 1
+        if timer.envelope.wire != DEADLINE:
+            self.moving[run] += 1
         self.changed.add(run)
         self._touched[timer.id] = None
 
@@ -194,7 +199,8 @@ class WorkingSets:
         if timer is not None:
             self._touched[id] = None
             run = _run(timer.envelope.context.run, timer.envelope.to)
-            _less(self.moving, run)
+            if timer.envelope.wire != DEADLINE:
+                _less(self.moving, run)
             self.changed.add(run)
 
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from msgspec import Raw, Struct, field
+from msgspec.structs import force_setattr
 
 from .failures import Failure
 from .messages import Message, Request
 from .model import Usage
+from .plans import Plan, WrongField, texts
 
 RunStatus = Literal["done", "cannot", "failed"]
 """Done: the output is there. Cannot: the agent says that it can't complete this. Failed: something else ended it."""
+
+
+class Part(Struct, frozen=True, omit_defaults=True):
+    """What became of one step of a plan.
+
+    Attributes:
+        status: done, failed, or skipped: it never began, because of what became of others.
+        by: who did it: a worker's address, or a person.
+        reason: why there is no result; one line.
+    """
+
+    status: Literal["done", "failed", "skipped"]
+    by: str = ""
+    reason: str = ""
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
@@ -26,6 +43,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
         usage: tokens they took.
         cost: US dollars they cost, where known.
         failure: what ended it, with its causes.
+        parts: of a plan, what became of each step, by name. Where one failed, ``output`` holds what the others gave, by name.
     """
 
     status: RunStatus
@@ -36,23 +54,58 @@ class Result(Struct, frozen=True, omit_defaults=True):
     usage: Usage = Usage()
     cost: float = 0.0
     failure: Failure | None = None
+    parts: dict[str, Part] = {}
 
 
-class Task(Request[Result], wire="us.task"):
+class Task(Request[Result], wire="us.task", omit_defaults=True):
     """A piece of work.
 
     Attributes:
         objective: what is wanted, in words.
         inputs: data that belongs to it; any JSON.
         user, tenant, session, tags: on whose behalf; inherited by everything that it causes.
+        needs: what its worker must be able to do (``can=``); who of a team takes it follows from that.
+        priority: of the tasks that wait for a place in a team (``parallel=``) higher ones go first.
+        deadline: journal time, seconds since the epoch, at which it is over with the failure ``deadline``, done or not; of the tasks that
+            wait with one priority the earlier one goes first. None for no end.
+        plan: the steps to take, for a team.
+
+    Raises:
+        DefinitionError: ``needs`` is one text, ``priority`` no whole number, ``deadline`` no time.
     """
 
+    # A field that is always there has a factory, so that its default is written: recorded tasks keep their digests.
     objective: str
     inputs: dict[str, Raw] = field(default_factory=dict[str, Raw])
-    user: str = ""
-    tenant: str = ""
-    session: str = ""
-    tags: tuple[str, ...] = ()
+    user: str = field(default_factory=str)
+    tenant: str = field(default_factory=str)
+    session: str = field(default_factory=str)
+    tags: tuple[str, ...] = field(default_factory=tuple[str, ...])
+    needs: tuple[str, ...] = ()
+    priority: int = 0
+    deadline: float | None = None
+    plan: Plan | None = None
+
+    def __post_init__(self) -> None:
+        if self.needs != () or not isinstance(self.needs, tuple):
+            force_setattr(self, "needs", texts("needs", self.needs))
+        if self.priority != 0 and (not isinstance(self.priority, int) or isinstance(self.priority, bool)):
+            raise WrongField(f"Task: priority={self.priority!r}", hint="a whole number, higher goes first")
+        due = self.deadline
+        if due is not None and (
+            isinstance(due, bool) or not isinstance(due, (int, float)) or not math.isfinite(due) or due < 0
+        ):
+            raise WrongField(f"Task: deadline={due!r} is no time", hint="seconds since the epoch: time.time() + 60")
+
+
+class Overdue(Message, wire="us.overdue"):
+    """The deadline of a task is here. A reminder of whoever works on it: it ends what is left and nobody waits for it."""
+
+
+def overdue(where: str, waited: str = "") -> Failure:
+    """Why a task is over whose deadline has passed. ``waited``: what it still waited for."""
+    what = f"the task's deadline passed{f' while it waited for {waited}' if waited else ''}"
+    return Failure("abandon", "deadline", what, where=where)
 
 
 class Cancel(Message, wire="us.cancel"):

@@ -10,10 +10,13 @@ from typing import Any
 
 from ..actors.actor import Actor
 from ..actors.agent import Agent
+from ..actors.planner import Planner
 from ..actors.router import Router
 from ..protocols.children import Backoff, Intensity, RestartPolicy, Strategy
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import address, check_template
+from ..protocols.plans import Parallel, PlanLimits
+from ..protocols.plans import parallel as check_parallel
 from ..protocols.tasks import Task
 from ..tools.tool import Tool
 from .conflicts.policy import Conflicts
@@ -49,9 +52,14 @@ class Supervisor:
     Args:
         name: its address, one segment.
         workers: agents and ``us.Worker``s (each run is an actor of its own), and ``us.Child`` specs of plain actors.
-        route: a ``us.Router``, or a function from a task to a worker's name, or to a tuple of names: these do it side by side, and
-            where they contradict each other ``conflicts`` decides. By default the worker whose name and
+        route: a ``us.Router``; a ``us.Planner``, which makes a plan of each task; ``us.least_busy``; or a function from a task to a
+            worker's name, or to a tuple of names: these do it side by side, and where they contradict each other ``conflicts``
+            decides. A task that ``needs`` something goes to those who ``can`` only; of several, where this says nothing
+            else, to the one with the least under way. By default the worker whose name and
             instructions share most words with the task; where that is not clear, a person.
+        parallel: how much of its work runs at once, a number or a ``us.Parallel``; None for no limit. What waits goes by
+            priority, then deadline, then arrival.
+        plans: how large a plan it takes may be, and what it may spend; ``us.PlanLimits()`` by default.
         strategy: ``one_for_one``: a failed child is restarted alone.
         intensity: restarts allowed in a window, for each run and each fixed child.
         backoff: waits between restarts.
@@ -64,7 +72,8 @@ class Supervisor:
     """
 
     def __init__(
-        self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child], *, route: Router | Rule | None = None,
+        self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child], *, route: Router | Planner | Rule | None = None,
+        parallel: int | Parallel | None = None, plans: PlanLimits | None = None,
         strategy: Strategy = "one_for_one",
         intensity: Intensity | None = None, backoff: Backoff | None = None, on_restart: RestartPolicy = "keep",
         conflicts: Conflicts | None = None,
@@ -77,10 +86,18 @@ class Supervisor:
         self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))
         self.children = tuple(w for w in workers if isinstance(w, Child))
         self.route = route
+        names = tuple(w.name for w in self.workers)
+        self.plans = plans or PlanLimits()
+        if not isinstance(self.plans, PlanLimits):
+            raise DefinitionError(f"supervisor {name!r}: plans={plans!r}", hint="a us.PlanLimits")
+        try:
+            self.parallel = check_parallel(parallel, names)
+        except DefinitionError as error:
+            raise DefinitionError(f"supervisor {name!r}: {error.args[0]}", hint=error.hint) from error
         self.intensity = intensity or Intensity()
         self.backoff = backoff or Backoff()
         self.on_restart: RestartPolicy = on_restart
-        agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, Router) else [])
+        agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, (Router, Planner)) else [])
         if not workers:
             raise DefinitionError(f"supervisor {name!r} has no workers")
         if twice := sorted({n for n in agents if agents.count(n) > 1}):
@@ -102,10 +119,11 @@ class Supervisor:
             raise DefinitionError(
                 f"supervisor {name!r}: intensity and backoff must not be negative, the window must be above 0"
             )
-        if isinstance(route, Router) and (strangers := sorted(set(route.to) - {w.name for w in self.workers})):
-            raise DefinitionError(
-                f"supervisor {name!r}: its router sends tasks to {', '.join(strangers)}, who is no worker here"
-            )
+        if isinstance(route, (Router, Planner)) and (strangers := sorted(set(route.to) - set(names))):
+            what = f"router sends tasks to {', '.join(strangers)}"
+            if isinstance(route, Planner):
+                what = f"planner plans with {', '.join(strangers)}"
+            raise DefinitionError(f"supervisor {name!r}: its {what}, who is no worker here")
         if reserved := [n for n in agents if n in RESERVED]:
             raise DefinitionError(
                 f"supervisor {name!r}: a worker may not be called {reserved[0]!r}",

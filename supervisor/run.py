@@ -10,10 +10,12 @@ import anyio
 
 from ..actors.agent import Agent
 from ..protocols.errors import InsideLoop
+from ..protocols.plans import Plan
 from ..protocols.tasks import Task
 from .definitions import Supervisor
 from .results import RunResult
 from .system import Runnable, System
+from .team.accepting import acceptable
 from .worker import Worker
 
 T = TypeVar("T")
@@ -28,16 +30,16 @@ def run(
 ) -> RunResult[T]: ...
 @overload
 def run(
-    who: Supervisor, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+    who: Supervisor, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
 ) -> RunResult[Any]: ...
 def run(
-    who: Runnable, task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
+    who: Runnable, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
 ) -> RunResult[Any]:
     """Run a task and give what came of it. Synchronous: it brings its own event loop.
 
     Args:
         who: an agent, worker or supervisor.
-        task: what to do.
+        task: what to do; a team also takes a ``us.Plan``.
         id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
         journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.
 
@@ -54,10 +56,11 @@ def run(
             "us.run is synchronous and would block the event loop that is running here",
             hint='use: async with us.System(agent, journal="understudy.db") as system: await system.run(agent, task, id=…)',
         )
+    wanted = acceptable(who, task)  # before a journal is opened
     path = journal if journal is not None else DEFAULT_JOURNAL if id is not None else None
 
     async def main() -> RunResult[Any]:
         async with System(who, journal=path) as system:
-            return await system.run(who, task, id=id)
+            return await system.run(who, wanted, id=id)
 
     return anyio.run(main)

@@ -23,7 +23,9 @@ from .journal.reading import reading, row_name
 from .offline import as_left
 from .results import recorded
 from .supervisor import GaveUp, Resolved, Restarting
-from .team.events import Asked, Received, Returned, Routed
+from .team import telling
+from .team.events import Asked, Received, Returned, Routed, TeamState
+from .team.progress import Progress, apply, progress
 
 Tone = Literal["plain", "good", "bad", "person", "quiet"]
 """How a line should look: an answer, a failure, something for or by a person, a detail."""
@@ -62,6 +64,7 @@ class Story(Struct, frozen=True, omit_defaults=True):
         usage, cost: tokens and US dollars of all its model calls, the unfinished ones' too.
         retries: attempts that were made again; ``restarts``: of its actors; ``lives``: processes that worked on it.
         lines: what happened.
+        progress: of a team's run, how far it is.
         erased: rows whose text is gone.
     """
 
@@ -80,6 +83,7 @@ class Story(Struct, frozen=True, omit_defaults=True):
     restarts: int = 0
     lives: int = 1
     lines: tuple[Line, ...] = ()
+    progress: Progress | None = None
     erased: int = 0
 
 
@@ -125,6 +129,7 @@ class _Teller:
         self.lives, self.in_order, self.pid = 1, False, ""
         self.erased = 0
         self.row: Row | None = None
+        self.team: TeamState | None = None
 
     def take(self, row: Row) -> None:
         """Tell one row."""
@@ -180,8 +185,14 @@ class _Teller:
         gone = self.result is None and self.erased > 0  # whoever asked again was told so, as a failure
         return Story(
             str(self.run), "erased" if gone else status, self.task, result, self.began, self.at - self.began, waiting,
-            self.thinks, self.calls, self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines), self.erased,
+            self.thinks, self.calls, self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines),
+            self._progress(result.status if result is not None else ""), self.erased,
         )  # fmt: skip
+
+    def _progress(self, ended: str) -> Progress | None:
+        if self.team is None or self.erased:
+            return None
+        return progress(self.team, (e for e in self.effects.values() if e.stream == self.run), ended)
 
     def _erased(self) -> None:
         """One line for all rows whose text is gone."""
@@ -204,6 +215,11 @@ class _Teller:
     # -- what happened ------------------------------------------------------------------------------------------
 
     def _event(self, stored: StoredEvent, record: Record) -> None:
+        if stored.wire.startswith("team."):
+            self.team = apply(self.team or TeamState(), stored)
+            if stored.wire in telling.LINES:
+                self._say(*telling.line(stored))
+                return
         told = _EVENTS.get(stored.wire)
         if told is not None:
             told(self, msgspec.json.decode(stored.data, type=_FORMS[stored.wire]), record)
@@ -216,7 +232,7 @@ class _Teller:
 
     def _asked(self, event: Asked, record: Record) -> None:
         again = f", for the {event.tries}. time" if event.tries > 1 else ""
-        self._say(f"asks {event.name}{again}")
+        self._say(f"asks {event.name}{f' for step {event.step}' if event.step else ''}{again}")
 
     def _routed(self, event: Routed, record: Record) -> None:
         route = event.route
@@ -226,10 +242,14 @@ class _Teller:
 
     def _returned(self, event: Returned, record: Record) -> None:
         result = event.result
+        what = f"step {event.step}" if event.step else "it"
         if result.status == "done":
-            self._say(f"{event.by} answers: {_short(result.output)}", "good")
+            said = f" ({what})" if event.step else ""
+            self._say(f"{event.by} answers{said}: {_short(result.output)}", "good")
         else:
-            word = "can't complete it" if result.status == "cannot" else "fails"
+            word = (
+                f"can't complete {what}" if result.status == "cannot" else f"fails{f' at {what}' if event.step else ''}"
+            )
             self._say(f"{event.by} {word}: {result.reason}", "bad")
 
     def _began(self, event: Began, record: Record) -> None:

@@ -26,6 +26,7 @@ from msgspec import Raw
 
 from ..actors.agent import Agent
 from ..actors.asking import cancellation
+from ..actors.cell import read_record
 from ..actors.kernel import Kernel
 from ..actors.releases import Resolve
 from ..actors.residents import IDLE, IN_MEMORY
@@ -42,6 +43,7 @@ from ..protocols.lifecycle import Started
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, answer_type, asked
 from ..protocols.model import Model
+from ..protocols.plans import Plan
 from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
 from ..tools.perform import Performer
@@ -54,9 +56,12 @@ from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .parked import Letters, ParkedMessage, edited, find, of_file, one_of_file, parked
-from .results import RunResult, in_its_type
+from .results import RunResult, in_its_type, recorded
 from .shell import Shell, system_random, unanswered
 from .stats import Stats
+from .team.accepting import acceptable
+from .team.events import TeamState
+from .team.progress import Progress, apply, progress
 from .tree import Definition, Tree
 from .unopened import not_open
 from .waiter import Waiter
@@ -192,16 +197,16 @@ class System:
     ) -> RunResult[T]: ...
     @overload
     async def run(
-        self, who: Supervisor, task: str | Task, *, id: str | None = None, timeout: float | None = None
+        self, who: Supervisor, task: str | Task | Plan, *, id: str | None = None, timeout: float | None = None
     ) -> RunResult[Any]: ...
     async def run(
-        self, who: Runnable, task: str | Task, *, id: str | None = None, timeout: float | None = None
+        self, who: Runnable, task: str | Task | Plan, *, id: str | None = None, timeout: float | None = None
     ) -> RunResult[Any]:
         """Run a task to its end, or to where only people can help.
 
         Args:
             who: an agent, worker or supervisor of this system.
-            task: what to do.
+            task: what to do; a team also takes a ``us.Plan``.
             id: names the run. The same id and task again: it goes on, or the recorded answer is given.
             timeout: seconds to wait for it; the run itself goes on.
 
@@ -209,18 +214,20 @@ class System:
             AskFailed: nothing is mounted there (``no_such_actor``), the id was used for another task (``other_payload``), the run
                 was stopped, or the time is over (``timeout``).
             MissingKey, MissingExtra: a new run would find no model that it can ask.
+            DefinitionError: the team does not take this plan, or the worker cannot do what the task needs; it says why.
             ValueError, TypeError: the id is no text, or ``who`` is nobody who runs.
         """
         if not isinstance(who, (Agent, Worker, Supervisor)):
             raise TypeError(
                 f"run: {who!r} is no us.Agent, us.Worker or us.Supervisor; a plain actor is asked: system.ask(address, …)"
             )
-        if not isinstance(task, (str, Task)):
-            raise TypeError(f"run: {task!r} is no task: give text, or a us.Task")
+        if not isinstance(task, (str, Task, Plan)):
+            raise TypeError(f"run: {task!r} is no task: give text, a us.Task or, to a team, a us.Plan")
+        task = acceptable(who, task)
         options.patience(timeout)
         self._must_be_open()
         name = id if id is not None else uuid.uuid4().hex
-        run, envelope, waiter = self._task(who.name, task if isinstance(task, Task) else Task(task), name)
+        run, envelope, waiter = self._task(who.name, task, name)
         unready = self.tree.unready(who.name)
         if unready is not None and not await self.actors(run):
             raise unready  # before anything is written: the run can begin when the cause is mended
@@ -456,6 +463,21 @@ class System:
         """The rows of one actor with seq > after."""
         self._must_be_open()
         return await self._shell.journal.stream(Address(actor), after)
+
+    async def progress(self, run: str) -> Progress | None:
+        """How far a run of a team is: steps done of all, what is under way, what waits and why. None where there is no such run, or it is
+        none of a team."""
+        state: TeamState | None = None
+        ended = ""
+        for row in await self.rows(run):
+            record = read_record(row)
+            for stored in record.events:
+                if stored.wire.startswith("team."):
+                    state = apply(state or TeamState(), stored)
+            ended = next((recorded(r.value).status if r.failure is None else "failed" for r in record.replies), ended)
+        sets = self._shell.kernel.sets
+        effects = [sets.effects[id] for id in sets.of.get(Address(run), ())]
+        return progress(state, effects, ended) if state is not None else None
 
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Where the actors at or below an address stand."""

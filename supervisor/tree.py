@@ -16,6 +16,7 @@ from typing import Any
 
 from ..actors.actor import Actor
 from ..actors.agent import Agent
+from ..actors.planner import Planner
 from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..actors.router import Router
@@ -37,6 +38,8 @@ from .definitions import Child, Supervisor
 from .supervisor import SupervisorActor
 from .team.dispatch import TeamActor
 from .team.panel import PANEL, PanelActor
+from .team.places import PlacesActor, keeper
+from .team.routing import counts
 from .worker import Worker
 
 ROOT = Address("root")
@@ -103,7 +106,9 @@ class Tree:
         name = Address(team.name)
         self._add(team.name, SupervisorActor(team.intensity, team.backoff, team.on_restart), ROOT)
         self._add(f"{team.name}/{{run}}", TeamActor(team), name)
-        routers = [team.route] if isinstance(team.route, Router) else []
+        if counts(team):
+            self._add(str(keeper(team.name)), PlacesActor(team.parallel), name)
+        routers = [team.route] if isinstance(team.route, (Router, Planner)) else []
         for worker in (*team.workers, *routers):
             self._member(worker, f"{team.name}/{{run}}/{worker.name}", name)
             self._member(worker, f"{team.name}/{{run}}/{worker.name}/{{try}}", name)

@@ -9,7 +9,7 @@ print(us.run(worker, "https://example.org", id="page-1").output)
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar, cast, overload
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import address
+from ..protocols.plans import texts
 from ..protocols.tasks import Task
 from ..protocols.tool import Call
 from ..tools.tool import AsyncTool, SyncTool, Tool
@@ -39,6 +40,7 @@ class Worker(Generic[T]):
             under way when the process died, or whose function raised, is put before a person.
         timeout: seconds one attempt may take; 300 by default.
         retry: how failures are tried again, where the effect class allows it.
+        can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
 
     Attributes:
         output: type form of the result.
@@ -52,15 +54,18 @@ class Worker(Generic[T]):
     def __init__(
         self, name: str, function: Work[Coroutine[Any, Any, T]], *,
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
+        can: Sequence[str] = (),
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
         self, name: str, function: Work[T], *,
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
+        can: Sequence[str] = (),
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, function: Any, *,  # one of the above, or a us.tool of that shape
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
+        can: Sequence[str] = (),
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -99,6 +104,7 @@ class Worker(Generic[T]):
         self.whole: bool = fields[0].type is Task
         self.output: Any = work.returns  # a type form
         self.instructions = work.spec.description
+        self.can = texts(f"worker {name!r}: can", tuple(can) if not isinstance(can, str) else can)
 
     def __repr__(self) -> str:
         return f"<worker {self.name} ({self.work.spec.effect})>"

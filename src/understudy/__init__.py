@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .actors.outcome import Later as Later
     from .actors.outcome import Outcome as Outcome
     from .actors.outcome import Pending as Pending
+    from .actors.planner import Planner as Planner
     from .actors.router import Router as Router
     from .actors.turn import Turn as Turn
     from .protocols.approvals import Answer as Answer
@@ -75,7 +76,12 @@ if TYPE_CHECKING:
     from .protocols.model import ModelReply as ModelReply
     from .protocols.model import ModelRequest as ModelRequest
     from .protocols.model import Usage as Usage
+    from .protocols.plans import Parallel as Parallel
+    from .protocols.plans import Plan as Plan
+    from .protocols.plans import PlanLimits as PlanLimits
+    from .protocols.plans import Step as Step
     from .protocols.tasks import Cancel as Cancel
+    from .protocols.tasks import Part as Part
     from .protocols.tasks import Result as Result
     from .protocols.tasks import Route as Route
     from .protocols.tasks import Task as Task
@@ -95,6 +101,8 @@ if TYPE_CHECKING:
     from .supervisor.results import RunResult as RunResult
     from .supervisor.run import run as run
     from .supervisor.system import System as System
+    from .supervisor.team.progress import Progress as Progress
+    from .supervisor.team.routing import least_busy as least_busy
     from .supervisor.watchers import Delta as Delta
     from .supervisor.worker import Worker as Worker
     from .tools.models.openai import OpenAI as OpenAI
@@ -207,6 +215,14 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Use": "tools.models.rules",
         "WaitingForPerson": "protocols.errors",
         "weighted": "supervisor.conflicts.resolvers",
+        "Parallel": "protocols.plans",
+        "Plan": "protocols.plans",
+        "PlanLimits": "protocols.plans",
+        "Planner": "actors.planner",
+        "Step": "protocols.plans",
+        "Part": "protocols.tasks",
+        "least_busy": "supervisor.team.routing",
+        "Progress": "supervisor.team.progress",
         "Worker": "supervisor.worker",
     }
     __all__ = list(_HOME)

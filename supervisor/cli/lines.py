@@ -10,11 +10,14 @@ from msgspec import Raw, Struct, field
 
 from ...protocols.bounds import check
 from ...protocols.codec import NULL, decode
-from ...protocols.errors import NotStorable
+from ...protocols.errors import DefinitionError, NotStorable
 from ...protocols.journal import MAX_MESSAGE
+from ...protocols.plans import Plan
 from ...protocols.tasks import Task
 
-KNOWN = "id, objective, inputs, user, tenant, session, tags (and expect, which is ignored)"
+KNOWN = (
+    "id, objective, inputs, user, tenant, session, tags, needs, priority, deadline, plan (and expect, which is ignored)"
+)
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _WRONG = re.compile(r"Expected `([^`]*)`, got `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
@@ -56,6 +59,10 @@ class _Line(Struct, frozen=True, forbid_unknown_fields=True):
     tenant: str = ""
     session: str = ""
     tags: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    priority: int = 0
+    deadline: float | None = None
+    plan: Plan | None = None
     expect: Raw = NULL
 
 
@@ -84,8 +91,15 @@ def read(lines: Iterable[bytes]) -> tuple[list[Entry], list[BadLine]]:
             problem = f"{found.id!r} is the id of line {first[found.id]} already"
             bad.append(BadLine(number, "id", problem, "an id that no other line has (the first one runs)"))
         else:
+            try:
+                task = Task(
+                    found.objective, found.inputs, found.user, found.tenant, found.session, found.tags,
+                    found.needs, found.priority, found.deadline, found.plan,
+                )  # fmt: skip
+            except DefinitionError as error:
+                bad.append(BadLine(number, "", str(error.args[0]), error.hint))
+                continue
             first[found.id] = number
-            task = Task(found.objective, found.inputs, found.user, found.tenant, found.session, found.tags)
             good.append(Entry(number, found.id, task))
     return good, bad
 

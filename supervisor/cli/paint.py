@@ -137,6 +137,8 @@ def story(console: Console, told: Story, journal: str) -> None:
         f"retries: {told.retries}, restarts: {told.restarts}, processes: {told.lives}",
         style="dim", soft_wrap=True,
     )  # fmt: skip
+    if told.progress is not None and told.result is None:
+        console.print(escape(str(told.progress)), soft_wrap=True)
     if told.task is not None:
         console.print(f"\n{escape(told.task.objective)}", soft_wrap=True)
         for name, value in told.task.inputs.items():

@@ -1,11 +1,19 @@
 """What is remembered of one task of a team: its events, and the state that they make."""
 
+# ruff: noqa: RUF012 - msgspec copies the empty ones, and leaves them out of the JSON
+
 from __future__ import annotations
 
 import msgspec
+from msgspec import Raw, Struct
 
+from ...protocols.codec import NULL
 from ...protocols.messages import Event, State
-from ...protocols.tasks import Result, Route, Task
+from ...protocols.plans import Plan
+from ...protocols.tasks import Part, Result, Route, Task
+
+TASK = ""
+"""The work of a run that takes no steps: the task itself. Steps are known by their names."""
 
 
 class Received(Event, wire="team.received"):
@@ -22,18 +30,24 @@ class Routed(Event, wire="team.routed"):
     by: str
 
 
-class Asked(Event, wire="team.asked"):
-    """A worker or the front door was asked, for the ``tries``-th time."""
+class Asked(Event, wire="team.asked", omit_defaults=True):
+    """A worker or the front door was asked, for the ``tries``-th time; about a step, or the task. ``at``: when, where that
+    has to be known: it is a step, or somebody else may have to take it over. ``seat``: with others, and the
+    answer goes to the ``panel``."""
 
     name: str
     tries: int
+    step: str = TASK
+    at: float | None = None
+    seat: bool = False
 
 
-class Returned(Event, wire="team.returned"):
+class Returned(Event, wire="team.returned", omit_defaults=True):
     """A worker or the front door came back."""
 
     by: str
     result: Result
+    step: str = TASK
 
 
 class Closed(Event, wire="team.closed"):
@@ -42,16 +56,114 @@ class Closed(Event, wire="team.closed"):
     result: Result
 
 
-class TeamState(State):
-    """Where one task is.
+class Queued(Event, wire="team.queued", omit_defaults=True):
+    """Work waits for a place with one of these workers, or (``together``) for one with each of them, since then."""
+
+    names: tuple[str, ...]
+    at: float
+    step: str = TASK
+    together: bool = False
+
+
+class HandedOver(Event, wire="team.handed_over", omit_defaults=True):
+    """A worker was given up; another one takes its work."""
+
+    name: str
+    why: str
+    step: str = TASK
+
+
+class LeftToPerson(Event, wire="team.left_to_person", omit_defaults=True):
+    """A worker was given up and nobody else can do its work: who was asked about the worker decides. Its place is free meanwhile."""
+
+    name: str
+    why: str
+    step: str = TASK
+
+
+class Planned(Event, wire="team.planned"):
+    """The team takes a plan; ``by`` says who made it."""
+
+    plan: Plan
+    by: str
+
+
+class PlanRefused(Event, wire="team.plan_refused"):
+    """The team does not take a plan, and why."""
+
+    by: str
+    why: str
+
+
+class StepOver(Event, wire="team.step_over", omit_defaults=True):
+    """A step is done, has failed or is skipped. ``output``: where somebody else than its worker gave it. ``over`` of ``steps`` are
+    over now."""
+
+    step: str
+    part: Part
+    over: int
+    steps: int
+    output: Raw = NULL
+
+
+class Overspent(Event, wire="team.overspent"):
+    """The plan has spent what it may: nothing more of it begins before a person has answered."""
+
+    why: str
+
+
+class Lifted(Event, wire="team.lifted"):
+    """A person lets it spend more, or not: then what has not begun is skipped."""
+
+    by: str
+
+
+class Work(Struct, frozen=True, omit_defaults=True):
+    """Work that is with a worker: whose it is, which of its runs for it, since when, and why it was given up, if it was."""
+
+    name: str
+    tries: int
+    at: float = 0.0
+    given_up: str = ""
+
+
+class Queue(Struct, frozen=True):
+    """Work that waits for a place: who may take it, or who all do, and since when."""
+
+    names: tuple[str, ...]
+    at: float
+    together: bool = False
+
+
+class TeamState(State, omit_defaults=True):
+    """Where one task is. Work is the task (``TASK``) or a step, by name.
 
     Attributes:
         tries: how often each worker was asked; the first one of a worker is its plain address.
-        spent: results of everybody asked, for steps, tokens and money.
+        spent: results of everybody asked, for steps, tokens and money; those of steps as one sum, without what they gave.
+        work: what is with a worker, where it is a step, or somebody else may have to take it over.
+        queued: what waits for a place.
+        tried: workers that were given up, by work.
+        plan: the steps it takes, if it takes any; ``parts``, ``outputs``: of those that are over; ``runs``: how often each was begun.
+        refused: why plans were refused so far.
+        paused: why nothing more begins; ``lifted``: a person let it go on.
+        seats: how many of those asked answered to a panel.
     """
 
-    task: Task = Task("")
-    later: str = ""
-    to: str = ""
+    # A field that is always there has a factory, so that its default is written: older states keep their digests.
+    task: Task = msgspec.field(default_factory=lambda: Task(""))
+    later: str = msgspec.field(default_factory=str)
+    to: str = msgspec.field(default_factory=str)
     tries: dict[str, int] = msgspec.field(default_factory=dict[str, int])
-    spent: tuple[Result, ...] = ()
+    spent: tuple[Result, ...] = msgspec.field(default_factory=tuple[Result, ...])
+    work: dict[str, Work] = {}
+    queued: dict[str, Queue] = {}
+    tried: dict[str, tuple[str, ...]] = {}
+    plan: Plan | None = None
+    parts: dict[str, Part] = {}
+    outputs: dict[str, Raw] = {}
+    runs: dict[str, int] = {}
+    refused: tuple[str, ...] = ()
+    paused: str = ""
+    lifted: bool = False
+    seats: int = 0

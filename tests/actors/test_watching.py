@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import understudy as us
-from tests.actors.crew import Actor, Add, crash_and_go_on, nobody_settles, said
+from tests.actors.crew import Actor, Add, nobody_settles, said
 from tests.actors.post import Clerk, Do, Say, heard, lookup, office
 from tests.actors.test_restart import RenamedActor
 from understudy.actors.cell import read_record
@@ -93,6 +93,22 @@ def test_no_more_after_unwatch_or_a_restart_of_the_watcher() -> None:
     assert heard(board, "p/eve") == ("terminated p/zoe finished",)
 
 
+def test_who_takes_a_watch_up_again_as_it_is_restarted_is_told() -> None:
+    class Again(Clerk):
+        @us.handles(us.Restarted)
+        def again(self, turn: us.Turn[Clerk.State], msg: us.Restarted) -> None:
+            turn.watch("p/eve")
+
+    board = Simulated(us.Supervisor("post", [us.Child("p/{name}", Again, tools=[lookup])]), seed=1)
+    board.ask("p/ada", Do("watch", "p/eve"))
+    board.rest()
+    board.ask("p/ada", Do("raise"))
+    board.rest()
+    board.ask("p/eve", Do("stop"))
+    board.rest()
+    assert heard(board, "p/ada") == ("terminated p/eve finished",)
+
+
 def test_word_to_a_watcher_that_has_ended_is_no_dead_letter() -> None:
     board = office()
     board.ask("p/ada", Do("watch", "p/zoe"))
@@ -129,7 +145,11 @@ def test_a_watch_survives_crashes_at_every_step() -> None:
         sent = [board.ask("p/ada", Do("watch", "p/eve"), key="w"), board.ask("p/eve", Do("stop"), key="s")]
         for _ in range(seed // 3):
             board.step()
-        crash_and_go_on(board, sent)
+        board.crash()
+        for one in sent:
+            if one.lost:
+                board.again(one)
+        board.rest()
         assert heard(board, "p/ada") == ("terminated p/eve finished",), f"seed {seed}"
 
 

@@ -1,0 +1,320 @@
+"""A plan, step by step: which steps may begin, what each is told, what is left when some fail.
+
+    Planned -> each step whose earlier ones are over: offered to its worker -> its result -> the steps after it -> ... -> Result
+
+Deterministic: what comes next follows from the plan and from what is over, in the plan's order. Every step that is over is an event,
+so after a crash it goes on with those that are not. A step that fails is put before a person; one that is given up for lost, or is
+optional, leaves the others what they can do without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Raw
+
+from ...actors.actor import applies, handles
+from ...actors.turn import Turn
+from ...protocols.approvals import Answer, Question
+from ...protocols.codec import NULL, encode
+from ...protocols.failures import Failure
+from ...protocols.messages import Message
+from ...protocols.model import Usage
+from ...protocols.plans import Plan, Step
+from ...protocols.tasks import Part, Result, Task
+from .checking import REFERENCE
+from .events import Lifted, Overspent, Planned, Returned, StepOver, TeamState
+from .offering import Offering, without
+from .routing import able
+
+BUDGET = "$"
+"""What a question about money and tokens is known by; no step is called that."""
+
+TURN = 300_000
+"""Bytes of tasks that are sent in one turn, whose row has a bound; the rest goes in the next ones."""
+
+TASK_BYTES = 250_000
+"""The largest task of a step; with what came before it may become larger, and then it fails."""
+
+ALL_BYTES = 300_000
+"""Bytes of all steps' results together: the row that ends the plan holds them up to three times."""
+
+
+class GoOn(Message, wire="team.go_on"):
+    """Begin more steps: not all of them fitted into one row."""
+
+
+class Planning(Offering):
+    """Takes the steps of a plan."""
+
+    def person(
+        self, turn: Turn[TeamState], work: str, text: str, failure: Failure | None, options: tuple[str, ...]
+    ) -> None:
+        """Ask a person about a step."""
+        turn.escalate(Question("escalation", text, failure=failure, options=options), topic="step", tag=work)
+
+    def close(self, turn: Turn[TeamState], result: Result) -> None:
+        """Answer the task."""
+        raise NotImplementedError
+
+    # -- going on -----------------------------------------------------------------------------------------------
+
+    def begin(self, turn: Turn[TeamState], plan: Plan, by: str) -> None:
+        """Take a plan that was checked."""
+        turn.emit(Planned(plan, by))
+        self.go_on(turn, plan.steps)
+
+    @handles(GoOn)
+    def more(self, turn: Turn[TeamState], msg: GoOn) -> None:
+        if turn.state.plan is not None:
+            self.go_on(turn, turn.state.plan.steps)
+
+    def go_on(self, turn: Turn[TeamState], steps: Iterable[Step]) -> None:
+        """Begin those of these steps whose turn it is, skip those that cannot be done any more, and end when none is left."""
+        plan = turn.state.plan
+        assert plan is not None
+        looked, sent = list(steps), 0
+        for step in looked:  # grows: what is skipped may decide about the ones after it
+            state = turn.state
+            if step.name in state.parts or step.name in state.runs or step.name in state.queued:
+                continue
+            missing = next((name for name in step.after if self._stops(state, plan, name)), "")
+            if missing:
+                self._over(turn, step, Part("skipped", reason=f"{missing} {_word(state.parts[missing])}"))
+                looked += _after(plan, step.name)
+            elif all(name in state.parts for name in step.after):
+                if self._spent(turn):
+                    break
+                size = len(encode(self.task_of(turn, step.name, "")))
+                if size > TASK_BYTES:
+                    why = f"with what the steps before it gave its task has {size:,} bytes, more than {TASK_BYTES:,}"
+                    self._over(turn, step, Part("failed", reason=why))
+                    looked += _after(plan, step.name)
+                    continue
+                sent += size
+                if sent > TURN and sent > size:
+                    turn.tell(turn.me, GoOn())
+                    break
+                self.offer(turn, step.name, (step.worker,) if step.worker else able(self.team, step.needs))
+        if len(turn.state.parts) == len(plan.steps):
+            self._end(turn, plan)
+
+    def step_returned(self, turn: Turn[TeamState], work: str, name: str, tries: int, result: Result) -> None:
+        """A worker came back from a step."""
+        has, step = turn.state.work.get(work), self.step(turn.state, work)
+        if step is None or has is None or (has.name, has.tries) != (name, tries):
+            return  # somebody else has it by now
+        at = self.place_of(turn, has, work)
+        turn.emit(Returned(name, result, work))
+        self.free(turn, work)
+        if result.status == "done":
+            self._done(turn, step, result.output, at)
+        elif step.optional:
+            self._failed(turn, step, at, result.reason)
+        else:
+            text = f"{name} can't complete step {work!r}: {result.reason}. It should: {short(step.objective)}"
+            others = [n for n in able(self.team, step.needs) if n != name]
+            again = ("approve: let it try again", *(f"answer with the name of another worker: {n}" for n in others))
+            self.person(turn, work, text, result.failure, again)
+
+    def step_decided(self, turn: Turn[TeamState], work: str, answer: Answer | None, why: Failure | None) -> None:
+        """A person, or the deadline of the question, decided about a step."""
+        if work == BUDGET:
+            self._decided_spending(turn, answer, why)
+            return
+        step = self.step(turn.state, work)
+        if step is None or work in turn.state.parts or work in turn.state.work:
+            return
+        if answer is None:
+            self._failed(turn, step, "", why.message if why is not None else "nobody answered")
+        elif answer.decision == "reject":
+            self._failed(turn, step, answer.by, f"{answer.by}: {answer.reason}")
+        elif answer.decision == "approve":
+            self.offer(turn, work, (step.worker,) if step.worker else able(self.team, step.needs))
+        elif (name := named(answer.value, self.names)) is not None:
+            self.offer(turn, work, (name,))
+        else:
+            self._done(turn, step, answer.value, answer.by, given=True)
+
+    # -- what a step is told ------------------------------------------------------------------------------------
+
+    def step_task(self, state: TeamState, step: Step) -> Task:
+        """The task of a step: on behalf of whoever the whole is, with what the steps before it gave."""
+        given = {name: state.outputs[name] for name in step.after if name in state.outputs}
+
+        def put(found: msgspec.Raw | object) -> str:
+            name = str(found)
+            return as_text(given[name]) if name in given else f"(nothing: {_word(state.parts[name])})"
+
+        after = set(step.after)
+        objective = REFERENCE.sub(
+            lambda m: put(m[1]) if m[1] in after and m[1] in state.parts else m[0], step.objective
+        )
+        whole = state.task
+        return Task(
+            objective, {**step.inputs, **given}, whole.user, whole.tenant, whole.session, whole.tags
+        )  # fmt: skip
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def left(self, state: TeamState, result: Result) -> Result:
+        """A result that is none, with what there is of the plan."""
+        if state.plan is None:
+            return result
+        parts = {
+            step.name: state.parts.get(step.name, Part("skipped", reason=result.reason)) for step in state.plan.steps
+        }
+        return msgspec.structs.replace(result, output=_together(state.outputs), parts=parts)
+
+    def _end(self, turn: Turn[TeamState], plan: Plan) -> None:
+        state = turn.state
+        optional = {step.name for step in plan.steps if step.optional}
+        missing = {name: part for name, part in state.parts.items() if part.status != "done"}
+        parts = {step.name: state.parts[step.name] for step in plan.steps}
+        words = "; ".join(f"{name} {_word(part)}" for name, part in missing.items())
+        reason = f"{len(missing)} of {len(plan.steps)} steps have no result: {short(words)}" if missing else ""
+        if set(missing) - optional or plan.gives in missing:
+            failure = Failure("abandon", "steps_failed", reason, where=turn.me)
+            self.close(turn, self.left(state, Result("cannot", reason=reason, failure=failure)))
+            return
+        output = state.outputs[plan.gives] if plan.gives else _together(state.outputs)
+        self.close(turn, Result("done", output, reason, parts=parts))
+
+    def _done(self, turn: Turn[TeamState], step: Step, output: Raw, by: str, *, given: bool = False) -> None:
+        size = sum(len(known) for known in turn.state.outputs.values()) + (len(output) if given else 0)
+        if size > ALL_BYTES:
+            why = f"the results of the plan's steps have {size:,} bytes together, more than {ALL_BYTES:,}: keep them elsewhere"
+            self._failed(turn, step, by, why)
+            return
+        self._over(turn, step, Part("done", by), output if given else NULL)
+        self.go_on(turn, _after(turn.state.plan, step.name))
+
+    def _failed(self, turn: Turn[TeamState], step: Step, by: str, why: str) -> None:
+        self._over(turn, step, Part("failed", by, short(why)))
+        self.go_on(turn, _after(turn.state.plan, step.name))
+
+    def _over(self, turn: Turn[TeamState], step: Step, part: Part, output: Raw = NULL) -> None:
+        plan = turn.state.plan
+        assert plan is not None
+        turn.emit(StepOver(step.name, part, len(turn.state.parts) + 1, len(plan.steps), output))
+
+    @staticmethod
+    def _stops(state: TeamState, plan: Plan, name: str) -> bool:
+        """Whether the steps after this one cannot be done."""
+        part = state.parts.get(name)
+        if part is None or part.status == "done":
+            return False
+        return not next(step.optional for step in plan.steps if step.name == name)
+
+    # -- what it may spend --------------------------------------------------------------------------------------
+
+    def _spent(self, turn: Turn[TeamState]) -> bool:
+        """Whether nothing more may begin; then a person is asked, once."""
+        limits, state = self.team.plans, turn.state
+        if (limits.tokens is None and limits.usd is None) or state.lifted:
+            return False
+        if state.paused:
+            return True
+        usage, usd = sum((r.usage for r in state.spent), Usage()), sum(r.cost for r in state.spent)
+        tokens = usage.input_tokens + usage.output_tokens
+        if limits.tokens is not None and tokens >= limits.tokens:
+            why = f"the plan has taken {tokens:,} tokens of {limits.tokens:,}"
+        elif limits.usd is not None and usd >= limits.usd:
+            why = f"the plan has spent ${usd:.4f} of ${limits.usd:.4f}"
+        else:
+            return False
+        turn.emit(Overspent(why))
+        self._ask_to_spend(turn)
+        return True
+
+    def _ask_to_spend(self, turn: Turn[TeamState]) -> None:
+        state = turn.state
+        assert state.plan is not None
+        failure = Failure("abandon", "budget_exhausted", state.paused, where=turn.me)
+        text = f"{state.paused}, with {len(state.parts)} of its {len(state.plan.steps)} steps over. Go on (approve) or stop (reject)?"
+        question = Question("escalation", text, failure=failure, takes=("approve", "reject"))
+        turn.escalate(question, topic="plan", tag=BUDGET)
+
+    def _decided_spending(self, turn: Turn[TeamState], answer: Answer | None, why: Failure | None) -> None:
+        plan = turn.state.plan
+        if plan is None or not turn.state.paused or turn.state.lifted:
+            return
+        reason = turn.state.paused
+        turn.emit(Lifted(answer.by if answer is not None else "the deadline"))
+        if answer is None or answer.decision == "reject":
+            for step in plan.steps:
+                state = turn.state
+                if step.name not in state.parts and step.name not in state.runs and step.name not in state.queued:
+                    self._over(turn, step, Part("skipped", reason=reason))
+        self.go_on(turn, plan.steps)
+
+    def take_up_plan(self, turn: Turn[TeamState]) -> None:
+        """After a restart: ask anew what was asked of people, and begin what may begin."""
+        state = turn.state
+        assert state.plan is not None
+        if state.paused and not state.lifted:
+            self._ask_to_spend(turn)
+        for step in state.plan.steps:
+            idle = step.name not in state.parts and step.name not in state.work and step.name not in state.queued
+            if idle and step.name in state.runs:
+                text = f"Step {step.name!r} was stopped by a restart of {turn.me}. Let it try again?"
+                self.person(turn, step.name, text, None, self.names)
+        self.go_on(turn, state.plan.steps)
+
+    # -- what is remembered -------------------------------------------------------------------------------------
+
+    @applies(Planned)
+    def was_planned(self, state: TeamState, event: Planned) -> TeamState:
+        return state.evolve(plan=event.plan)
+
+    @applies(StepOver)
+    def step_is_over(self, state: TeamState, event: StepOver) -> TeamState:
+        outputs = state.outputs
+        if event.part.status == "done" and event.step not in outputs:
+            outputs = {**outputs, event.step: event.output}
+        elif event.part.status != "done" and event.step in outputs:
+            outputs = without(outputs, event.step)
+        parts = {**state.parts, event.step: event.part}
+        return state.evolve(parts=parts, outputs=outputs, work=without(state.work, event.step))
+
+    @applies(Overspent)
+    def has_overspent(self, state: TeamState, event: Overspent) -> TeamState:
+        return state.evolve(paused=event.why)
+
+    @applies(Lifted)
+    def was_lifted(self, state: TeamState, event: Lifted) -> TeamState:
+        return state.evolve(lifted=True)
+
+
+def as_text(output: Raw) -> str:
+    """A result as it stands in a sentence."""
+    value = msgspec.json.decode(output)
+    return value if isinstance(value, str) else bytes(output).decode()
+
+
+def named(value: Raw, names: tuple[str, ...]) -> str | None:
+    """The worker whom an answer names; None for none."""
+    said = msgspec.json.decode(value)
+    return said if isinstance(said, str) and said in names else None
+
+
+def short(text: str) -> str:
+    """At most 300 characters."""
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _after(plan: Plan | None, name: str) -> list[Step]:
+    return [step for step in plan.steps if name in step.after] if plan is not None else []
+
+
+def _word(part: Part) -> str:
+    return (
+        f"{'failed' if part.status == 'failed' else 'was skipped'} ({part.reason})"
+        if part.status != "done"
+        else "is done"
+    )
+
+
+def _together(outputs: dict[str, Raw]) -> Raw:
+    return Raw(encode(outputs))
