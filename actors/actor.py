@@ -149,6 +149,8 @@ class Actor:
     behaviour: ClassVar[Behaviour]
     supervises: ClassVar[bool] = False
     """Whether it decides about failed children: its mail is never put aside as what may kill the process."""
+    attends: bool = False
+    """Whether it is told (``Attend``) when a life of the process begins."""
     durable: ClassVar[bool] = True
     """False: it lives in memory only. No rows, no effects, no timers; its mail is at most once and its state is gone after a crash."""
     mailbox: ClassVar[MailboxPolicy] = MailboxPolicy()

@@ -18,6 +18,7 @@ from .cell import Cell, context_for
 from .draft import Draft, settled
 from .failing import failed, word_of_failure
 from .mailbox import Item
+from .orders import TAKEN_BY_THE_ENDED
 from .outcome import outcome_envelope
 from .releases import Answered
 from .reminders import tick_anyway
@@ -55,8 +56,8 @@ def put_aside(
 
     ``word``: what the sender of a dead letter is told.
     """
-    refused = _refusal(cell)
     envelope = item.envelope
+    refused = _refusal(cell, envelope)
     if (refused is not None or cell.memory.life == "finished") and _unmissed(cell, envelope):
         return _notice(cell, item, refused, gid, now)
     if envelope.expires is not None or envelope.reply_to is not None:
@@ -73,7 +74,7 @@ def put_aside(
         return Draft("settled", record, None, encode(record))
     if refused is not None:
         return failed(cell, item, refused, gid, now, "parked", word=word, calendar=calendar)
-    if cell.memory.life == "finished":
+    if cell.memory.life == "finished" and not _taken(envelope):
         return _recorded_answer(cell, item, gid, now, word)
     if item.marks >= POISON_MARKS and not _vital(cell, item):
         why = f"the process died {item.marks} times while this message was pending"
@@ -81,7 +82,12 @@ def put_aside(
     return None
 
 
-def _refusal(cell: Cell) -> Failure | None:
+def _taken(envelope: Envelope) -> bool:
+    """Whether it is an order that one takes who has ended."""
+    return envelope.lane == "control" and envelope.wire in TAKEN_BY_THE_ENDED
+
+
+def _refusal(cell: Cell, envelope: Envelope) -> Failure | None:
     """Why nothing can be given to this actor at all."""
     where = cell.address
     if cell.mount is None and cell.broken is not None:
@@ -93,8 +99,12 @@ def _refusal(cell: Cell) -> Failure | None:
     if cell.broken is not None:
         message = f"{where} cannot be read by this code; its rows are untouched"
         return Failure("abandon", "unreadable", message, where=where, cause=cell.broken)
-    if cell.memory.life == "stopped":
+    if cell.memory.life == "stopped" and not _taken(envelope):
         return Failure("abandon", "stopped", f"{where} was stopped", where=where)
+    if cell.memory.life == "absent" and cell.mount.begun == "by name" and envelope.lane == "work":
+        why = f"{where} was not started"
+        hint = f"start it first: (await system.supervisor({str(cell.mount.supervisor)!r})).start({str(where)!r})"
+        return Failure("change_arguments", "not_started", why, hint, where=where)
     return None
 
 

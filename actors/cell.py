@@ -11,6 +11,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Record, Row, Schedule, StoredEvent
 from ..protocols.lifecycle import Life
+from ..protocols.mail import Post
 from ..protocols.messages import State
 from .mailbox import Mailbox
 from .postal import Postal
@@ -20,6 +21,9 @@ LAST = 16
 """Answers by which a finished actor is remembered, the newest."""
 
 OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt"})
+
+
+_LED = Post(led=True)
 
 
 class Memory(Struct):
@@ -34,6 +38,7 @@ class Memory(Struct):
         timers: its open reminders, by id; what there is to know of those that come again, or may come too late.
         last: answers that it repeats once it has finished, by the digest of the request; the ``LAST`` newest.
         postal: its asks, stash and watches; None for none so far.
+        led: its supervisor started it, and is told when it ends itself.
     """
 
     life: Life = "absent"
@@ -48,6 +53,7 @@ class Memory(Struct):
     timers: dict[str, Schedule | None] = {}
     last: dict[str, Reply] = {}
     postal: Postal | None = None
+    led: bool = False
 
     def answered(self, reply: Reply) -> None:
         """It answered somebody."""
@@ -181,6 +187,10 @@ class Cell:
                 memory.post().asked(envelope)  # an ask of its own; a forwarded one has another's token
 
     def _fold_post(self, record: Record) -> None:
+        if record.post is not None and record.post.led:
+            self.memory.led = True
+            if record.post == _LED and self.memory.postal is None:  # and stays a plain one
+                return
         postal, took = self.memory.post(), record.took
         if not took and record.message is not None:
             took = record.message.id
@@ -188,7 +198,10 @@ class Cell:
         if not kept:
             postal.failures.pop(took, None)
         if record.life is not None:
-            postal.given_up = None
+            postal.begin()
+        if record.post is not None and record.post.resumed and self.memory.life == "restarting":
+            self.memory.life = "running"
+            postal.begin()
         postal.fold(record, took)
         if record.life in ("finished", "stopped"):  # with what this very turn put by
             postal.asks.clear()

@@ -13,7 +13,7 @@ from ..protocols.envelope import Context, ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.handover import as_it_is
 from ..protocols.ids import Address
-from ..protocols.lifecycle import Restarted, Started
+from ..protocols.lifecycle import Restarted, Started, Stopping
 from ..protocols.messages import Event, State
 from .actor import Handler
 from .outcome import Tag
@@ -124,6 +124,7 @@ class Kind:
         """Of each message that it takes: whether it may be handed on as it is."""
         self.begin = self.handlers.pop(Started, None)
         self.again = self.handlers.pop(Restarted, None)
+        self.last = self.handlers.pop(Stopping, None)
         self.odd = int(self.begin is not None)
         self.shared = behaviour.state() if as_it_is(behaviour.state)(behaviour.state()) else None
         """A first state, one object for all, where nobody can change it."""
@@ -143,12 +144,14 @@ class More:
         held: mail that waits for a restart.
         asks: what it asked and was not answered yet: settler and tag, by token.
         askers: requests that it left open, by the id of their ``Later``.
+        led: its supervisor started it, and is told when it ends itself.
     """
 
-    __slots__ = ("askers", "asks", "control", "held", "incarnation", "life")
+    __slots__ = ("askers", "asks", "control", "held", "incarnation", "led", "life")
 
     def __init__(self) -> None:
         self.life = "running"
+        self.led = False
         self.incarnation = 0
         self.control: deque[Post] = deque()
         self.held: deque[Post] = deque()

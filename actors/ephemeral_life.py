@@ -8,10 +8,24 @@ from msgspec import Raw
 
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.envelope import Context, Envelope
-from ..protocols.errors import Rejected
+from ..protocols.errors import Ignore, Rejected
 from ..protocols.failures import Failure, of_exception, said
-from ..protocols.lifecycle import ChildFailed, Restart, Restarted, Started, Stop
+from ..protocols.lifecycle import (
+    ChildExited,
+    ChildFailed,
+    ChildStarted,
+    ChildStopped,
+    Restart,
+    Restarted,
+    Resume,
+    Shutdown,
+    Start,
+    Started,
+    Stop,
+    Stopping,
+)
 from ..protocols.mail import Terminated, Watch
+from ..protocols.messages import Message
 from .blocked import Blocked
 from .ephemeral import Ephemeral, More, Post
 from .ephemeral_mail import EphemeralMail, box_of
@@ -32,7 +46,14 @@ class EphemeralLife(EphemeralMail):
     def _act(self, turn: EphemeralTurn) -> None:
         for act in turn.acts or ():
             act()
-        if turn.finished:
+        if turn.ended_by is not None:
+            self._failed(turn._cell, turn.ended_by, "", Context(turn._cell.address))
+        elif turn.finished:
+            more = turn._cell.more
+            if more is not None and more.led:
+                self._tell_supervisor(
+                    turn._cell, ChildExited(turn._cell.address, more.incarnation), Context(turn._cell.address)
+                )
             self.forget(turn._cell)
 
     def _look(self, cell: Ephemeral) -> int:
@@ -92,29 +113,95 @@ class EphemeralLife(EphemeralMail):
             self._end(cell, more, decode(envelope.body, Stop).failure)
             cell.mail = [*more.held, *(cell.mail or ())]
             more.held.clear()
-        elif envelope.wire == Restart.__wire__ and more.life != "stopped":
-            self._end(
-                cell, more, Failure("retry_later", "restarted", f"{cell.address} began anew and forgot whom to answer")
-            )
-            more.life = "running"
-            more.incarnation += 1
-            again = cell.kind.again
-            if again is not None:
-                turn = EphemeralTurn(cell, (None, envelope.sender, post[2], None))
-                try:
-                    again.method(turn, Restarted(more.incarnation, decode(envelope.body, Restart).cause))
-                except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
-                    self._raised(cell, post, error, vital=True)
-                    return
-                cell.state = turn.state
-                self._let_out(turn)
-            cell.odd = cell.kind.odd
+        elif envelope.wire == Start.__wire__ and more.life == "running":
+            self._start(cell, more, post, decode(envelope.body, Start).attempt)
+        elif envelope.wire in (Restart.__wire__, Start.__wire__) and (
+            more.life != "stopped" or envelope.wire == Start.__wire__
+        ):
+            self._restart(cell, more, post)
+        elif envelope.wire == Resume.__wire__ and more.life == "restarting":
+            more.life, cell.odd = "running", cell.kind.odd
             cell.mail = [*more.held, *(cell.mail or ())]
             more.held.clear()
+        elif envelope.wire == Shutdown.__wire__:
+            self._shut_down(cell, more, post, decode(envelope.body, Shutdown))
         elif envelope.wire == Watch.__wire__:
             self._not_watched(cell, envelope)
         if post[3] is not None:
             self.answer(cell, post[3], NULL, None, post[2])
+
+    def _start(self, cell: Ephemeral, more: More, post: Post, attempt: int) -> None:
+        if cell.odd and cell.kind.begin is not None:
+            turn = EphemeralTurn(cell, (None, post[1], post[2], None))
+            try:
+                cell.kind.begin.method(turn, Started())
+            except Ignore:
+                more.life = "stopped"
+                self._tell_supervisor(
+                    cell, ChildStarted(cell.address, more.incarnation, attempt, ignored=True), post[2]
+                )
+                return
+            except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
+                self._raised(cell, post, error, vital=True)
+                return
+            cell.state, cell.odd = turn.state, 0
+            self._let_out(turn)
+        self._up(cell, more, attempt, post[2])
+
+    def _restart(self, cell: Ephemeral, more: More, post: Post) -> None:
+        envelope: Envelope = post[0]
+        order = decode(envelope.body, Restart if envelope.wire == Restart.__wire__ else Start)
+        self._end(
+            cell, more, Failure("retry_later", "restarted", f"{cell.address} began anew and forgot whom to answer")
+        )
+        more.life = "running"
+        more.incarnation += 1
+        again = cell.kind.again
+        if again is not None:
+            turn = EphemeralTurn(cell, (None, envelope.sender, post[2], None))
+            try:
+                again.method(turn, Restarted(more.incarnation, order.cause, order.attempt))
+            except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
+                self._raised(cell, post, error, vital=True)
+                return
+            cell.state = turn.state
+            self._let_out(turn)
+        cell.odd = cell.kind.odd
+        cell.mail = [*more.held, *(cell.mail or ())]
+        more.held.clear()
+        self._up(cell, more, order.attempt, post[2])
+
+    def _shut_down(self, cell: Ephemeral, more: More, post: Post, order: Shutdown) -> None:
+        """It has nothing under way that could be waited for: the end is this order's turn."""
+        if more.life == "running" and cell.kind.last is not None:
+            turn = EphemeralTurn(cell, (None, post[1], post[2], None))
+            try:
+                cell.kind.last.method(turn, Stopping(order.final, order.cause))
+            except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
+                self._raised(cell, post, error, vital=True)
+                return
+            self._let_out(turn)
+        if order.final:
+            more.life = "stopped"
+            self._end(cell, more, order.cause or Failure("abandon", "stopped", f"{cell.address} was stopped"))
+            cell.mail = [*more.held, *(cell.mail or ())]
+            more.held.clear()
+        elif more.life == "running":
+            more.life, cell.odd = "restarting", 1
+        self._tell_supervisor(cell, ChildStopped(cell.address, order.attempt, "shutdown"), post[2])
+
+    def _up(self, cell: Ephemeral, more: More, attempt: int, context: Context | None) -> None:
+        if attempt:
+            more.led = True
+            self._tell_supervisor(cell, ChildStarted(cell.address, more.incarnation, attempt), context)
+
+    def _tell_supervisor(self, cell: Ephemeral, word: Message, context: Context | None) -> None:
+        supervisor = cell.kind.mount.supervisor
+        mail = Envelope(
+            self.fresh_id(), supervisor, type(word).__wire__, Raw(encode(word)), sender=cell.address,
+            context=context or Context(cell.address), at=self.pump.now,
+        )  # fmt: skip
+        self.pump.put(self.pump.addressee(supervisor), Item(mail, durable=False), "accepted")
 
     def _not_watched(self, cell: Ephemeral, watch: Envelope) -> None:
         """It comes and goes without a trace, so nobody can wait for its end: whoever wants to is told so at once."""
@@ -149,21 +236,17 @@ class EphemeralLife(EphemeralMail):
             self.answer(cell, back, NULL, rejected(cell, error), context)
             return None
         failure = error.failure if isinstance(error, Blocked) else of_exception(error, where=cell.address)
+        self._failed(cell, failure, message.id if type(message) is Envelope else "", context or Context(cell.address))
+        self.answer(cell, back, NULL, failure, context)
+        return failure
+
+    def _failed(self, cell: Ephemeral, failure: Failure, item: str, on_behalf: Context) -> None:
         self.dead[failure.code] += 1
         more = cell.rare()
         more.life = "restarting"
         cell.odd = 1
-        on_behalf = context or Context(cell.address)
-        item = message.id if type(message) is Envelope else ""
         word = ChildFailed(cell.address, more.incarnation, failure, item, on_behalf.run)
-        supervisor = cell.kind.mount.supervisor
-        mail = Envelope(
-            self.fresh_id(), supervisor, ChildFailed.__wire__, Raw(encode(word)), sender=cell.address, context=on_behalf,
-            at=self.pump.now,
-        )  # fmt: skip
-        self.pump.put(self.pump.addressee(supervisor), Item(mail, durable=False), "accepted")
-        self.answer(cell, back, NULL, failure, context)
-        return failure
+        self._tell_supervisor(cell, word, on_behalf)
 
     def _hold(self, cell: Ephemeral, posts: Iterable[Post]) -> None:
         cell.rare().held.extend(posts)

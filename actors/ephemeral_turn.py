@@ -223,9 +223,13 @@ class EphemeralTurn(Turn[Any]):
     def forget(self, reminder: str) -> None:
         self._none("turn.forget", "timers")
 
-    def stop(self) -> None:
-        """End this actor after this turn: nothing of it stays, and whoever writes to its address begins a new one."""
-        self.finished = True
+    def stop(self, failure: Failure | None = None) -> None:
+        """End this actor after this turn: nothing of it stays, and whoever writes to its address begins a new one. With a failure its
+        supervisor decides."""
+        if failure is not None:
+            self.ended_by = said(failure)
+        else:
+            self.finished = True
         self._act(lambda: None)
 
     def uid(self) -> str:

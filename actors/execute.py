@@ -14,11 +14,11 @@ import msgspec
 from ..protocols.codec import NULL, decode, digest, encode, roundtrip
 from ..protocols.effects import Effect
 from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
-from ..protocols.errors import DefinitionError, Failed, Rejected, StateTooLarge, TooLarge
+from ..protocols.errors import DefinitionError, Failed, Ignore, Rejected, StateTooLarge, TooLarge
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate
 from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind
-from ..protocols.lifecycle import Life, Restart, Restarted, Started, Stop
+from ..protocols.lifecycle import Life, Restart, Restarted, Start, Started, Stop
 from ..protocols.mail import Terminated
 from ..protocols.upcasting import lift
 from .actor import Behaviour, Handler
@@ -27,6 +27,7 @@ from .cell import Cell
 from .draft import Draft, settled
 from .failing import failed
 from .mailbox import Item
+from .orders import ignores, ordered, restart_of, tell_end, up
 from .outcome import Later, Outcome, Tag, read_outcome, tag_value
 from .postal import later_id
 from .reminders import series_of, tick
@@ -50,7 +51,7 @@ def execute(
     frame = Surroundings(cell, item, gate, gid, now, seed, calendar)
     envelope = item.envelope
     request = None if envelope.reply_to is None else (envelope.id, envelope.reply_to)
-    restart = decode(envelope.body, Restart) if envelope.wire == _RESTART else None
+    restart = restart_of(cell, envelope) if envelope.lane == "control" else None
     fresh = restart is not None and restart.state == "fresh"
     turn: Turn[Any] = Turn(frame, cell.mount.actor.behaviour.state() if fresh else cell.state, request)
     try:
@@ -77,6 +78,12 @@ def execute(
             elif envelope.wire == OUTCOME:
                 turn.refuse(tag, why)
         return _draft(cell, item, turn, "turn", restart)
+    except Ignore as ignored:
+        if envelope.wire != Start.__wire__:  # a message began it, and waits for it
+            return failed(cell, item, of_exception(ignored, where=cell.address), gid, now, calendar=calendar)
+        turn = Turn(Surroundings(cell, item, gate, gid, now, seed, calendar), cell.state, None)
+        ignores(cell, turn, envelope, ignored)
+        return _draft(cell, item, turn, "turn", None)
     except Untaken as mail:
         return failed(cell, item, mail.failure, gid, now, "parked", word=word, calendar=calendar)
     except KeyboardInterrupt:  # of whoever sits at the terminal
@@ -120,10 +127,12 @@ def _run(
         return
     if restart is not None:
         handler = behaviour.handlers.get(Restarted.__wire__)
+        incarnation = cell.memory.incarnation + 1
         if handler is not None:
-            handler.method(actor, turn, Restarted(cell.memory.incarnation + 1, restart.cause))
+            handler.method(actor, turn, Restarted(incarnation, restart.cause, restart.attempt))
+        up(cell, turn, restart.attempt, incarnation)
         return
-    if envelope.lane == "control" and obey(cell, turn, envelope):
+    if envelope.lane == "control" and (ordered(cell, turn, envelope, _start) or obey(cell, turn, envelope)):
         return
     if envelope.wire == _STARTED:  # it was spawned, and has begun now or before
         _start(cell, turn)
@@ -236,18 +245,20 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     envelope = item.envelope
     ending = envelope.wire == _STOP
     life: Life | None = (
-        "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else None
+        "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else turn.life
     )
     changes = settled(cell, item) if item.settles else []
     if turn.changes:
         changes += turn.changes
-    if life is not None:
-        failure = decode(envelope.body, Stop).failure if ending else None
+    if turn.finished or turn.ended_by is not None:
+        tell_end(cell, turn)
+    if life is not None and life != "restarting":  # what is open there is the next incarnation's
+        failure = decode(envelope.body, Stop).failure if ending else turn.ended_by
         changes += _end(cell, turn, life, failure, {e.id for e in changes})
         if restart is not None:
             begin_anew(cell, turn, restart, changes)
         else:
-            tell_watchers(cell, turn, "stopped" if ending else "finished", failure)
+            tell_watchers(cell, turn, life, failure)
     # Few turns do more than these: a record with all its fields costs four times as much.
     record = Record(
         envelope.id if item.durable else "",

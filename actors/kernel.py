@@ -47,8 +47,9 @@ from .flights import Flights
 from .given_up import turned_away
 from .mailbox import Item
 from .mailroom import Mailroom
+from .orders import attendance, begins_in_order, flying, word_to_halt
 from .registry import Directory
-from .releases import Answered, Done, Keep, Refused, Release, Resolve, Settlement, Start, Withdraw, again
+from .releases import Abort, Answered, Done, Keep, Refused, Release, Resolve, Settlement, Start, Withdraw, again
 from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .sizes import batched, fitting
@@ -138,6 +139,7 @@ class Kernel(Mailroom):
         self.flights = Flights(self, gate, rng, dict(flying or {}))
         self.note({"epoch": str(opened.epoch + 1), **(note or {})})
         self._recover(clean=opened.clean)
+        self._attend(opened.epoch + 1)
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
@@ -317,18 +319,9 @@ class Kernel(Mailroom):
 
     def cut(self, *, take_in: bool = True) -> Batch | None:
         """The rows made since the last cut. With ``take_in``, mail from outside that no turn has taken yet gets its own row first."""
-        for id, (cell, item, kind) in list(self._unsaved.items()) if take_in else ():
-            if not cell.loaded:
-                continue
-            del self._unsaved[id]
-            context = context_for(cell.address, item.envelope) if cell.memory.seq == 0 else None
-            record = Record(message=item.envelope, changes=tuple(settled(cell, item)), context=context)
-            self.write(cell, kind, record, id)
-            item.durable = True
-            item.settles = ""
-            if item.envelope.expires is not None:
-                self.alarm(item.envelope.expires, id)  # an alarm that has rung before found nothing durable to drop
-            self._is_in(item)
+        for id, (cell, _, _) in list(self._unsaved.items()) if take_in else ():
+            if cell.loaded:
+                self._take_in(id)
         if self.memory.taken:  # what memory-only actors took is open no more
             taken, self.memory.taken = self.memory.taken, []
             for ids in batched(taken):
@@ -467,6 +460,8 @@ class Kernel(Mailroom):
             self._unheard.append((cell, envelope.id))
         if envelope.expires is not None:
             self.alarm(envelope.expires, envelope.id)
+        if item.settles and cell.memory.postal is not None and cell.memory.postal.halting is not None:
+            self._take_in(envelope.id)  # nobody takes it before the next incarnation, and the end waits for it
         if not cell.queued:
             self._wake(cell)
 
@@ -530,7 +525,9 @@ class Kernel(Mailroom):
             self._ready.append(cell)
 
     def _head(self, cell: Cell) -> Item | None:
-        head = cell.mailbox.head(cell.memory.life == "restarting")
+        life = cell.memory.life
+        waits = life != "running" and (life == "restarting" or (life == "absent" and begins_in_order(cell)))
+        head = cell.mailbox.head(waits)
         held = self._suspects.held
         return None if head is None or (held and head.envelope.id in held) else head
 
@@ -608,6 +605,8 @@ class Kernel(Mailroom):
             cell.fold(row, record, draft.state)
             self._suspend(cell)
             self.sets.take(row, record, cell)
+            if memory.postal is not None and (record.changes or record.post is not None):
+                self._ends(cell, record)
         if row.seq - cell.kept >= self._aging.every:
             self._aging.cells[cell.address] = cell
         crossed: Cell | None = None
@@ -644,6 +643,29 @@ class Kernel(Mailroom):
             if cell.mailbox.stashed():
                 self._come_back(cell)
             self._retiring.append((self.gid, cell))
+
+    def _take_in(self, id: str) -> None:
+        """Give mail from outside that no turn has taken a row of its own."""
+        cell, item, kind = self._unsaved.pop(id)
+        context = context_for(cell.address, item.envelope) if cell.memory.seq == 0 else None
+        record = Record(message=item.envelope, changes=tuple(settled(cell, item)), context=context)
+        self.write(cell, kind, record, id)
+        item.durable = True
+        item.settles = ""
+        if item.envelope.expires is not None:
+            self.alarm(item.envelope.expires, id)  # an alarm that has rung before found nothing durable to drop
+        self._is_in(item)
+
+    def _ends(self, cell: Cell, record: Record) -> None:
+        """An actor that is to end in order: go on when its last call has come to its end, and cancel those that outlast it."""
+        postal = cell.memory.postal
+        assert postal is not None
+        if record.post is not None and record.post.down:
+            for effect in cell.memory.effects.values():
+                if effect.state == "started" and effect.id in self.flights.flying:
+                    self.after(Abort(effect.id))
+        elif postal.halting is not None and not flying(cell):
+            self.put(cell, Item(word_to_halt(cell, self.gid, self.now), durable=False), "accepted")
 
     def _suspend(self, cell: Cell) -> None:
         if cell.memory.life == "restarting":
@@ -698,6 +720,13 @@ class Kernel(Mailroom):
         for timer in self.sets.timers.values():
             if self._directory.find(timer.envelope.to) is not None:
                 self.alarm(timer.at, timer.id)
+
+    def _attend(self, epoch: int) -> None:
+        """Let supervisors see that everything runs that should."""
+        for mount in self._directory.mounts():
+            if mount.actor.attends:
+                attend = attendance(Address(mount.template), epoch, self.now)
+                self.put(self._cell(attend.to), Item(attend, durable=False), "accepted")
 
     def _write_system(self, kind: RowKind, record: Record) -> None:
         payload = Raw(fitting(encode(record)))

@@ -9,6 +9,7 @@ from ..protocols.envelope import Envelope
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import Record
+from ..protocols.mail import Halting
 
 
 class Asked(Struct, frozen=True, omit_defaults=True):
@@ -29,6 +30,8 @@ class Postal(Struct):
         watchers: who watches it.
         given_up: what requests are answered while a person is asked about this actor; None while nobody is.
         late: answers that came too late, or to nobody, and were dropped.
+        halting: it is to end in order, and calls are under way; None while it is not.
+        down: it has ended in order, and waits for its supervisor.
     """
 
     asks: dict[str, Asked] = {}
@@ -38,6 +41,13 @@ class Postal(Struct):
     watchers: dict[Address, None] = {}
     late: int = 0
     given_up: Failure | None = None
+    halting: Halting | None = None
+    down: bool = False
+
+    def begin(self) -> None:
+        """A new life, or its last one is over: nothing is said of its end any more."""
+        self.given_up = self.halting = None
+        self.down = False
 
     def fold(self, record: Record, took: str) -> None:
         """Take in what a row says about mail. ``took``: id of the message that it is about."""
@@ -55,6 +65,9 @@ class Postal(Struct):
         self.late += post.late
         if post.given_up is not None:
             self.given_up = post.given_up
+        if post.halting is not None or post.down:
+            self.halting = None if post.down else post.halting or self.halting
+            self.down = self.down or post.down
         for of, more, less in (
             (self.watching, post.watches, post.unwatches),
             (self.watchers, post.watched, post.unwatched),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import Struct
 
@@ -11,6 +13,9 @@ from .actor import Actor
 
 REMEMBERED = 16_384
 """Addresses whose definitions are kept at hand."""
+
+
+Begun = Literal["by mail", "in order", "by name"]
 
 
 class Mount(Struct, frozen=True):
@@ -29,6 +34,9 @@ class Mount(Struct, frozen=True):
     agent: str
     among: Directory | None = None
     """The directory that it is in."""
+    begun: Begun = "by mail"
+    """How its actors begin: by their first mail, whoever sends it; by their supervisor, before any mail (it waits); or by somebody who
+    names them to their supervisor (mail to others is refused)."""
 
 
 class Directory:

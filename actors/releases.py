@@ -29,6 +29,12 @@ class Withdraw(Struct, frozen=True):
     effect: str
 
 
+class Abort(Struct, frozen=True):
+    """Cancel an effect that is under way; whether it happened is to be found out as after a timeout."""
+
+    effect: str
+
+
 class Answered(Struct, frozen=True, gc=False):
     """An answer to an outside caller."""
 
@@ -62,7 +68,7 @@ class Keep(Struct, frozen=True, gc=False):
     snapshot: Snapshot
 
 
-Release = Start | Withdraw | Answered | Handed | Done | Refused | Keep
+Release = Start | Withdraw | Abort | Answered | Handed | Done | Refused | Keep
 
 
 class Resolve(Struct, frozen=True):

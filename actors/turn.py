@@ -21,7 +21,7 @@ from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.failures import Failure, said
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import MAX_ROW, Missed, Schedule, StoredEvent, Timer
-from ..protocols.lifecycle import Started
+from ..protocols.lifecycle import Life, Started
 from ..protocols.mail import Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
@@ -81,6 +81,10 @@ class Turn(Generic[S]):
     """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
     notes: dict[str, Any] | None = None
     """What the row will say about mail, by the fields of ``Post``; None for nothing."""
+    life: Life | None = None
+    """What the actor's life is after this turn, where an order or a failure of its own changes it."""
+    ended_by: Failure | None = None
+    """Why that is its end."""
 
     def __init__(self, frame: Frame, state: S, request: tuple[str, ReplyTo] | None) -> None:
         self._frame = frame
@@ -371,13 +375,19 @@ class Turn(Generic[S]):
             if _is_called(reminder, id, schedule) and id not in self.rare.dropped:
                 self.rare.dropped.append(id)
 
-    def stop(self) -> None:
+    def stop(self, failure: Failure | None = None) -> None:
         """End this actor after this turn.
+
+        Args:
+            failure: it does not end in order: its supervisor decides, as if the turn had failed, but what the turn did counts.
 
         The answer that this turn gives, and those to requests that were left open before (``later``), are kept: whoever makes the same
         request again gets the same answer (the newest 16). Anything else is answered ``finished``.
         """
-        self.finished = True
+        if failure is not None:
+            self.life, self.ended_by = "restarting", said(failure)
+        else:
+            self.finished = True
 
     def uid(self) -> str:
         """A fresh id, the same in replay: derived from the journal's seed, this address and the turn's number."""
@@ -388,9 +398,12 @@ class Turn(Generic[S]):
 
     def order(self, to: Address, message: Message) -> None:
         """Send in the control lane: what supervisors say to their children."""
+        self.sends.append(self.control(self._next(), to, message))
+
+    def control(self, id: str, to: Address, message: Message) -> Envelope:
+        """A message for the control lane."""
         data, _ = roundtrip(message, type(message))
-        envelope = self._envelope(self._next(), to, message, data, None)
-        self.sends.append(msgspec.structs.replace(envelope, lane="control"))
+        return msgspec.structs.replace(self._envelope(id, to, message, data, None), lane="control")
 
     def next_id(self) -> str:
         """The id of the next thing that this turn makes."""

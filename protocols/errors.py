@@ -45,6 +45,13 @@ class Rejected(UnderstudyError):
     """Raised *by a handler* to refuse a message: a typed answer to the caller, not a crash. The turn leaves nothing else."""
 
 
+class Ignore(UnderstudyError):
+    """Raised by a ``us.Started`` handler whose supervisor starts it: there is nothing to do. Nothing runs, and that is no failure."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason or "there is nothing to do")
+
+
 class AskFailed(UnderstudyError):
     """An ask from outside ended without an answer. ``failure`` says why: ``rejected``, ``parked``, ``stopped``, ``timeout`` …"""
 

@@ -130,6 +130,17 @@ class Suspended(Message, wire="us.suspended"):
     item: str = ""
 
 
+class Halting(Struct, frozen=True, omit_defaults=True):
+    """An actor on its way to its end: whom to tell when it is there, and which timer rings when its time is over. The other fields
+    are those of ``lifecycle.Shutdown``."""
+
+    by: Address
+    attempt: int
+    final: bool = False
+    cause: Failure | None = None
+    alarm: str = ""
+
+
 class Resolution(Struct, frozen=True, omit_defaults=True):
     """What a person did about a message that was put aside.
 
@@ -157,6 +168,10 @@ class Post(Struct, frozen=True, omit_defaults=True):
         watches, unwatches: whom this actor watches from now on, or no more.
         watched, unwatched: who watches this actor from now on, or no more.
         given_up: its supervisor gave up on it: what requests are answered until a person has decided.
+        led: its supervisor started it, and is told when it ends itself.
+        resumed: it goes on after a failed turn as if the message had not come.
+        halting: it is to end in order, and calls are under way.
+        down: it has ended in order, and waits for its supervisor to start it again.
     """
 
     heard: tuple[str, ...] = ()
@@ -169,3 +184,7 @@ class Post(Struct, frozen=True, omit_defaults=True):
     watched: tuple[Address, ...] = ()
     unwatched: tuple[Address, ...] = ()
     given_up: Failure | None = None
+    led: bool = False
+    resumed: bool = False
+    halting: Halting | None = None
+    down: bool = False

@@ -17,11 +17,14 @@ from ..protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, Ret
 from ..protocols.failures import Failure, of_exception
 from ..protocols.model import ModelRequest
 from ..protocols.tool import Call
-from ..tools.perform import reconcile_plain, run_plain, still_running
+from ..tools.perform import cancelled, reconcile_plain, run_plain, still_running
 from .kit.faults import FaultPlan, failed
 from .tree import Tree
 
 T = TypeVar("T")
+
+ABORTED = -1
+"""Serial of the outcome of an attempt that was cancelled."""
 
 
 class Faults(Struct, frozen=True):
@@ -88,6 +91,14 @@ class Attempts:
     def withdraw(self, effect: str) -> None:
         """Nobody wants its outcome."""
         self._flights.pop(effect, None)
+
+    def abort(self, effect: str, now: float) -> None:
+        """It is cancelled. What it would have come to may still come, late."""
+        flight = self._flights.get(effect)
+        if flight is not None:
+            over = cancelled(flight.start.effect)
+            word = Settlement(effect, flight.start.effect.attempt, None, over.failure, over.unknown, ABORTED)
+            flight.outcomes = [(now, word), *(flight.outcomes or ())]
 
     def forget(self) -> None:
         """The process is gone, and they with it."""

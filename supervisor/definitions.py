@@ -1,4 +1,4 @@
-"""What people write to have work kept going: ``us.Supervisor``, a team under one policy, and ``us.Child``, a plain actor in it.
+"""What people write to have work kept going: ``us.Supervisor``, a team under one policy.
 
 Data and its checks, nothing that runs: ``supervisor.py`` is the actor that decides, ``tree.py`` makes the running tree of it.
 """
@@ -6,20 +6,32 @@ Data and its checks, nothing that runs: ``supervisor.py`` is the actor that deci
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
-from ..actors.actor import Actor
 from ..actors.agent import Agent
 from ..actors.planner import Planner
 from ..actors.router import Router
-from ..protocols.children import Backoff, Intensity, RestartPolicy, Strategy
+from ..protocols.children import (
+    SLOW,
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    Intensity,
+    Policy,
+    RestartPolicy,
+    RestartType,
+    Strategy,
+    check_policy,
+    check_spec,
+)
 from ..protocols.errors import DefinitionError
-from ..protocols.ids import address, check_template
+from ..protocols.ids import Address, address
 from ..protocols.plans import Parallel, PlanLimits
 from ..protocols.plans import parallel as check_parallel
 from ..protocols.tasks import Task
-from ..tools.tool import Tool
+from .children import Child, Pool
 from .conflicts.policy import Conflicts
+from .deciders import Decider, check_decider
 from .worker import Worker
 
 Rule = Callable[[Task], str | tuple[str, ...]]
@@ -29,29 +41,13 @@ RESERVED = ("panel", "conflict", "board", "lease")
 """What a team has besides its workers, at their place: no worker may be called so."""
 
 
-class Child:
-    """A plain actor: what class, at which address or template, and which tools it may call."""
-
-    def __init__(self, template: str, actor: Actor | type[Actor], *, tools: Sequence[Tool[..., Any]] = ()) -> None:
-        try:
-            self.template = check_template(template)
-        except (ValueError, TypeError) as error:
-            raise DefinitionError(str(error)) from error
-        self.actor = actor() if isinstance(actor, type) else actor
-        self.tools = tuple(tools)
-        if self.tools and not self.actor.durable:
-            raise DefinitionError(
-                f"{type(self.actor).__name__} is memory-only (durable = False) and calls no tools",
-                hint="let a durable actor make the call and tell this one",
-            )
-
-
 class Supervisor:
     """A team: workers, who routes tasks to them, and how their failures are handled.
 
     Args:
         name: its address, one segment.
-        workers: agents and ``us.Worker``s (each run is an actor of its own), and ``us.Child`` specs of plain actors.
+        workers: agents and ``us.Worker``s (each run is an actor of its own), ``us.Child`` and ``us.Pool`` specs of plain actors, and
+            supervisors: the tree. Fixed children and supervisors are started in this order and stopped in the reverse one.
         route: a ``us.Router``; a ``us.Planner``, which makes a plan of each task; ``us.least_busy``; or a function from a task to a
             worker's name, or to a tuple of names: these do it side by side, and where they contradict each other ``conflicts``
             decides. A task that ``needs`` something goes to those who ``can`` only; of several, where this says nothing
@@ -60,31 +56,48 @@ class Supervisor:
         parallel: how much of its work runs at once, a number or a ``us.Parallel``; None for no limit. What waits goes by
             priority, then deadline, then arrival.
         plans: how large a plan it takes may be, and what it may spend; ``us.PlanLimits()`` by default.
-        strategy: ``one_for_one``: a failed child is restarted alone.
-        intensity: restarts allowed in a window, for each run and each fixed child.
-        backoff: waits between restarts.
+        strategy: who is restarted with a fixed child that fails: it alone (``one_for_one``), all (``one_for_all``), those that were
+            started after it (``rest_for_one``).
+        intensity: restarts allowed in a window: of all fixed children together, and of each run and each actor at a template.
+        slow: a second limit, for loops too slow for the first; None for none.
+        backoff: waits between restarts of one child.
         on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``, which teams of ``us.Child`` may.
+        auto_shutdown: whether the supervisor ends when significant children have ended by themselves: ``never``, at the first
+            (``any_significant``), at the last (``all_significant``).
+        decide: what is done about which failure, see ``deciders``; by default children are restarted.
+        restart, shutdown, significant: of the supervisor itself, as a child of the one above, as in ``us.Child``. It ends when its
+            tree has.
         conflicts: who decides when answers, entries of the board, claims or delegations contradict each other.
 
     Raises:
-        DefinitionError: a bad or double name, an unknown strategy, a router to somebody else's workers, a negative number,
-            agents that would begin ``fresh``.
+        DefinitionError: a bad or double name, an unknown word, a router to somebody else's workers, a negative number,
+            significant children that count for nothing, agents that would begin ``fresh``. The message names the field.
     """
 
     def __init__(
-        self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child], *, route: Router | Planner | Rule | None = None,
-        parallel: int | Parallel | None = None, plans: PlanLimits | None = None,
-        strategy: Strategy = "one_for_one",
-        intensity: Intensity | None = None, backoff: Backoff | None = None, on_restart: RestartPolicy = "keep",
+        self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child | Supervisor], *,
+        route: Router | Planner | Rule | None = None, parallel: int | Parallel | None = None,
+        plans: PlanLimits | None = None, strategy: Strategy = "one_for_one",
+        intensity: Intensity | None = None, slow: Intensity | None = SLOW, backoff: Backoff | None = None,
+        on_restart: RestartPolicy = "keep", auto_shutdown: AutoShutdown = "never", decide: Decider | None = None,
         conflicts: Conflicts | None = None,
+        restart: RestartType = "transient", shutdown: float | None = None, significant: bool = False,
     ) -> None:  # fmt: skip
         try:
             address(name)
         except (ValueError, TypeError) as error:
             raise DefinitionError(f"supervisor: {error}") from error
         self.name = name
+        who = f"supervisor {name!r}"
+        for worker in workers:
+            if not isinstance(worker, (Agent, Worker, Child, Supervisor)):
+                raise DefinitionError(
+                    f"{who}: {worker!r} is no worker",
+                    hint="a us.Agent, us.Worker, us.Child, us.Pool or us.Supervisor is",
+                )
         self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))
         self.children = tuple(w for w in workers if isinstance(w, Child))
+        self.supervisors = tuple(w for w in workers if isinstance(w, Supervisor))
         self.route = route
         names = tuple(w.name for w in self.workers)
         self.plans = plans or PlanLimits()
@@ -94,31 +107,30 @@ class Supervisor:
             self.parallel = check_parallel(parallel, names)
         except DefinitionError as error:
             raise DefinitionError(f"supervisor {name!r}: {error.args[0]}", hint=error.hint) from error
-        self.intensity = intensity or Intensity()
-        self.backoff = backoff or Backoff()
-        self.on_restart: RestartPolicy = on_restart
         agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, (Router, Planner)) else [])
         if not workers:
-            raise DefinitionError(f"supervisor {name!r} has no workers")
-        if twice := sorted({n for n in agents if agents.count(n) > 1}):
-            raise DefinitionError(f"supervisor {name!r} has two workers named {twice[0]!r}")
-        if strategy != "one_for_one":
-            raise DefinitionError(f"supervisor {name!r}: strategy={strategy!r}", hint="this version knows one_for_one")
-        if on_restart not in ("keep", "fresh"):
-            raise DefinitionError(f"supervisor {name!r}: on_restart={on_restart!r}", hint="keep or fresh")
+            raise DefinitionError(f"{who} has no workers")
+        all_names = [*agents, *(s.name for s in self.supervisors), *(c.template for c in self.children)]
+        if twice := sorted({n for n in all_names if all_names.count(n) > 1}):
+            raise DefinitionError(f"{who} has two workers named {twice[0]!r}")
+        self.policy = check_policy(
+            who,
+            Policy(strategy, intensity or Intensity(), slow, auto_shutdown, backoff or Backoff(), on_restart),
+        )
         if on_restart == "fresh" and agents:
             raise DefinitionError(
-                f"supervisor {name!r}: on_restart='fresh' with {agents[0]!r}, which would forget whom to answer",
+                f"{who}: on_restart='fresh' with {agents[0]!r}, which would forget whom to answer",
                 hint="agents and workers keep their state: a failed turn left nothing in it; 'fresh' is for teams of us.Child only",
             )
-        if (
-            self.intensity.max_restarts < 0
-            or self.intensity.within <= 0
-            or min(self.backoff.base, self.backoff.cap, self.backoff.reset) < 0
-        ):
-            raise DefinitionError(
-                f"supervisor {name!r}: intensity and backoff must not be negative, the window must be above 0"
-            )
+        check_decider(who, decide)
+        self.decide = decide
+        self.spec = check_spec(ChildSpec(Address(name), "supervisor", restart, significant, shutdown))
+        for spec in (*(c.spec for c in self.children), *(s.spec for s in self.supervisors)):
+            check_spec(spec, self.policy)
+        self.specs = tuple(w.spec for w in workers if is_led(w, self.policy))
+        """Of the children that it starts and stops, in the order of starts."""
+        self.pools = tuple(pool_of(c) for c in self.children if not c.fixed)
+        """What may be started by name, and how many of each."""
         if isinstance(route, (Router, Planner)) and (strangers := sorted(set(route.to) - set(names))):
             what = f"router sends tasks to {', '.join(strangers)}"
             if isinstance(route, Planner):
@@ -137,3 +149,26 @@ class Supervisor:
         self.conflicts = conflicts or Conflicts()
         known = {w.name for w in self.workers} | {c.template for c in self.children} | {"outside"}
         self.conflicts.check(name, known, len(self.workers))
+
+
+def is_led(worker: object, policy: Policy) -> TypeGuard[Child | Supervisor]:
+    """Whether it is started and stopped by its supervisor: a fixed child, or a supervisor that has some. A memory-only child that
+    stands for itself is virtual: it comes and goes with its mail, and leaves no row."""
+    if isinstance(worker, Supervisor):
+        return bool(worker.specs)
+    if not isinstance(worker, Child) or not worker.fixed:
+        return False
+    return worker.actor.durable or worker.spec.significant or policy.strategy != "one_for_one"
+
+
+def is_led_by_root(definition: object) -> TypeGuard[Child | Supervisor]:
+    """Whether the root starts and stops it: a supervisor, or an actor that says how its own life goes. Others that are mounted directly
+    belong to no group: they are virtual, as actors at templates are, and begin with their first mail."""
+    if isinstance(definition, Child) and definition.spec == ChildSpec(definition.spec.id):
+        return False
+    return is_led(definition, Policy())
+
+
+def pool_of(child: Child) -> tuple[ChildSpec, int | None]:
+    """What may be started by name at a template, and how many."""
+    return child.spec, child.max_children if isinstance(child, Pool) else None

@@ -17,7 +17,7 @@ import anyio
 import msgspec
 
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
+from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
 from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope
@@ -26,7 +26,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import Known, Opened, Record
 from ..tools.patience import Patience
-from ..tools.perform import Performer
+from ..tools.perform import Performer, cancelled
 from .commits import OnRows
 from .deadlines import Deadlines
 from .door import Door
@@ -82,6 +82,8 @@ class Shell(Pump):
         self._inputs: dict[str, Waiter] = {}
         self._resting: list[Waiter] = []
         self._scopes = {}
+        self._aborted: set[str] = set()
+        """Those of them that were cancelled because their actor has to end."""
         self._attempts: dict[str, int] = {}
         self._count = 0
         self.memory_door = Door(self)
@@ -289,6 +291,8 @@ class Shell(Pump):
         elif isinstance(release, Refused):
             self._done(release.input, release.error)
         elif (scope := self._scopes.get(release.effect)) is not None:
+            if isinstance(release, Abort):
+                self._aborted.add(release.effect)
             scope.cancel()
 
     def _done(self, input: str, error: UnderstudyError | None = None) -> None:
@@ -319,8 +323,12 @@ class Shell(Pump):
                     lambda text: self._on_delta(effect, text),
                     lambda late: self._settle(effect, late),
                 )
+                self._aborted.discard(effect.id)
                 self._settle(effect, attempt)
             finally:
+                if effect.id in self._aborted:
+                    self._aborted.discard(effect.id)
+                    self._settle(effect, cancelled(effect))
                 self._scopes.pop(effect.id, None)
                 self._attempts.pop(effect.id, None)
                 self.nudge()

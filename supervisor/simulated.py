@@ -25,7 +25,7 @@ from msgspec import Raw
 from ..actors.asking import cancellation
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
+from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
 from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.snapshots import EVERY
 from ..actors.taken import NEVER
@@ -516,6 +516,8 @@ class Simulated:
                 held.error = release.error if isinstance(release, Refused) else None
         elif isinstance(release, Handed):
             release.asking.told(release.value, release.failure)
+        elif isinstance(release, Abort):
+            self.attempts.abort(release.effect, self.now)
         else:
             self.attempts.withdraw(release.effect)
 

@@ -22,7 +22,7 @@ from .journal.batch import record_of
 from .journal.reading import reading, row_name
 from .offline import as_left
 from .results import recorded
-from .supervisor import GaveUp, Resolved, Restarting
+from .roster import GaveUp, Resolved, Restarting
 from .team import telling
 from .team.events import Asked, Received, Returned, Routed, TeamState
 from .team.progress import Progress, apply, progress

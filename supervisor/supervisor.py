@@ -1,173 +1,379 @@
-"""The supervisor: who keeps workers going. It is told of every failed turn below it and decides.
+"""The supervisor: who keeps others going. It starts them in order, is told of every failure below it, and decides.
 
-    ChildFailed -> within the intensity: Restart, after a backoff
-                -> beyond it: the child stays suspended with its mail, and a person is asked (Escalation)
-    a person    -> approve: restart, and count anew; reject: stop the child
+    Attend | Start | Restarted -> its children are started, left to right, each when the one before it has answered
+    ChildFailed, ChildExited   -> resume | restart (with others, after a backoff) | stop | escalate, as the decider and the rules say
+      restarts within the intensity   -> the steps of the strategy: stops in reverse order, starts forwards
+      beyond it                       -> the others are stopped in reverse order, and the supervisor itself ends: ``budget_exhausted``
+    Shutdown                   -> its children are stopped in reverse order, then it has ended
+    at the root                -> each child stands for itself, and what no supervisor decides, a person does
 
-Each run and each fixed child has a window of its own here, so one run's crashes are one run's. Every decision is an event.
+What it is in the middle of (``jobs``) is state, like everything else: a crash in the middle is a pause. Failures that come in
+meanwhile are stashed. Virtual children (``virtual``) are not started or stopped, and wait for nobody. Every decision is an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
-import msgspec
-
-from ..actors.actor import PERSON, Actor, applies, handles, settles
-from ..actors.outcome import Outcome
+from ..actors.actor import handles
 from ..actors.turn import Turn
-from ..protocols.approvals import Answer, Question
-from ..protocols.children import Backoff, Intensity, RestartPolicy
+from ..protocols.children import ChildSpec, Directive, Intensity, Policy
 from ..protocols.failures import Failure
-from ..protocols.ids import Address
-from ..protocols.lifecycle import ChildFailed, Restart, Stop
-from ..protocols.mail import Overloaded, Suspended
-from ..protocols.messages import Event, Message, State
-from .backoff import Streak, delay, streak
+from ..protocols.ids import OUTSIDE, Address
+from ..protocols.lifecycle import (
+    Attend,
+    ChildExited,
+    ChildFailed,
+    ChildStarted,
+    ChildStopped,
+    Restarted,
+    Resume,
+    Shutdown,
+    Start,
+    Stop,
+)
+from ..protocols.mail import Overloaded
+from ..protocols.messages import Message
+from .backoff import delay, streak
+from .deciders import Decider, decide
 from .intensity import count
+from .jobs import RUNS, Overdue
+from .live import Live
+from .roster import (
+    Decided,
+    Down,
+    Ended,
+    Exhausted,
+    Forgotten,
+    Job,
+    Kid,
+    Listed,
+    Respecified,
+    Restarting,
+    SupervisorState,
+    Up,
+)
+from .strategy import Steps, steps
+from .virtual import stopped, troubled
 
-V = TypeVar("V")
+
+class _TryAgain(Message, wire="supervisor.try_again"):
+    child: Address
 
 
-class Restarting(Event, wire="supervisor.restarting"):
-    """A child will be restarted.
+class SupervisorActor(Live):
+    """Decides about its children. See the module for who says what.
 
-    Attributes:
-        restarts: its restarts in the window, this one included.
-        delay: seconds from now.
-        streak: its failures in a row, this one included.
-        forgotten: children that have been quiet for so long that nothing needs to be known of them.
+    Args:
+        specs: its children, in the order in which they are started.
+        pools: what may be started by name: specs whose ``id`` is a template, and how many there may be of each.
     """
 
-    child: Address
-    restarts: tuple[float, ...]
-    delay: float
-    failure: Failure
-    item: str
-    streak: int = 1
-    forgotten: tuple[Address, ...] = ()
+    def __init__(
+        self,
+        policy: Policy,
+        specs: Sequence[ChildSpec] = (),
+        *,
+        decider: Decider | None = None,
+        above: Address = OUTSIDE,
+        pools: Sequence[tuple[ChildSpec, int | None]] = (),
+    ) -> None:
+        super().__init__(policy, decider, above=above, pools=pools)
+        self.specs = tuple(specs)
+        self.attends = self.top and bool(self.specs)
 
+    # -- its own life -------------------------------------------------------------------------------------------
 
-class GaveUp(Event, wire="supervisor.gave_up"):
-    """A child failed too often; a person is asked."""
+    @handles(Attend)
+    def attend(self, turn: Turn[SupervisorState], msg: Attend) -> None:
+        """A life of the process begins: what the definition says may be new."""
+        self._list(turn)
+        state = turn.state
+        if state.job is not None:
+            return  # it goes on where it was
+        if not state.up:
+            if self.top:
+                self.begin(turn, Job("start", start=self.order(state)))
+            return
+        for kid in state.kids.values():
+            if kid.spec.kind == "supervisor" and kid.status == "running":
+                turn.order(kid.spec.id, Attend())
+        new = tuple((kid.spec.id,) for kid in state.kids.values() if kid.status == "down" and not kid.attempt)
+        if new:
+            self.begin(turn, Job("start", start=new))
 
-    child: Address
-    failure: Failure
+    @handles(Start)
+    def start(self, turn: Turn[SupervisorState], msg: Start) -> None:
+        self._list(turn)
+        self.begin(turn, Job("start", start=self.order(turn.state), attempt=msg.attempt))
 
+    @handles(Restarted)
+    def again(self, turn: Turn[SupervisorState], msg: Restarted) -> None:
+        """A new incarnation: whatever still runs is stopped first, then all are started."""
+        self._list(turn, anew=True)
+        state = turn.state
+        for kid in state.kids.values():
+            self.forget_alarm(turn, kid)
+        job = Job(
+            "start", self.running(state), self.order(state), cause=msg.cause, attempt=msg.attempt, since=turn.now,
+            incarnation=msg.incarnation,
+        )  # fmt: skip
+        self.begin(turn, job, up=False)
 
-class Resolved(Event, wire="supervisor.resolved"):
-    """A person decided about a child that was given up."""
+    @handles(Shutdown)
+    def shut_down(self, turn: Turn[SupervisorState], msg: Shutdown) -> None:
+        """The one above wants it to end: at once, whatever it is in the middle of."""
+        stop = self.running(turn.state)
+        self.begin(turn, Job("shutdown", stop, cause=msg.cause, attempt=msg.attempt, since=turn.now, final=msg.final))
 
-    child: Address
-    answer: Answer
+    # -- what children say --------------------------------------------------------------------------------------
 
+    @handles(ChildStarted)
+    def child_started(self, turn: Turn[SupervisorState], msg: ChildStarted) -> None:
+        kid = turn.state.kids.get(msg.child)
+        if kid is None or kid.status != "starting" or kid.attempt != msg.attempt:
+            return
+        self.forget_alarm(turn, kid)
+        if msg.ignored:
+            turn.emit(Ended(msg.child, "ignored", turn.now))
+            if kid.spec.restart == "temporary" or kid.spec.pool:
+                turn.emit(Forgotten(msg.child, gone=True))
+        else:
+            turn.emit(Up(msg.child, msg.incarnation, turn.now))
+        self.came(turn, msg.child)
 
-class _RestartNow(Message, wire="supervisor.restart_now"):
-    child: Address
-    failure: Failure
-
-
-class SupervisorState(State):
-    """Restarts in the window and failures in a row, by child; and which children wait for a person."""
-
-    restarts: dict[Address, tuple[float, ...]] = msgspec.field(default_factory=dict[Address, tuple[float, ...]])
-    streaks: dict[Address, Streak] = msgspec.field(default_factory=dict[Address, Streak])
-    given_up: dict[Address, Failure] = msgspec.field(default_factory=dict[Address, Failure])
-
-
-class SupervisorActor(Actor):
-    """Decides about failed children."""
-
-    State = SupervisorState
-    supervises = True
-
-    def __init__(self, intensity: Intensity, backoff: Backoff, on_restart: RestartPolicy) -> None:
-        self.intensity, self.backoff = intensity, backoff
-        self.on_restart: RestartPolicy = on_restart
+    @handles(ChildStopped)
+    def child_stopped(self, turn: Turn[SupervisorState], msg: ChildStopped) -> None:
+        kid = turn.state.kids.get(msg.child)
+        if kid is not None and kid.status == "stopping" and kid.attempt == msg.attempt:
+            self.is_down(turn, kid, msg.how, msg.left)
 
     @handles(ChildFailed)
     def child_failed(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
-        before = turn.state.restarts.get(msg.child, ())
-        restarts, within = count(before, turn.now, self.intensity)
-        if msg.failure.code == "unreadable":  # a restart would read the same rows
-            if msg.child not in turn.state.given_up:
-                self._give_up(turn, msg, msg.failure.message)
-            return
-        if not within:
-            spent = f"{msg.child} failed more than {self.intensity.max_restarts} times in {self.intensity.within:g} s"
-            self._give_up(turn, msg, f"{spent}, last: {msg.failure.message}")
-            return
-        failures = streak(turn.state.streaks.get(msg.child), turn.now, self.backoff)
-        wait = delay(self.backoff, failures, turn.random)
-        forgotten = self._quiet(turn.state, turn.now, msg.child)
-        turn.emit(Restarting(msg.child, restarts, wait, msg.failure, msg.item, failures, forgotten))
-        if wait > 0:
-            turn.remind(_RestartNow(msg.child, msg.failure), after=wait)
+        kid = turn.state.kids.get(msg.child)
+        if kid is None:
+            self.virtual_failed(turn, msg)
+        elif kid.status == "stopping":  # it has ended, if not in order
+            self.is_down(turn, kid, "failed")
+        elif kid.status == "starting":
+            self.forget_alarm(turn, kid)
+            self._failed_to_start(turn, kid, msg.failure, msg.item)
+        elif kid.status != "running" or msg.incarnation < kid.incarnation:
+            return  # word of a life that is over
+        elif turn.state.job is not None:
+            turn.stash()
         else:
-            turn.order(msg.child, Restart(self.on_restart, msg.failure))
+            self._failed(turn, kid, msg)
 
-    @handles(_RestartNow)
-    def restart_now(self, turn: Turn[SupervisorState], msg: _RestartNow) -> None:
-        turn.order(msg.child, Restart(self.on_restart, msg.failure))
+    @handles(ChildExited)
+    def child_exited(self, turn: Turn[SupervisorState], msg: ChildExited) -> None:
+        kid = turn.state.kids.get(msg.child)
+        if kid is None or msg.incarnation < kid.incarnation:
+            return
+        if kid.status == "stopping":
+            self.is_down(turn, kid, "shutdown")
+        elif kid.status == "starting" or (kid.status == "running" and turn.state.job is not None):
+            turn.stash()
+        elif kid.status == "running":
+            self._exited(turn, kid)
 
     @handles(Overloaded)
     def overloaded(self, turn: Turn[SupervisorState], msg: Overloaded) -> None:
         """A child sends more than somebody takes. The row of this turn is the record; nothing is stopped for it."""
 
-    @settles(PERSON)
-    def decided(self, turn: Turn[SupervisorState], outcome: Outcome[Answer]) -> None:
-        child = Address(str(outcome.tag)) if outcome.tag is not None else turn.me
-        failure = turn.state.given_up.get(child) or outcome.failure or Failure("abandon", "failed", f"{child} failed")
-        answer = (
-            outcome.value
-            if outcome.failure is None
-            else Answer("", "reject", by="the deadline", reason=outcome.failure.message)
-        )
-        turn.emit(Resolved(child, answer))
-        if child == turn.me:
+    @handles(Overdue)
+    def overdue(self, turn: Turn[SupervisorState], msg: Overdue) -> None:
+        """An order was not answered in time."""
+        kid = turn.state.kids.get(msg.child)
+        if kid is None or kid.attempt != msg.attempt:
             return
-        if answer.decision == "approve":
-            turn.order(child, Restart(self.on_restart, failure))
+        if kid.status == "stopping":
+            self.is_down(turn, kid, "leaked")
+        elif kid.status == "starting":
+            why = f"{msg.child} did not start within {kid.spec.start:g} s"
+            failure = Failure("retry_later", "start_timeout", why, where=msg.child)
+            turn.order(msg.child, Shutdown(0, 0.0, cause=failure))
+            self._failed_to_start(turn, kid, failure, "")
+
+    @handles(_TryAgain)
+    def try_again(self, turn: Turn[SupervisorState], msg: _TryAgain) -> None:
+        """The wait before a restart is over. (Until now whoever wanted to stop it could.)"""
+        kid = turn.state.kids.get(msg.child)
+        if kid is None or kid.status != "waiting":
+            return
+        if turn.state.job is not None:
+            turn.stash()
+            return
+        start = self._steps(turn.state, kid).start
+        self.begin(turn, Job("restart", start=start, cause=kid.failure, child=msg.child))
+
+    # -- decisions ----------------------------------------------------------------------------------------------
+
+    def _failed(self, turn: Turn[SupervisorState], kid: Kid, msg: ChildFailed) -> None:
+        """A child that ran has failed."""
+        if msg.failure.code == "unreadable":  # a restart would read the same rows, and an order finds nobody
+            self._too_often(turn, kid, msg.failure, msg.item, msg.failure.message)
+            return
+        usual: Directive = "stop" if kid.spec.restart == "temporary" else "restart"
+        decision = decide(self.decider, msg.failure, turn.me, usual)
+        failure = troubled(msg.failure, decision)
+        if decision.directive != "restart":
+            turn.emit(Decided(msg.child, decision.directive, decision.rule, failure, msg.item))
+        if decision.directive == "resume":
+            turn.order(msg.child, Resume())
+        elif decision.directive == "stop" or kid.spec.restart == "temporary":
+            turn.order(msg.child, Stop(stopped(turn.me, msg.child, failure)))
+            turn.emit(Ended(msg.child, failure.code, turn.now, failure))
+            self._after_end(turn, kid, by_itself=kid.spec.restart == "temporary")
+        elif decision.directive == "escalate":
+            why = f"{msg.child} failed, and {turn.me} leaves the decision to others: {failure.message}"
+            self._give_up_all(turn, kid, Failure("abandon", "escalated", why, where=turn.me, cause=failure), msg.item)
         else:
-            reason = f"{answer.by} stopped it: {answer.reason}" if answer.reason else f"{answer.by} stopped it"
-            turn.order(child, Stop(Failure("abandon", "stopped", reason, where=child, cause=failure)))
+            self._restart(turn, kid, failure, msg.item)
 
-    def _give_up(self, turn: Turn[SupervisorState], msg: ChildFailed, why: str) -> None:
-        failure = Failure("abandon", "budget_exhausted", why, where=turn.me, cause=msg.failure)
-        turn.emit(GaveUp(msg.child, failure))
-        what = f"{why}. The message it failed on ({msg.item}) is parked." if msg.item else f"{why}."
-        text = f"{what} Start it again (approve) or stop it (reject)?"
-        question = Question("escalation", text, failure=failure, takes=("approve", "reject"))
-        asked = turn.escalate(question, topic="child", tag=msg.child)
-        if msg.failure.code != "unreadable":  # which takes no orders, and has told its watchers
-            turn.order(msg.child, Suspended(failure, asked.id))
+    def _exited(self, turn: Turn[SupervisorState], kid: Kid) -> None:
+        """A child has ended itself, in order."""
+        if kid.spec.restart == "permanent":
+            over = Failure("retry_now", "exited", f"{kid.spec.id} ended itself, and is permanent", where=kid.spec.id)
+            self._restart(turn, kid, over, "")
+            return
+        turn.emit(Ended(kid.spec.id, "normal", turn.now))
+        self._after_end(turn, kid, by_itself=True)
 
-    def _quiet(self, state: SupervisorState, now: float, but: Address) -> tuple[Address, ...]:
-        """Children whose last failure is of no account any more."""
-        old = now - max(self.intensity.within, self.backoff.reset)
-        return tuple(child for child, last in state.streaks.items() if last.until < old and child != but)
+    def _after_end(self, turn: Turn[SupervisorState], kid: Kid, *, by_itself: bool) -> None:
+        """A child has ended and is not restarted: what that means for its supervisor."""
+        if kid.spec.restart == "temporary" or kid.spec.pool:
+            turn.emit(Forgotten(kid.spec.id, gone=True))
+        if not by_itself or not kid.spec.significant or self.policy.auto_shutdown == "never":
+            return
+        others = (k for k in turn.state.kids.values() if k.spec.significant and k.spec.id != kid.spec.id)
+        if self.policy.auto_shutdown == "all_significant" and any(k.status not in ("ended", "down") for k in others):
+            return
+        stop = self.running(turn.state)
+        self.begin(turn, Job("exit", stop, child=kid.spec.id, since=turn.now, final=True))
 
-    @applies(Restarting)
-    def restarting(self, state: SupervisorState, event: Restarting) -> SupervisorState:
-        last = Streak(event.streak, event.restarts[-1] + event.delay)
-        return state.evolve(
-            restarts=_without({**state.restarts, event.child: event.restarts}, event.forgotten),
-            streaks=_without({**state.streaks, event.child: last}, event.forgotten),
-        )
+    def _restart(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> None:
+        """Restart a child, and others with it; or give up, if that is once too often."""
+        wait = self._counted(turn, kid, failure, item)
+        if wait is None:
+            return
+        do = self._steps(turn.state, kid)
+        kids = turn.state.kids
+        stop = tuple(unit for unit in (tuple(c for c in u if kids[c].status in RUNS) for u in do.stop) if unit)
+        if wait == 0.0 or stop:
+            start = do.start if wait == 0.0 else ()
+            self.begin(
+                turn, Job("restart", stop, start, cause=failure, child=kid.spec.id, since=turn.now if stop else 0.0)
+            )
 
-    @applies(GaveUp)
-    def gave_up(self, state: SupervisorState, event: GaveUp) -> SupervisorState:
-        return state.evolve(given_up={**state.given_up, event.child: event.failure})
+    def _counted(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> float | None:
+        """Count a restart before it is tried. Gives the wait before it, for which a reminder is set; None where that was too often."""
+        state, policy, child = turn.state, self.policy, kid.spec.id
+        clock = turn.now - state.paused
+        window, slow, alone = state.window, state.slow, kid.restarts
+        budget = kid.spec.budget if kid.spec.counts else kid.spec.budget or policy.intensity
+        over: tuple[str, Intensity] | None = None
+        if budget is not None:
+            alone, within = count(alone, clock, budget)
+            over = over if within else (child, budget)
+        if kid.spec.counts:
+            all_of = child if self.top else f"the children of {turn.me}"
+            window, within = count(window, clock, policy.intensity)
+            over = over if within else (all_of, policy.intensity)
+            if policy.slow is not None:
+                slow, within = count(slow, turn.now, policy.slow)
+                over = over if within else (all_of, policy.slow)
+        if over is not None:
+            whose, limit = over
+            last = "last" if whose == child else f"last {child}"
+            why = (
+                f"{whose} failed more than {limit.max_restarts} times in {limit.within:g} s, {last}: {failure.message}"
+            )
+            self._too_often(turn, kid, failure, item, why)
+            return None
+        backoff = kid.spec.backoff or policy.backoff
+        failures = streak(kid.streak, turn.now, backoff)
+        wait = delay(backoff, failures, turn.random)
+        others = tuple(c for unit in self._steps(state, kid).start for c in unit if c != child)
+        turn.emit(
+            Restarting(
+                child, window, wait, failure, item, failures, others=others, slow=slow, alone=alone, at=turn.now, known=True
+            )
+        )  # fmt: skip
+        if wait > 0:
+            turn.remind(_TryAgain(child), after=wait)
+        return wait
 
-    @applies(Resolved)
-    def resolved(self, state: SupervisorState, event: Resolved) -> SupervisorState:
-        return state.evolve(
-            given_up=_without(state.given_up, (event.child,)),
-            restarts=_without(state.restarts, (event.child,)),
-            streaks=_without(state.streaks, (event.child,)),
-        )
+    def _too_often(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str, why: str) -> None:
+        self._give_up_all(turn, kid, Failure("abandon", "budget_exhausted", why, where=turn.me, cause=failure), item)
 
+    def _give_up_all(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> None:
+        """The supervisor itself ends; the others are stopped first. A member of a pool, or a child of the root (which nobody is above),
+        is given up alone."""
+        if self.top or not kid.spec.counts:
+            cause = failure.cause or failure
+            self.give_up(
+                turn, ChildFailed(kid.spec.id, kid.incarnation, cause, item, turn.context.run), failure.message
+            )
+            return
+        turn.emit(Exhausted(failure))
+        turn.emit(Down(kid.spec.id, "failed", turn.now))
+        self.begin(turn, Job("end", self.running(turn.state), cause=failure, child=kid.spec.id, since=turn.now))
 
-def _without(known: dict[Address, V], children: Sequence[Address]) -> dict[Address, V]:
-    return {child: value for child, value in known.items() if child not in children}
+    def _failed_to_start(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> None:
+        """A start or restart that was ordered did not come off."""
+        job, child = turn.state.job, kid.spec.id
+        goal = job.goal if job is not None else "restart"
+        turn.emit(Down(child, "failed", turn.now))
+        kid = turn.state.kids[child]
+        if goal in ("shutdown", "end", "exit"):
+            self.came(turn, child)
+        elif goal == "add":
+            self.not_added(turn, kid, failure)
+        elif goal == "start" and not self.top:
+            why = f"{turn.me} failed to start its child {child}: {failure.message}"
+            over = Failure("abandon", "failed_to_start", why, where=turn.me, cause=failure)
+            turn.emit(Exhausted(over))
+            self.begin(turn, Job("end", self.running(turn.state), cause=over, child=child, since=turn.now))
+        elif self.top or job is None or not kid.spec.counts:  # it stands for itself, and the others go on
+            if self._counted(turn, kid, failure, item) == 0.0:
+                self.also_start(turn, child, failure)
+            self.advance(turn)
+        else:
+            self.drop_job(turn)
+            self._restart(turn, kid, failure, item)
+
+    def go_on(self, turn: Turn[SupervisorState], child: Address, cause: Failure) -> None:
+        if child in turn.state.kids:
+            self.also_start(turn, child, cause)
+        else:
+            super().go_on(turn, child, cause)
+
+    def give_in(self, turn: Turn[SupervisorState], child: Address, why: Failure) -> None:
+        super().give_in(turn, child, why)
+        kid = turn.state.kids.get(child)
+        if kid is not None:
+            turn.emit(Ended(child, "stopped", turn.now, why))
+            self._after_end(turn, kid, by_itself=False)
+
+    # -- who there is -------------------------------------------------------------------------------------------
+
+    def _steps(self, state: SupervisorState, kid: Kid) -> Steps:
+        alone = kid.spec.pool or self.top
+        return steps("one_for_one" if alone else self.policy.strategy, self.order(state), kid.spec.id)
+
+    def _list(self, turn: Turn[SupervisorState], *, anew: bool = False) -> None:
+        """Children of the definition that are not known yet, and those that it describes in another way now. ``anew``: also those that
+        were over for good in the incarnation before this one."""
+        for spec in self.specs:
+            kid = turn.state.kids.get(spec.id)
+            if kid is None and spec.id in turn.state.gone and not anew:
+                continue
+            if kid is None:
+                turn.emit(Listed(spec))
+            elif kid.spec != spec and not kid.live:
+                turn.emit(Respecified(spec))
+        defined = {spec.id for spec in self.specs}
+        for kid in list(turn.state.kids.values()):
+            if not kid.live and kid.spec.id not in defined:
+                turn.emit(Forgotten(kid.spec.id))

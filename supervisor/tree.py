@@ -18,23 +18,24 @@ from ..actors.actor import Actor
 from ..actors.agent import Agent
 from ..actors.planner import Planner
 from ..actors.react import AgentActor
-from ..actors.registry import Directory, Mount
+from ..actors.registry import Begun, Directory, Mount
 from ..actors.router import Router
 from ..actors.worker import WorkerActor
 from ..protocols.board import board_of
-from ..protocols.children import Backoff, Intensity
+from ..protocols.children import Policy
 from ..protocols.errors import DefinitionError, UnderstudyError
 from ..protocols.ids import SYSTEM, Address, fits
 from ..protocols.model import Model
 from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
+from .children import Child, Pool
 from .conflicts.actor import ConflictActor
 from .conflicts.board import BoardActor
 from .conflicts.known import Known
 from .conflicts.leases import LeaseActor
 from .conflicts.policy import Conflicts
-from .definitions import Child, Supervisor
+from .definitions import Supervisor, is_led, is_led_by_root, pool_of
 from .supervisor import SupervisorActor
 from .team.dispatch import TeamActor
 from .team.panel import PANEL, PanelActor
@@ -68,7 +69,12 @@ class Tree:
         self.tools: dict[str, dict[str, Tool[..., Any]]] = {}
         self.models: dict[str, dict[str, Model]] = {}
         self.override = model
-        self._add(str(ROOT), SupervisorActor(Intensity(), Backoff(), "keep"), Address(""))
+        top = SupervisorActor(
+            Policy(),
+            [definition.spec for definition in definitions if is_led_by_root(definition)],
+            pools=[pool_of(d) for d in definitions if isinstance(d, Child) and not d.fixed],
+        )
+        self._add(str(ROOT), top, Address(""))
         self._shared(Conflicts(), {}, Known(ROOT))
         for definition in definitions:
             self._mount(definition)
@@ -92,20 +98,22 @@ class Tree:
 
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):
-            self._team(definition)
+            self._team(definition, ROOT)
         elif isinstance(definition, (Agent, Worker)):
             self._member(definition, f"{definition.name}/{{run}}", ROOT)
         elif isinstance(definition, Child):
-            self._child(definition, ROOT)
+            self._child(definition, ROOT, led=is_led_by_root(definition))
         else:
             raise DefinitionError(
                 f"{definition!r} cannot be mounted", hint="a us.Agent, us.Worker, us.Supervisor or us.Child can"
             )
 
-    def _team(self, team: Supervisor) -> None:
+    def _team(self, team: Supervisor, above: Address) -> None:
         name = Address(team.name)
-        self._add(team.name, SupervisorActor(team.intensity, team.backoff, team.on_restart), ROOT)
-        self._add(f"{team.name}/{{run}}", TeamActor(team), name)
+        actor = SupervisorActor(team.policy, team.specs, decider=team.decide, above=above, pools=team.pools)
+        self._add(team.name, actor, above)
+        if team.workers:
+            self._add(f"{team.name}/{{run}}", TeamActor(team), name)
         if counts(team):
             self._add(str(keeper(team.name)), PlacesActor(team.parallel), name)
         routers = [team.route] if isinstance(team.route, (Router, Planner)) else []
@@ -113,7 +121,9 @@ class Tree:
             self._member(worker, f"{team.name}/{{run}}/{worker.name}", name)
             self._member(worker, f"{team.name}/{{run}}/{worker.name}/{{try}}", name)
         for child in team.children:
-            self._child(child, name)
+            self._child(child, name, led=is_led(child, team.policy))
+        for below in team.supervisors:
+            self._team(below, name)
         if team.workers:
             forms = {worker.name: worker.output for worker in team.workers}
             for template in (f"{team.name}/{{run}}/{PANEL}", f"{team.name}/{{run}}/{PANEL}/{{try}}"):
@@ -159,20 +169,23 @@ class Tree:
         self.grants[template] = Grants(tools, limits=None)
         self.tools[template] = tools
 
-    def _child(self, child: Child, supervisor: Address) -> None:
-        self._add(child.template, child.actor, supervisor)
+    def _child(self, child: Child, supervisor: Address, *, led: bool) -> None:
+        begun: Begun = (
+            "by name" if isinstance(child, Pool) else "in order" if led and child.actor.durable else "by mail"
+        )
+        self._add(child.template, child.actor, supervisor, begun)
         tools = {t.spec.name: t for t in child.tools}
         self.grants[child.template] = Grants(tools, limits=None)
         self.tools[child.template] = tools
 
-    def _add(self, template: str, actor: Actor, supervisor: Address) -> None:
+    def _add(self, template: str, actor: Actor, supervisor: Address, begun: Begun = "by mail") -> None:
         for name, whose in ((SYSTEM, "the journal's own rows"), (ROOT, "the supervisor of everything")):
             if supervisor and fits(template, name):
                 raise DefinitionError(
                     f"{template!r} cannot be mounted: {str(name)!r} is the address of {whose}",
                     hint="give it another name; a template of holes only needs a segment in front, such as 'accounts/{key}'",
                 )
-        self.directory.add(Mount(template, actor, supervisor, template))
+        self.directory.add(Mount(template, actor, supervisor, template, begun=begun))
 
 
 def _complete(tool: Tool[..., Any]) -> Tool[..., Any]:

@@ -157,6 +157,12 @@ def still_running(effect: Effect) -> Attempt:
     return Attempt(failure=Failure("retry_later", "still_running", message, where=effect.name), unknown=True)
 
 
+def cancelled(effect: Effect) -> Attempt:
+    """What an attempt comes to that was cut off because its actor had to end."""
+    message = f"{effect.name}: cancelled, because {effect.stream} had to end"
+    return Attempt(failure=Failure("retry_later", "cancelled", message, where=effect.name), unknown=True)
+
+
 async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
     try:
         return _result(tool, effect, await tool.function(**values))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .protocols.errors import ChangeArguments as ChangeArguments
     from .protocols.errors import DefinitionError as DefinitionError
     from .protocols.errors import Failed as Failed
+    from .protocols.errors import Ignore as Ignore
     from .protocols.errors import InsideLoop as InsideLoop
     from .protocols.errors import JournalError as JournalError
     from .protocols.errors import Rejected as Rejected
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from .protocols.leases import lease_of as lease_of
     from .protocols.lifecycle import Restarted as Restarted
     from .protocols.lifecycle import Started as Started
+    from .protocols.lifecycle import Stopping as Stopping
     from .protocols.mail import MailboxPolicy as MailboxPolicy
     from .protocols.mail import Overloaded as Overloaded
     from .protocols.mail import Terminated as Terminated
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
     from .protocols.tasks import Route as Route
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
+    from .supervisor.children import Child as Child
+    from .supervisor.children import Pool as Pool
     from .supervisor.conflicts.policy import Conflicts as Conflicts
     from .supervisor.conflicts.resolvers import first_come as first_come
     from .supervisor.conflicts.resolvers import judge as judge
@@ -95,7 +99,6 @@ if TYPE_CHECKING:
     from .supervisor.conflicts.resolvers import priority as priority
     from .supervisor.conflicts.resolvers import refuse as refuse
     from .supervisor.conflicts.resolvers import weighted as weighted
-    from .supervisor.definitions import Child as Child
     from .supervisor.definitions import Supervisor as Supervisor
     from .supervisor.inbox import InboxItem as InboxItem
     from .supervisor.results import RunResult as RunResult
@@ -137,7 +140,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Cancel": "protocols.tasks",
         "Cannot": "tools.models.rules",
         "ChangeArguments": "protocols.errors",
-        "Child": "supervisor.definitions",
+        "Child": "supervisor.children",
         "Claim": "protocols.conflicts",
         "Conflict": "protocols.conflicts",
         "Conflicts": "supervisor.conflicts.policy",
@@ -149,6 +152,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Failure": "protocols.failures",
         "first_come": "supervisor.conflicts.resolvers",
         "handles": "actors.actor",
+        "Ignore": "protocols.errors",
         "InboxItem": "supervisor.inbox",
         "InsideLoop": "protocols.errors",
         "Intensity": "protocols.children",
@@ -179,6 +183,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Pending": "actors.outcome",
         "PERSON": "actors.actor",
         "person": "supervisor.conflicts.resolvers",
+        "Pool": "supervisor.children",
         "priority": "supervisor.conflicts.resolvers",
         "Question": "protocols.approvals",
         "refuse": "supervisor.conflicts.resolvers",
@@ -202,6 +207,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "settles": "actors.actor",
         "Started": "protocols.lifecycle",
         "State": "protocols.messages",
+        "Stopping": "protocols.lifecycle",
         "Supervisor": "supervisor.definitions",
         "System": "supervisor.system",
         "Task": "protocols.tasks",

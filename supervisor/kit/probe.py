@@ -18,7 +18,7 @@ from ...protocols.errors import DefinitionError
 from ...protocols.ids import Address
 from ...protocols.journal import Row
 from ...protocols.messages import Event, Message, Request, State
-from ..definitions import Child
+from ..children import Child
 from ..journal.batch import record_of
 from ..simulated import Simulated
 from ..system import System

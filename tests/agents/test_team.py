@@ -103,8 +103,8 @@ def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
     wrong: list[tuple[list[us.Agent[str]], dict[str, Any], str]] = [
         ([], {}, "has no workers"),
         ([worker, worker], {}, "two workers named 'worker'"),
-        ([worker], {"strategy": "one_for_all"}, "strategy"),
-        ([worker], {"on_restart": "never"}, "keep or fresh"),
+        ([worker], {"strategy": "all_for_one"}, "strategy"),
+        ([worker], {"on_restart": "never"}, "keep, fresh"),
         ([worker], {"intensity": us.Intensity(max_restarts=-1)}, "must not be negative"),
     ]
     for workers, options, message in wrong:

@@ -16,7 +16,7 @@ from understudy.protocols.ids import Address
 from understudy.protocols.journal import StoredEvent
 from understudy.supervisor.backoff import Streak, delay, streak
 from understudy.supervisor.intensity import count
-from understudy.supervisor.supervisor import SupervisorState
+from understudy.supervisor.roster import SupervisorState
 from understudy.testing import Simulated
 
 LONG = Intensity(within=1_000_000.0)
@@ -88,7 +88,7 @@ def test_a_supervisor_forgets_children_that_have_been_quiet_for_long() -> None:
     for n in range(20):
         board.ask(f"a/c{n}", Break("raise"))
     board.rest()
-    board.now += 1_000.0
+    board.now += 10_000.0
     board.ask("a/last", Break("raise"))
     board.rest()
     known = board.actor("crew").state
@@ -100,7 +100,7 @@ def test_agents_cannot_begin_fresh_because_they_would_forget_whom_to_answer() ->
     clerk = us.Agent("clerk", "Helps.", model=us.Scripted("done"))
     with pytest.raises(us.DefinitionError, match=r"clerk.*forget whom to answer"):
         us.Supervisor("crew", [clerk, us.Child("a/{name}", Actor)], on_restart="fresh")
-    assert us.Supervisor("crew", [us.Child("a/{name}", Actor)], on_restart="fresh").on_restart == "fresh"
+    assert us.Supervisor("crew", [us.Child("a/{name}", Actor)], on_restart="fresh").policy.on_restart == "fresh"
 
 
 def test_one_for_one_only_the_failed_child_is_restarted() -> None:
@@ -143,8 +143,9 @@ def test_a_child_that_fails_too_often_is_put_before_a_person_with_the_cause_chai
     board = _given_up()
     (item,) = board.inbox()
     assert item.kind == "escalation"
-    assert item.actor == "crew"
+    assert item.actor == "root", "nobody on the way up knew what to do"
     assert item.failure is not None
+    assert item.failure.where == "crew"
     assert [failure.code for failure in item.failure.chain()][:2] == ["budget_exhausted", "crashed"]
     assert "ZeroDivisionError: broken" in item.text
     assert board.actor("a/ada").memory.life == "restarting"
