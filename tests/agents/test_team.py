@@ -113,4 +113,4 @@ def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
     with pytest.raises(us.DefinitionError, match="two definitions are mounted"):
         us.System(us.Supervisor("desk", [worker]), us.Supervisor("desk", [worker]))
     with pytest.raises(us.DefinitionError, match="the same addresses fit both"):
-        us.System(us.Supervisor("desk", [us.Child("desk/{name}", us.Actor)]))
+        us.System(us.Supervisor("desk", [worker, us.Child("desk/{name}", us.Actor)]))
