@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import get_args
+from typing import cast, get_args
 
 from msgspec import Struct
 
@@ -38,10 +38,11 @@ def decide(decider: Decider | None, failure: Failure, where: str, otherwise: Dir
     """What is done about a failure. Never raises: a decider that does, or that gives nonsense, hands the failure on."""
     if decider is None:
         return Decision(otherwise)
-    if isinstance(decider, Mapping):
+    if not callable(decider):
         for rule in names(failure):
-            if rule in decider:
-                return Decision(decider[rule], rule)
+            directive = decider.get(rule)
+            if directive is not None:
+                return Decision(directive, rule)
         return Decision(otherwise)
     name = getattr(decider, "__name__", type(decider).__name__)
     try:
@@ -68,7 +69,7 @@ def check_decider(who: str, decider: object) -> None:
         return
     if not isinstance(decider, Mapping):
         raise DefinitionError(f"{who}: decide={decider!r}", hint="a mapping from failures to directives, or a function")
-    for rule, directive in decider.items():
+    for rule, directive in cast("Mapping[object, object]", decider).items():
         if not isinstance(rule, str) or not rule:
             raise DefinitionError(
                 f"{who}: decide has the key {rule!r}", hint="the code or kind of a failure, or an exception's name"
