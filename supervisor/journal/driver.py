@@ -101,6 +101,8 @@ def translate(driver: Driver, error: Exception, doing: str) -> JournalError:
             return JournalReadOnly(message, hint="the file and its folder must be writable by this user")
         case 11 | 26:  # CORRUPT, NOTADB
             return JournalDamaged(message, hint="the file was left as it is; restore a backup beside it")
+        case 1 if "no such column" in message or "no such table" in message:  # ERROR; our statements fit what we made
+            return JournalDamaged(message, hint="its tables are not those that were made; restore a backup beside it")
         case 5 | 6:  # BUSY, LOCKED
             return JournalError(message, hint="another program keeps the file locked; let it finish")
         case 0 if (

@@ -2,7 +2,8 @@
 
 What stays is what was decided: the rows of turns, with everything in them. What goes is what legitimately differs between
 lives: clock times, attempts, the ledger's own rows, and in which row a message happens to stand whole (the one that
-accepted it or the one that consumed it). Ids that name a row are replaced by the row's place in its own stream.
+accepted it or the one that consumed it) and on whose behalf its actor acts (the first of either). Ids that name a row are
+replaced by the row's place in its own stream.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ def normal(rows: Iterable[Row]) -> dict[Address, list[bytes]]:
     """For each stream its turns, as lines of JSON that two journals of the same work have in common."""
     mail: dict[str, Json] = {}
     places: dict[int, str] = {}
+    contexts: dict[Address, Json] = {}
     kept: dict[Address, list[tuple[Row, Json]]] = {}
     for row in rows:
         record = msgspec.json.decode(row.payload)
+        if "context" in record:
+            contexts[row.stream] = record.pop("context")
         for envelope in (*record.get("sends", ()), *(timer["envelope"] for timer in record.get("timers", ()))):
             mail[envelope["id"]] = envelope
         if row.kind in KEPT:
@@ -45,7 +49,10 @@ def normal(rows: Iterable[Row]) -> dict[Address, list[bytes]]:
         full = {"row": [row.kind, row.incarnation, row.cause], **_record(record, mail, row.at)}
         return msgspec.json.encode(_mapped(full, named), order="sorted")
 
-    return {stream: [line(*pair) for pair in pairs] for stream, pairs in kept.items()}
+    return {
+        stream: [msgspec.json.encode(contexts.get(stream)), *(line(*pair) for pair in pairs)]
+        for stream, pairs in kept.items()
+    }
 
 
 def _record(record: Json, mail: dict[str, Json], at: float) -> Json:

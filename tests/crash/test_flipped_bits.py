@@ -120,6 +120,18 @@ def test_any_bit_of_the_file_is_found_or_is_never_read(place: Path, closed: Made
     assert seen["named"] > ANYWHERE // 5
 
 
+def test_a_bit_in_the_name_of_a_column_is_damage(place: Path, closed: Made) -> None:
+    """A soak found it: SQLite says that the statement is wrong."""
+    data = closed.files[NAME]
+    bit = 8 * (data.rindex(b"address TEXT NOT NULL UNIQUE") + 1) + 3  # the schema has been moved once
+    (place / NAME).write_bytes(flipped(data, bit))
+    assert examine(place / NAME, closed) == "named"
+    with pytest.raises(JournalDamaged, match="no such column"), read_only(place / NAME) as reader:
+        reader.rows()
+    with pytest.raises(JournalDamaged):
+        SqliteJournal(place / NAME).open()
+
+
 def test_any_bit_of_a_row_names_this_row(place: Path, closed: Made) -> None:
     data, hashes = closed.files[NAME], closed.hashes
     swept: Counter[str] = Counter()
