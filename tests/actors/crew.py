@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
@@ -216,6 +217,15 @@ def said(sent: Sent) -> Any:
     """What a request was answered with: a value, or the code of the failure."""
     assert sent.reply is not None, f"no answer to {sent.thing}"
     return sent.reply.failure.code if sent.reply.failure is not None else msgspec.json.decode(sent.reply.value)
+
+
+def crash_and_go_on(node: Simulated, sent: Iterable[Sent]) -> None:
+    """The process dies, the next one goes on, and callers whose message was lost with it bring it again."""
+    node.crash()
+    for one in sent:
+        if one.lost:
+            node.again(one)
+    node.rest()
 
 
 def rows(node: Simulated, address: str) -> list[tuple[Row, Record]]:

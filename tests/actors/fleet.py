@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import understudy as us
+from tests.actors.crew import Add, Added, Note, Noted, Unhandled
 from understudy.actors.ephemeral import Ephemeral
 from understudy.protocols.ids import Address
 from understudy.testing import Simulated
-
-
-class Add(us.Request[int]):
-    amount: int
-
-
-class Note(us.Message):
-    text: str
 
 
 class Listed(us.Request[tuple[str, ...]]):
@@ -41,18 +34,6 @@ class Break(us.Request[int]):
 
 class Stop(us.Message):
     pass
-
-
-class Unhandled(us.Request[int]):
-    pass
-
-
-class Added(us.Event):
-    amount: int
-
-
-class Noted(us.Event):
-    text: str
 
 
 class Kept(us.Event):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import understudy as us
-from tests.actors.crew import Add, Break, Close, Note, Relay, Unhandled, node, rows, said, state
+from tests.actors.crew import Add, Break, Close, Note, Relay, Unhandled, crash_and_go_on, node, rows, said, state
 from understudy.supervisor.simulated import Simulated
 
 
@@ -183,10 +183,6 @@ def test_a_deposit_that_was_acknowledged_survives_and_one_that_was_not_may_be_br
         sent = [board.ask("a/ada", Add(1), key=str(number)) for number in range(10)]
         for _ in range(seed):
             board.step()
-        board.crash()
-        for one in sent:
-            if one.lost:
-                board.again(one)
-        board.rest()
+        crash_and_go_on(board, sent)
         assert state(board, "a/ada").total == 10
         assert sorted(said(one) for one in sent) == list(range(1, 11))

@@ -7,23 +7,8 @@ from typing import Any
 import pytest
 
 import understudy as us
-from tests.actors.crew import said
-from tests.actors.fleet import (
-    Add,
-    Break,
-    Durable,
-    Listed,
-    Memory,
-    Mixed,
-    Note,
-    Pass,
-    Send,
-    Stop,
-    Unhandled,
-    cell,
-    look,
-    node,
-)
+from tests.actors.crew import Add, Note, Unhandled, said
+from tests.actors.fleet import Break, Durable, Listed, Memory, Mixed, Pass, Send, Stop, cell, look, node
 from understudy.actors.ephemeral_turn import EphemeralTurn
 from understudy.actors.turn import Turn
 from understudy.protocols.errors import DefinitionError

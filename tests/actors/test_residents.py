@@ -200,13 +200,19 @@ class Keeper(us.Actor):
         turn.stash()
 
 
+def came_in(those: Residents, n: int) -> Cell:
+    """An actor that has just been loaded."""
+    cell = Cell(Address(f"a/{n}"), None)
+    cell.loaded = True
+    those.cells[cell.address] = cell
+    those.came(cell, 0.0)
+    return cell
+
+
 def test_who_is_free_again_counts_again() -> None:
     those = Residents(60.0, 1)
     for n in range(3):
-        cell = Cell(Address(f"a/{n}"), None)
-        cell.loaded = True
-        those.cells[cell.address] = cell
-        those.came(cell, 0.0)
+        cell = came_in(those, n)
         envelope = Envelope(f"outside:{n}", cell.address, "note", Raw(b"{}"))
         cell.mailbox.put(Item(envelope, durable=True))
     assert those.refuses(Address("a/new"))
@@ -222,21 +228,14 @@ def test_who_is_free_again_counts_again() -> None:
 def test_what_was_looked_at_does_not_pile_up() -> None:
     those = Residents(60.0, 10)
     for n in range(10_000):
-        cell = Cell(Address(f"a/{n}"), None)
-        cell.loaded = True
-        those.cells[cell.address] = cell
-        those.came(cell, 0.0)
-        those.gone(cell)
+        those.gone(came_in(those, n))
     assert len(those._line) < 5_000
 
 
 def test_a_crowd_leaves_without_waiting_for_the_next_look() -> None:
     those = Residents(60.0, 10)
     for n in range(10_000):
-        cell = Cell(Address(f"a/{n}"), None)
-        cell.loaded = True
-        those.cells[cell.address] = cell
-        those.came(cell, 0.0)
+        came_in(those, n)
     looks = 0
     while those.crowded:
         due = those.due()

@@ -12,6 +12,16 @@ from understudy.supervisor.journal.memory import MemoryJournal
 from understudy.testing import Faults, Simulated
 
 
+def deliver_and_append(board: Simulated) -> None:
+    """One step and its rows, and nothing that comes of them."""
+    while board.kernel.loads:
+        board._load()
+    board.kernel.step(board.now)
+    batch = board.kernel.cut()
+    assert batch is not None
+    board.journal.append(batch)
+
+
 @pytest.mark.parametrize(("policy", "total"), [("keep", 8), ("fresh", 3)])
 def test_a_restart_keeps_the_state_or_begins_fresh_as_declared(policy: str, total: int) -> None:
     board = node(on_restart=policy)
@@ -112,12 +122,7 @@ def test_a_message_that_kills_the_process_again_and_again_is_put_aside() -> None
     assert sent is not None
     board.crash()
     for mark in range(1, POISON_MARKS + 1):
-        while board.kernel.loads:
-            board._load()
-        board.kernel.step(board.now)
-        batch = board.kernel.cut()
-        assert batch is not None
-        board.journal.append(batch)
+        deliver_and_append(board)
         (mail,) = board.journal._mail.values()
         assert mail.marks == mark, "the mark is durable before the message is delivered"
         board.crash()
@@ -173,12 +178,7 @@ def test_mail_of_a_supervisor_is_never_put_aside() -> None:
             board.ask("a/ada", Break("raise"), key="k")
     for _ in range(POISON_MARKS + 2):
         board.crash()
-        while board.kernel.loads:
-            board._load()
-        board.kernel.step(board.now)
-        batch = board.kernel.cut()
-        assert batch is not None
-        board.journal.append(batch)
+        deliver_and_append(board)
     board.crash()
     after = board.ask("a/ada", Add(1))
     board.rest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import understudy as us
-from tests.actors.crew import Note, node, rows, said
+from tests.actors.crew import Note, crash_and_go_on, node, rows, said
 from tests.actors.post import Do, Fetch, Say, heard, office
 from understudy.protocols.ids import Address
 from understudy.testing import Simulated, take
@@ -48,11 +48,7 @@ def test_a_crash_between_any_two_rows_loses_nothing_and_doubles_nothing() -> Non
         sent.append(board.ask("p/ada", Do("unlock"), key="u"))
         for _ in range(seed // 2):
             board.step()
-        board.crash()
-        for one in sent:
-            if one.lost:
-                board.again(one)
-        board.rest()
+        crash_and_go_on(board, sent)
         board.ask("p/ada", Do("unlock"))
         board.rest()
         assert heard(board, "p/ada") == ("0", "1", "2", "3"), f"seed {seed}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import understudy as us
-from tests.actors.crew import Actor, Add, nobody_settles, said
+from tests.actors.crew import Actor, Add, crash_and_go_on, nobody_settles, said
 from tests.actors.post import Clerk, Do, Say, heard, lookup, office
 from tests.actors.test_restart import RenamedActor
 from understudy.actors.cell import read_record
@@ -145,11 +145,7 @@ def test_a_watch_survives_crashes_at_every_step() -> None:
         sent = [board.ask("p/ada", Do("watch", "p/eve"), key="w"), board.ask("p/eve", Do("stop"), key="s")]
         for _ in range(seed // 3):
             board.step()
-        board.crash()
-        for one in sent:
-            if one.lost:
-                board.again(one)
-        board.rest()
+        crash_and_go_on(board, sent)
         assert heard(board, "p/ada") == ("terminated p/eve finished",), f"seed {seed}"
 
 

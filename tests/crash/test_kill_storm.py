@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 import understudy as us
 from examples.incident_desk import desk
@@ -29,6 +29,7 @@ from examples.incident_desk.tools import Proposal
 from examples.incident_desk.world import Sighting
 from tests import soak
 from tests.crash.normal import normal
+from tests.crash.standing import Standing
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import ActorLine, Row
 from understudy.supervisor.journal.reader import read_only
@@ -56,24 +57,6 @@ LONGEST = 1.1
 
 SLOW = os.environ.get("STORM_SLOW", "0.12")
 """Seconds that each tool takes, so that many are under way at every moment."""
-
-
-class Question(Struct, frozen=True):
-    """What a person is asked about a call."""
-
-    kind: str
-    text: str
-    tool: str
-    arguments: Raw
-    key: str
-
-
-class Standing(Struct, frozen=True):
-    """Where one call stands, as the program says."""
-
-    status: str
-    output: Raw
-    questions: tuple[Question, ...]
 
 
 class Desk:

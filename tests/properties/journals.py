@@ -33,6 +33,9 @@ from understudy.supervisor.journal.verify import verify
 STREAMS = tuple(Address(name) for name in ("desk", "desk/ada", "desk/bob", "λ"))
 IDS = tuple(f"{n}.0" for n in range(8))
 
+Ids = tuple[tuple[str, ...], ...]
+"""Of mail, effects and timers."""
+
 ids = st.lists(st.sampled_from(IDS), unique=True, max_size=4).map(tuple)
 
 
@@ -90,13 +93,7 @@ class Journals(RuleBasedStateMachine):
         closed=st.tuples(ids, ids, ids),
         at=st.floats(2_000.0, 3_000.0),
     )
-    def append(
-        self,
-        streams: list[Address],
-        opened: tuple[tuple[str, ...], ...],
-        closed: tuple[tuple[str, ...], ...],
-        at: float,
-    ) -> None:
+    def append(self, streams: list[Address], opened: Ids, closed: Ids, at: float) -> None:
         batch = self._batch(streams, opened, closed, at)
         for core in self.cores:
             core.append(batch)
@@ -222,13 +219,7 @@ class Journals(RuleBasedStateMachine):
 
     # -- the model ----------------------------------------------------------------------------------------------
 
-    def _batch(
-        self,
-        streams: list[Address],
-        opened: tuple[tuple[str, ...], ...],
-        closed: tuple[tuple[str, ...], ...],
-        at: float,
-    ) -> Batch:
+    def _batch(self, streams: list[Address], opened: Ids, closed: Ids, at: float) -> Batch:
         rows = tuple(self.author.row(stream, cause="c") for stream in streams)
         turns = {stream: self.turns.get(stream, 0) + streams.count(stream) for stream in streams}
         return Batch(

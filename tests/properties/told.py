@@ -11,7 +11,7 @@ from hypothesis.stateful import invariant, rule
 
 from tests.contracts.author import effect, timer
 from tests.contracts.journal import alike
-from tests.properties.journals import IDS, STREAMS, Journals
+from tests.properties.journals import IDS, STREAMS, Ids, Journals
 from tests.properties.tally import made_old, replayed, stored, worth
 from tests.supervisor.journal.dying import Killed, killed_after
 from understudy.actors.cell import Cell, read_record
@@ -108,13 +108,7 @@ class Told(Journals):
 
     # -- the model ----------------------------------------------------------------------------------------------
 
-    def _batch(
-        self,
-        streams: list[Address],
-        opened: tuple[tuple[str, ...], ...],
-        closed: tuple[tuple[str, ...], ...],
-        at: float,
-    ) -> Batch:
+    def _batch(self, streams: list[Address], opened: Ids, closed: Ids, at: float) -> Batch:
         """As the base's, but what is opened gets ids of its row, and what is closed is open."""
         for n, stream in enumerate(streams):
             record = self._record(stream, int(at) % 97 + n, opened if n == 0 else ((), (), ()), closed, at)
@@ -127,14 +121,7 @@ class Told(Journals):
         assert batch is not None
         return batch
 
-    def _record(
-        self,
-        stream: Address,
-        euros: int,
-        opened: tuple[tuple[str, ...], ...],
-        closed: tuple[tuple[str, ...], ...],
-        at: float,
-    ) -> Record:
+    def _record(self, stream: Address, euros: int, opened: Ids, closed: Ids, at: float) -> Record:
         gid, sets = self.author.last + 1, self._sets
         took = _those(list(sets.mail), closed[0])[:1]
         settled = [sets.effects[id] for id in _those(list(sets.effects), closed[1])]

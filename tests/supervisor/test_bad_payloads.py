@@ -13,6 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Raw
 
 import understudy as us
+from tests.supervisor.paying import clerk
 from understudy.protocols.approvals import Answer
 from understudy.protocols.errors import JournalDamaged, NotStorable, TooComplex, TooLarge
 from understudy.protocols.ids import Address
@@ -84,23 +85,6 @@ async def test_an_ask_and_a_tell_refuse_it_before_anything_is_written(name: str)
                 await system.tell("box", Tell(fields["value"]))
         assert await system.ask("box", Put(1)) == 1
         assert len(await system.rows("box")) == 1
-
-
-@us.tool(effect="once", approve=True)
-def pay(to: str) -> str:
-    """Pay somebody."""
-    return f"paid {to}"
-
-
-clerk = us.Agent(
-    "clerk",
-    "Pays.",
-    model=us.Rules(
-        "clerk",
-        [us.Rule(us.Use("pay", {"to": "ada"}), before=("pay",)), us.Rule(us.Say("It is paid."), after=("pay",))],
-    ),
-    tools=[pay],
-)
 
 
 async def test_a_persons_answer_is_bounded_too(tmp_path: Path) -> None:

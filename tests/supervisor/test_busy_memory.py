@@ -9,7 +9,8 @@ import anyio.lowlevel
 import pytest
 
 import understudy as us
-from tests.actors.fleet import Add, Listed, Note, cell, node, team
+from tests.actors.crew import Add, Note
+from tests.actors.fleet import Listed, cell, node, team
 from understudy.supervisor import shell as shells
 
 

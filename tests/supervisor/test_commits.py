@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -50,15 +51,21 @@ def system(tmp_path: Path) -> us.System:
     return us.System(us.Child("a/{name}", Actor), journal=tmp_path / "a.db", control=False)
 
 
-async def test_turns_run_on_while_an_append_is_under_way_and_make_up_the_next_group(
-    system: us.System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def asking(system: us.System) -> tuple[Callable[[int], Coroutine[Any, Any, None]], list[int]]:
+    """Adds a number when it is called, and the answers so far."""
     answers: list[int] = []
 
     async def ask(n: int) -> None:
         answers.append(await system.ask("a/ada", Add(n), timeout=20))
 
+    return ask, answers
+
+
+async def test_turns_run_on_while_an_append_is_under_way_and_make_up_the_next_group(
+    system: us.System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with system, anyio.create_task_group() as tasks:
+        ask, answers = asking(system)
         held = Held(system._shell.journal.append)
         await system.ask("a/ada", Add(0), timeout=20)  # it is in memory
         monkeypatch.setattr(system._shell.journal, "append", held)
@@ -78,12 +85,8 @@ async def test_turns_run_on_while_an_append_is_under_way_and_make_up_the_next_gr
 async def test_what_ran_ahead_of_an_append_that_fails_is_run_again_and_answered_once(
     system: us.System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers: list[int] = []
-
-    async def ask(n: int) -> None:
-        answers.append(await system.ask("a/ada", Add(n), timeout=20))
-
     async with system, anyio.create_task_group() as tasks:
+        ask, answers = asking(system)
         held = Held(system._shell.journal.append)
         await system.ask("a/ada", Add(0), timeout=20)
         monkeypatch.setattr(system._shell.journal, "append", held)
@@ -117,35 +120,31 @@ async def test_the_kernel_waits_for_the_journal_when_it_is_too_far_ahead(
     assert [row.kind for batch in held.batches for row in batch.rows].count("turn") == 10
 
 
-async def test_mail_that_a_turn_will_take_soon_gets_no_row_of_its_own(
-    system: us.System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pump, "GROUP", 8)
-    monkeypatch.setattr(pump, "AT_ONCE", 0.0)
-    monkeypatch.setattr(commits, "TAKEN_IN", 60.0)
+async def kinds_of_two_hundred(system: us.System, patch: pytest.MonkeyPatch, taken_in: float) -> list[str]:
+    """What rows two hundred messages at once become, in groups of eight, where mail may wait so long for its turn."""
+    patch.setattr(pump, "GROUP", 8)
+    patch.setattr(pump, "AT_ONCE", 0.0)
+    patch.setattr(commits, "TAKEN_IN", taken_in)
     async with system:
         await system.ask("a/ada", Add(0), timeout=20)
         async with anyio.create_task_group() as tasks:
             for _ in range(200):
                 tasks.start_soon(system.tell, "a/ada", Add(1))
         await system.rest()
-        kinds = [row.kind for row in await system.rows("a/ada")]
+        return [row.kind for row in await system.rows("a/ada")]
+
+
+async def test_mail_that_a_turn_will_take_soon_gets_no_row_of_its_own(
+    system: us.System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = await kinds_of_two_hundred(system, monkeypatch, taken_in=60.0)
     assert kinds == ["turn"] * 201
 
 
 async def test_mail_that_waits_too_long_for_its_turn_is_taken_in_and_acknowledged(
     system: us.System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "GROUP", 8)
-    monkeypatch.setattr(pump, "AT_ONCE", 0.0)
-    monkeypatch.setattr(commits, "TAKEN_IN", 0.0)
-    async with system:
-        await system.ask("a/ada", Add(0), timeout=20)
-        async with anyio.create_task_group() as tasks:
-            for _ in range(200):
-                tasks.start_soon(system.tell, "a/ada", Add(1))
-        await system.rest()
-        kinds = [row.kind for row in await system.rows("a/ada")]
+    kinds = await kinds_of_two_hundred(system, monkeypatch, taken_in=0.0)
     assert kinds.count("turn") == 201
     assert kinds.count("accepted") > 0
 

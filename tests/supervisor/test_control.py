@@ -22,6 +22,7 @@ from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 import understudy as us
+from tests.supervisor.paying import clerk
 from understudy.protocols.approvals import Answer
 from understudy.protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
 from understudy.protocols.ids import Address
@@ -29,23 +30,6 @@ from understudy.protocols.tasks import Task
 from understudy.supervisor import control, offline
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.remote import Remote, reach
-
-
-@us.tool(effect="once", approve=True)
-def pay(to: str) -> str:
-    """Pay somebody."""
-    return f"paid {to}"
-
-
-clerk = us.Agent(
-    "clerk",
-    "Pays.",
-    model=us.Rules(
-        "clerk",
-        [us.Rule(us.Use("pay", {"to": "ada"}), before=("pay",)), us.Rule(us.Say("It is paid."), after=("pay",))],
-    ),
-    tools=[pay],
-)
 
 
 @asynccontextmanager

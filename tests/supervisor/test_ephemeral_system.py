@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 import understudy as us
-from tests.actors.fleet import Add, Break, Listed, Memory, Mixed, Note, Pass, team
+from tests.actors.crew import Add, Note
+from tests.actors.fleet import Break, Listed, Memory, Mixed, Pass, team
 from understudy.protocols.errors import AskFailed, NotStorable, SystemStopped
 from understudy.supervisor.door import BOUND
 

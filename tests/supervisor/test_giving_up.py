@@ -12,7 +12,7 @@ import pytest
 import understudy as us
 from tests.actors.post import Clerk, Do, Fetch, Say, lookup
 from understudy.protocols.ids import Address
-from understudy.supervisor import shell
+from understudy.supervisor import pump
 
 
 def team(clerk: type[Clerk] = Clerk) -> us.Supervisor:
@@ -120,7 +120,7 @@ async def test_the_loop_has_its_turn_after_five_milliseconds_of_slow_turns(monke
         def say(self, turn: us.Turn[Clerk.State], msg: Say) -> None:
             time[0] += 0.002
 
-    monkeypatch.setattr(shell, "perf_counter", lambda: time[0])
+    monkeypatch.setattr(pump, "perf_counter", lambda: time[0])
     async with us.System(team(Slow)) as system:
         step, longest = system._shell.kernel.step, [0.0]
 

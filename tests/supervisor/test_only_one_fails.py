@@ -15,7 +15,7 @@ from understudy.protocols.errors import Failed, JournalError, TooLarge
 from understudy.protocols.failures import Failure
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Batch, Row
-from understudy.supervisor import shell
+from understudy.supervisor import pump
 
 HALF = "\udcff"
 ODD = Failure("zzz", f"odd{HALF}", HALF, after=float("nan"), cause=Failure("abandon", HALF, HALF))  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ class Tree(us.Actor):
 async def test_a_state_too_deep_for_a_snapshot_has_none_and_ends_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "SNAPSHOTS_EVERY", 0.0)
+    monkeypatch.setattr(pump, "SNAPSHOTS_EVERY", 0.0)
     async with us.System(us.Child("a", Tree), us.Child("b", Tree), journal=tmp_path / "a.db") as system:
         await system.tell("a", Go())
         kernel = system._shell.kernel
@@ -67,7 +67,7 @@ async def test_a_state_too_deep_for_a_snapshot_has_none_and_ends_nobody(
 
 
 async def test_a_fault_while_snapshots_are_taken_ends_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "SNAPSHOTS_EVERY", 0.0)
+    monkeypatch.setattr(pump, "SNAPSHOTS_EVERY", 0.0)
     async with us.System(us.Child("a", Tree), journal=tmp_path / "a.db") as system:
         tried: list[str] = []
 

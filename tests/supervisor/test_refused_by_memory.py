@@ -9,7 +9,8 @@ import anyio.lowlevel
 import pytest
 
 import understudy as us
-from tests.actors.fleet import Add, Listed, Pass, Stop, Unhandled, team
+from tests.actors.crew import Add, Unhandled
+from tests.actors.fleet import Listed, Pass, Stop, team
 from understudy.actors.cell import read_record
 from understudy.protocols.errors import AskFailed, DefinitionError
 

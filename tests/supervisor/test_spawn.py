@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import understudy as us
-from tests.actors.crew import said
-from tests.actors.fleet import Add, Listed, Memory, Note, Noted, Starts
+from tests.actors.crew import Add, Note, Noted, said
+from tests.actors.fleet import Listed, Memory, Starts
 from understudy.protocols.errors import AskFailed, DefinitionError, SystemStopped
 from understudy.testing import Simulated, take
 

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 import examples.incident_desk as example
 import understudy as us
 from examples.incident_desk.tools import Proposal
+from tests.crash.standing import Question, Standing
 
 SIDE_BY_SIDE = 3
 """Calls that are taken at the same time."""
@@ -33,24 +34,6 @@ class Call(Struct, frozen=True):
     id: str
     objective: str
     inputs: dict[str, Raw]
-
-
-class Question(Struct, frozen=True):
-    """What a person is asked, without what differs from life to life."""
-
-    kind: str
-    text: str
-    tool: str
-    arguments: Raw
-    key: str
-
-
-class Standing(Struct, frozen=True):
-    """Where one call stands."""
-
-    status: str
-    output: Raw
-    questions: tuple[Question, ...]
 
 
 def calls() -> list[Call]:
