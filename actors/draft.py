@@ -21,8 +21,8 @@ class Draft(msgspec.Struct):
         kind, record: of the row.
         state: after it.
         payload: the record as JSON.
-        plain: it took a durable message, and all that it made are events and messages that ask nothing: what most turns are. Memory has
-            nothing else to learn from it.
+        plain: it took a message that has no key to be remembered, and all that it made are events and messages that ask nothing: what
+            most turns are. Memory has nothing else to learn from it.
     """
 
     kind: RowKind

@@ -168,13 +168,23 @@ def _take(cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, R
     if _STARTED in handlers:
         _start(cell, turn)
     found = handlers.get(envelope.wire)
-    if found is None or found.message.__version__ != envelope.version:
-        refusal = unhandled(found, envelope)
-        if refusal is not None:
-            _refuse(turn, request, refusal)
-            return
-        assert found is not None
-    _handle(actor, turn, found, envelope, request)
+    try:
+        if found is not None and found.message.__version__ == envelope.version:
+            message = found.decode(envelope.body)
+        else:
+            refusal = unhandled(found, envelope)
+            if refusal is not None:
+                _refuse(turn, request, refusal)
+                return
+            assert found is not None
+            message = lift(envelope.body, found.message, envelope.version)
+    except (msgspec.ValidationError, RecursionError) as error:
+        why = "it is nested too deeply to be decoded" if isinstance(error, RecursionError) else error
+        _refuse(turn, request, Failure("change_arguments", "bad_message", f"{envelope.wire}: {why}", where=envelope.to))
+        return
+    answer = found.method(actor, turn, message)
+    if request is not None:
+        _answer(turn, found, envelope, request, answer)
 
 
 def _refuse(turn: Turn[Any], request: tuple[str, ReplyTo] | None, why: Failure) -> None:
@@ -184,21 +194,10 @@ def _refuse(turn: Turn[Any], request: tuple[str, ReplyTo] | None, why: Failure) 
     turn.respond(request[1], NULL, why)
 
 
-def _handle(
-    actor: object, turn: Turn[Any], handler: Handler, envelope: Envelope, request: tuple[str, ReplyTo] | None
+def _answer(
+    turn: Turn[Any], handler: Handler, envelope: Envelope, request: tuple[str, ReplyTo], answer: object
 ) -> None:
-    try:
-        if envelope.version == handler.message.__version__:
-            message = handler.decode(envelope.body)
-        else:
-            message = lift(envelope.body, handler.message, envelope.version)
-    except (msgspec.ValidationError, RecursionError) as error:
-        why = "it is nested too deeply to be decoded" if isinstance(error, RecursionError) else error
-        _refuse(turn, request, Failure("change_arguments", "bad_message", f"{envelope.wire}: {why}", where=envelope.to))
-        return
-    answer = handler.method(actor, turn, message)
-    if request is None:
-        return
+    """Give the answer of a handler to whoever asked."""
     if isinstance(answer, Later):
         if answer.id != request[0]:
             raise DefinitionError(
@@ -269,7 +268,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     )
     memory = cell.memory
     if (
-        turn.makes_more
+        turn.made is not None
         or turn.notes is not None
         or life is not None
         or changes
@@ -295,7 +294,12 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         )
         plain = False
     else:
-        plain = item.durable and memory.life == "running" and memory.postal is None and not memory.timers
+        plain = (
+            (item.durable or not envelope.key)
+            and memory.life == "running"
+            and memory.postal is None
+            and not memory.timers
+        )
         for sent in turn.sends:
             if sent.reply_to is not None or sent.wire == OUTCOME:
                 plain = False

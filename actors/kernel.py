@@ -294,7 +294,7 @@ class Kernel(Mailroom):
                 continue
             self._ready.popleft()
             cell.queued = False
-            for _ in range(min(turns, TURNS_IN_A_ROW)):
+            for _ in range(min(TURNS_IN_A_ROW, turns)):
                 item = self._head(cell)
                 if item is None:
                     break
@@ -525,9 +525,12 @@ class Kernel(Mailroom):
             self._ready.append(cell)
 
     def _head(self, cell: Cell) -> Item | None:
-        life = cell.memory.life
+        life, mailbox = cell.memory.life, cell.mailbox
         waits = life != "running" and (life == "restarting" or (life == "absent" and begins_in_order(cell)))
-        head = cell.mailbox.head(waits)
+        if waits or mailbox.control or mailbox.rare is not None:
+            head = mailbox.head(waits)
+        else:  # as most are
+            head = mailbox.work[0] if mailbox.work else None
         held = self._suspects.held
         return None if head is None or (held and head.envelope.id in held) else head
 
@@ -610,11 +613,15 @@ class Kernel(Mailroom):
         if row.seq - cell.kept >= self._aging.every:
             self._aging.cells[cell.address] = cell
         crossed: Cell | None = None
+        least = self._directory.least_backlog
         for envelope in record.sends:
-            to = self.addressee(envelope.to)
+            known = self._cells.get(envelope.to)
+            to = known if known is not None and known.mount is not None else self.addressee(envelope.to)
             self.put(to, Item(envelope, True), "turn")
-            if isinstance(to, Cell) and (to.mailbox.rare is not None or len(to.mailbox.work or ()) > 1):
-                crossed = to if self._crosses(to) else crossed
+            if isinstance(to, Cell):
+                mailbox = to.mailbox
+                if (len(mailbox.work or ()) > least or mailbox.rare is not None) and self._crosses(to):
+                    crossed = to
         if not plain:
             self._follow(cell, row, record, draft)
         if crossed is not None:

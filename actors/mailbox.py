@@ -52,10 +52,11 @@ class Side(Struct):
 class Mailbox:
     """Mail of one actor."""
 
-    __slots__ = ("_control", "rare", "work")
+    __slots__ = ("control", "rare", "work")
 
     def __init__(self) -> None:
-        self._control: deque[Item] | None = None
+        self.control: deque[Item] | None = None
+        """The control lane."""
         self.work: deque[Item] | None = None
         """Work of priority 0."""
         self.rare: Side | None = None
@@ -65,9 +66,9 @@ class Mailbox:
         """Behind everything of its lane and priority."""
         envelope = item.envelope
         if envelope.lane == "control":
-            if self._control is None:
-                self._control = deque()
-            self._control.append(item)
+            if self.control is None:
+                self.control = deque()
+            self.control.append(item)
         elif envelope.priority:
             self.side.ranked.setdefault(envelope.priority, deque()).append(item)
         else:
@@ -83,8 +84,8 @@ class Mailbox:
 
     def head(self, control_only: bool = False) -> Item | None:
         """The next item, left where it is."""
-        if self._control:
-            return self._control[0]
+        if self.control:
+            return self.control[0]
         if control_only:
             return None
         if self.rare is not None and self.rare.ranked:
@@ -93,15 +94,15 @@ class Mailbox:
 
     def pop(self) -> Item:
         """Take what ``head`` showed."""
-        if self._control:
-            return self._control.popleft()
+        if self.control:
+            return self.control.popleft()
         if self.rare is not None and self.rare.ranked:
             return self._taken(self._first(self.rare.ranked))
         assert self.work
         return self.work.popleft()
 
     def __len__(self) -> int:
-        return len(self._control or ()) + self.waiting
+        return len(self.control or ()) + self.waiting
 
     @property
     def waiting(self) -> int:
@@ -124,12 +125,12 @@ class Mailbox:
             above = tuple(item for rank in sorted(ranked, reverse=True) if rank > 0 for item in ranked[rank])
             below = tuple(item for rank in sorted(ranked, reverse=True) if rank < 0 for item in ranked[rank])
             work = (*above, *work, *below)
-        return (*(self._control or ()), *work)
+        return (*(self.control or ()), *work)
 
     def clear(self) -> tuple[Item, ...]:
         """Take all of it but what is stashed."""
         items = self.items()
-        self._control = self.work = None
+        self.control = self.work = None
         if self.rare is not None:
             self.rare.ranked.clear()
         return items
@@ -175,7 +176,7 @@ class Mailbox:
         return items
 
     def _queue(self, item: Item) -> deque[Item]:
-        queue = self._control if item.envelope.lane == "control" else self.work
+        queue = self.control if item.envelope.lane == "control" else self.work
         if item.envelope.lane == "work" and item.envelope.priority:
             queue = self.side.ranked[item.envelope.priority]
         assert queue is not None

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, check_template, fits
+from ..protocols.mail import MailboxPolicy
 from .actor import Actor
 
 REMEMBERED = 16_384
@@ -47,6 +48,8 @@ class Directory:
         self._templates: dict[int, list[Mount]] = {}
         self.memory_only = False
         """Whether any of them is (``durable = False``)."""
+        self.least_backlog = MailboxPolicy().max_backlog or 0
+        """No mailbox here holds more than it should before it holds more than this."""
         self._found: dict[Address, Mount | None] = {}
         """Answers to the last questions: every message from outside asks, mostly about the same addresses."""
         for mount in mounts:
@@ -71,6 +74,7 @@ class Directory:
                 )
         mount = msgspec.structs.replace(mount, among=self)
         self.memory_only = self.memory_only or not mount.actor.durable
+        self.least_backlog = min(self.least_backlog, mount.actor.mailbox.max_backlog or self.least_backlog)
         self._found.clear()
         if "{" in mount.template:
             self._templates.setdefault(mount.template.count("/"), []).append(mount)

@@ -72,7 +72,8 @@ class Turn(Generic[S]):
     _ordinal = 0
     _uids = 0
     _random: Derived | None = None
-    _rare: Rare | None = None
+    made: Rare | None = None
+    """What few turns make, as far as this one has asked for it."""
     changes: tuple[Effect, ...] = ()
     """Effects of earlier turns that this one takes back."""
     finished: bool = False
@@ -100,15 +101,10 @@ class Turn(Generic[S]):
 
     @property
     def rare(self) -> Rare:
-        """What few turns make; made when it is asked for."""
-        if self._rare is None:
-            self._rare = Rare()
-        return self._rare
-
-    @property
-    def makes_more(self) -> bool:
-        """Whether anything ``rare`` may have been made."""
-        return self._rare is not None
+        """What few turns make."""
+        if self.made is None:
+            self.made = Rare()
+        return self.made
 
     @property
     def random(self) -> Derived:

@@ -67,7 +67,8 @@ class WorkingSets:
         self._rows.append(row)
         self.waiting_bytes += len(row.payload)
         self._cells[row.stream] = cell
-        self._close(record.took)
+        if record.took:
+            self._close(record.took)
         mail, touched, gid = self.mail, self._touched_mail, row.gid
         for envelope in record.sends:
             id = envelope.id

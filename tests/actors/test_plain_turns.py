@@ -1,4 +1,4 @@
-"""Most turns take a durable message and make events and messages only. The kernel goes a shorter way with them, to the same end."""
+"""Most turns take a message and make events and messages only. The kernel goes a shorter way with them, to the same end."""
 
 from __future__ import annotations
 
