@@ -19,7 +19,6 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -48,6 +47,7 @@ from .given_up import turned_away
 from .mailbox import Item
 from .mailroom import Mailroom
 from .orders import attendance, begins_in_order, flying, word_to_halt
+from .outlook import Outlook
 from .registry import Directory
 from .releases import Abort, Answered, Done, Keep, Refused, Release, Resolve, Settlement, Start, Withdraw, again
 from .reminders import is_missed
@@ -57,7 +57,7 @@ from .snapshots import EVERY, Aging, restore, schema_of
 from .suspects import Suspects
 from .taken import Taken, no_answer, other_payload
 from .undelivered import expired, word_for
-from .working_sets import DEADLINE, FOR_PEOPLE, WorkingSets
+from .working_sets import WorkingSets
 
 TURNS_IN_A_ROW = 16
 """Turns one actor may take before the next has its turn."""
@@ -66,7 +66,7 @@ MEMORY_TURNS = 32
 """Turns of memory-only actors that take about as long as a durable one."""
 
 
-class Kernel(Mailroom):
+class Kernel(Mailroom, Outlook):
     """One life of one node's actors.
 
     Args:
@@ -373,58 +373,6 @@ class Kernel(Mailroom):
         """Looks into the journal that are under way show all rows up to this one; what is later is kept in mind for them."""
         self._taken.floor = gid
 
-    @property
-    def unsaved(self) -> bool:
-        """Whether a cut would take in mail that no turn has taken yet."""
-        return bool(self.memory.taken) or any(cell.loaded for cell, _, _ in self._unsaved.values())
-
-    @property
-    def waits_since(self) -> float | None:
-        """Since when the oldest mail that no turn has taken and no row holds is here, in journal time."""
-        return next((item.envelope.at for _, item, _ in self._unsaved.values()), None)
-
-    @property
-    def held_back(self) -> int | None:
-        """The row that ``committed`` waits for next; None for nothing."""
-        firsts = [queue[0][0] for queue in (self._outbox, self._retiring) if queue]
-        return min(firsts, default=None)
-
-    def standing(self, run: Address) -> Literal["moving", "asking", "idle"]:
-        """Whether a run goes on by itself, waits for people only, or has nothing open."""
-        held = sum(
-            item.envelope.lane == "work" and (item.envelope.context.run or cell.address) == run
-            for cell in self._suspended.values()
-            for item in cell.mailbox.items()
-        )
-        if self._mail_of.get(run, 0) > held or self.sets.moving[run]:
-            return "moving"
-        return "asking" if self.sets.asking[run] else "idle"
-
-    @property
-    def ready(self) -> bool:
-        """Whether there are turns to run; a commit can make some (``committed`` delivers mail that was held back for its mark)."""
-        return bool(self._ready or self._unheard)
-
-    @property
-    def stirred(self) -> bool:
-        """Whether there is anything for a step, a load, a cut or a release to do now."""
-        return bool(self._ready or self._unheard or self._unsaved or self._outbox or self.loads or self.memory.taken)
-
-    def moves(self) -> bool:
-        """Whether anything goes on by itself, now or when its time comes. Asked between steps, when no turn can be run:
-        mail that is still open then waits for a supervisor or a person."""
-        if self._ready or self._suspects or self.residents.loading:
-            return True
-        find = self._directory.find
-        return any(e.state not in FOR_PEOPLE and find(e.stream) is not None for e in self.sets.effects.values()) or any(
-            t.envelope.wire != DEADLINE and find(t.envelope.to) is not None for t in self.sets.timers.values()
-        )
-
-    def changed_runs(self) -> set[Address]:
-        """Runs whose mail, effects or timers changed since this was asked last."""
-        changed, self.sets.changed = self.sets.changed, set()
-        return changed
-
     def note(self, facts: dict[str, str]) -> None:
         """Write a row about the node itself."""
         self._write_system("system", Record(note=facts))
@@ -529,8 +477,10 @@ class Kernel(Mailroom):
         waits = life != "running" and (life == "restarting" or (life == "absent" and begins_in_order(cell)))
         if waits or mailbox.control or mailbox.rare is not None:
             head = mailbox.head(waits)
-        else:  # as most are
-            head = mailbox.work[0] if mailbox.work else None
+        elif mailbox.work:  # as most are
+            head = mailbox.work[0]
+        else:
+            return None
         held = self._suspects.held
         return None if head is None or (held and head.envelope.id in held) else head
 
