@@ -19,6 +19,7 @@ from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
 from ..protocols.envelope import Envelope, Reply, ReplyTo
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.failures import Failure, said
+from ..protocols.hooks import Inside
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import MAX_ROW, Missed, Schedule, StoredEvent, Timer
 from ..protocols.lifecycle import Life, Started
@@ -520,17 +521,35 @@ class Turn(Generic[S]):
             key_ttl=admission.key_ttl,
             context=self.context,
             at=self.now,
-            state="asking" if asking else "settled" if admission.decision == "deny" else "intended",
+            state="asking"
+            if asking
+            else "settled"
+            if admission.decision == "deny"
+            else "intended"
+            if admission.inside is None
+            else "sent",
             verdicts=admission.verdicts,
             question=admission.question,
             due=admission.question.deadline if admission.question else None,
             failure=admission.failure,
+            resource=admission.resource,
         )
         self._frame.intended(effect)
         self.rare.effects.append(effect)
         if admission.decision == "deny":
             self.sends.append(effect_outcome(self._next(), effect, NULL, admission.failure, self.now))
+        elif admission.inside is not None:
+            self._inside(id, admission.inside, self._back(id, (settler, tag), None))
         return id
+
+    def _inside(self, id: str, inside: Inside, back: ReplyTo) -> None:
+        """Ask the actor that does this call; the ask has the effect's id, and its answer is the outcome."""
+        self.sends.append(
+            Envelope(
+                id, inside.to, inside.wire, inside.body, sender=self.me, context=self.context, reply_to=back,
+                version=inside.version, at=self.now,
+            )
+        )  # fmt: skip
 
     def _take_asker(self, to: Tag) -> ReplyTo | None:
         if not isinstance(to, Later):

@@ -7,6 +7,7 @@ The life of an effect, each step a row of the journal (``*`` may repeat):
     intended -> started -> settled                             (the normal way)
     started  -> waiting -> started *                           (failed, tried again after a while)
     started  -> in_doubt -> settled | intended                 (nobody knows whether it happened; a person or a late outcome says)
+    intended -> sent                                           (done inside the node: the rest is mail)
     any open -> withdrawn                                      (its actor stopped before it began)
 
 ``read`` and ``idempotent`` effects leave with the row of their intent; ``reconcilable`` and ``once`` effects only after
@@ -30,7 +31,7 @@ EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
 Verb = Literal["call", "think", "person"]
 """A tool, a model, or a person (an escalation: the answer is the outcome)."""
 
-EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "settled", "withdrawn"]
+EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "settled", "withdrawn", "sent"]
 
 UNDER_WAY = frozenset({"intended", "asking", "waiting", "started"})
 """Neither settled nor in doubt."""
@@ -103,6 +104,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         attempt: attempts begun.
         interrupted: attempts cut off by the end of the process.
         due: journal time of the next attempt (waiting) or at which silence is an answer (asking).
+        resource: what it works on: each attempt begins only under a lease of it. Empty for none.
         failure: why the last attempt failed, or why it is settled without a value.
     """
 
@@ -132,6 +134,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     question: Question | None = None
     answer: Answer | None = None
     failure: Failure | None = None
+    resource: str = ""
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from .approvals import Question
 from .effects import Counters, Effect, EffectClass, Intent, Retry, Verdict
 from .failures import Failure
+from .ids import Address
 
 
 class Rng(Protocol):
@@ -48,6 +49,15 @@ class NoCalendar:
 NO_CALENDAR: Calendar = NoCalendar()
 
 
+class Inside(Struct, frozen=True):
+    """A call that is done by an actor of the same journal: who is asked, and what (wire name, version and body)."""
+
+    to: Address
+    wire: str
+    version: int
+    body: Raw
+
+
 class Admission(Struct, frozen=True):
     """What the gate decided about an intent.
 
@@ -55,6 +65,8 @@ class Admission(Struct, frozen=True):
         decision: run it, refuse it (``failure`` says why), or ask a person first (``question``).
         verdicts: each check's, in order.
         effect, key, digest, timeout, retry, key_ttl: what the ledger needs to know of it.
+        resource: what it works on, under a lease; empty for none.
+        inside: the request that it is, where it is done inside the node.
     """
 
     decision: Literal["allow", "deny", "ask"]
@@ -68,6 +80,8 @@ class Admission(Struct, frozen=True):
     failure: Failure | None = None
     question: Question | None = None
     occurrence: int = 0
+    resource: str = ""
+    inside: Inside | None = None
 
 
 class Next(Struct, frozen=True):

@@ -48,6 +48,8 @@ class Call(Struct, frozen=True):
         attempt: 1 for the first.
         run: address of the actor that intends it.
         deadline: seconds left for this attempt when it began.
+        fence: fencing token of the lease under which it is made (``Tool.under_lease``); 0 for none. What it works on should refuse
+            one that is lower than the highest it has seen.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Call(Struct, frozen=True):
     attempt: int
     run: Address
     deadline: float
+    fence: int = 0
 
 
 class ToolRef(Generic[P, R]):

@@ -5,19 +5,22 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
 from ..actors.releases import Settlement, Start
-from ..protocols.codec import encode
+from ..protocols.codec import decode, encode
 from ..protocols.effects import CALL, Attempt, Effect
-from ..protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, RetryNow
+from ..protocols.envelope import Reply
+from ..protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, RetryNow, UnderstudyError
 from ..protocols.failures import Failure, of_exception
+from ..protocols.leases import Lease
 from ..protocols.model import ModelRequest
 from ..protocols.tool import Call
-from ..tools.perform import cancelled, reconcile_plain, run_plain, still_running
+from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running
+from ..tools.tool import LeaseRule
 from .kit.faults import FaultPlan, failed
 from .tree import Tree
 
@@ -52,18 +55,28 @@ class Faults(Struct, frozen=True):
     twice: float = 0.0
 
 
+class Answering(Protocol):
+    """A question under way, as ``Simulated`` keeps it."""
+
+    reply: Reply | None
+    error: UnderstudyError | None
+    lost: bool
+
+
 class _Flight(Struct):
     """An attempt under way: not begun yet while ``outcomes`` is None, over when its first outcome is in.
 
     Attributes:
         goes_on: after its first outcome, as a thread does that was given up on: no other attempt begins before it ends.
         last: its effect happens only when its last outcome comes.
+        entering: the question whether it may begin, where it works on a resource under a lease.
     """
 
     start: Start
     outcomes: list[tuple[float, Settlement]] | None = None
     goes_on: bool = False
     last: bool = False
+    entering: Answering | None = None
 
 
 class Attempts:
@@ -80,6 +93,8 @@ class Attempts:
         self.faults = faults
         self.plan: FaultPlan | None = None
         self._tree, self._random, self._hits = tree, random, hits
+        self.enter: Callable[[Effect, LeaseRule], Answering] | None = None
+        self._fences: dict[str, int] = {}
         self._flights: dict[str, _Flight] = {}
         self._late: list[tuple[float, Settlement]] = []
         self._left: dict[str, _Flight] = {}
@@ -116,12 +131,28 @@ class Attempts:
 
     def waiting(self) -> list[str]:
         """Those not performed yet."""
-        return [id for id, flight in self._flights.items() if flight.outcomes is None]
+        return [id for id, flight in self._flights.items() if flight.outcomes is None and _told(flight.entering)]
 
     def perform(self, now: float) -> None:
         """Perform one of them; its outcomes come later."""
         id = self._random.choice(self.waiting())
         flight = self._flights[id]
+        effect = flight.start.effect
+        if effect.resource and (flight.entering is None or flight.entering.lost):
+            rule = self._tree.tools[effect.agent][effect.name].lease
+            assert self.enter is not None
+            assert rule is not None
+            flight.entering = self.enter(effect, rule)
+            return
+        if flight.entering is not None:
+            reply = flight.entering.reply
+            failure = reply.failure if reply is not None else Failure("retry_later", "lease_unknown", "simulated")
+            if failure is not None:
+                a = not_entered(effect, failure)
+                flight.outcomes = [(now, Settlement(id, effect.attempt, a.value, a.failure, a.unknown, 0))]
+                return
+            assert reply is not None
+            self._fences[id] = decode(reply.value, Lease).token
         flight.outcomes = [
             (due, Settlement(id, flight.start.effect.attempt, a.value, a.failure, a.unknown, serial))
             for serial, (due, a) in enumerate(self._attempt(flight, now))
@@ -210,7 +241,9 @@ class Attempts:
     def _call(self, start: Start) -> Attempt:
         effect = start.effect
         tool = self._tree.tools[effect.agent][effect.name]
-        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout)
+        call = Call(
+            effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, self._fences.get(effect.id, 0)
+        )
         try:
             values = tool.bind(tool.signature.read(effect.args), call)
         except ValueError as error:
@@ -231,6 +264,10 @@ class Attempts:
             return Attempt(value=encode(finish(model.complete(request, lambda _: None))))
         except Failed as error:
             return Attempt(failure=error.failure)
+
+
+def _told(question: Answering | None) -> bool:
+    return question is None or question.reply is not None or question.error is not None or question.lost
 
 
 def finish(running: Coroutine[Any, Any, T]) -> T:

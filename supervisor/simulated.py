@@ -31,6 +31,7 @@ from ..actors.snapshots import EVERY
 from ..actors.taken import NEVER
 from ..protocols.approvals import Answer, Decision
 from ..protocols.codec import encode, roundtrip
+from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure
@@ -39,8 +40,10 @@ from ..protocols.journal import MAX_MESSAGE, Batch, Known, Row, Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..tools.gate import Gate
+from ..tools.tool import LeaseRule
 from .attempts import Attempts, Faults
 from .calendar import CronCalendar
+from .conflicts.entering import entry
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
 from .journal.recall import recall
@@ -111,6 +114,7 @@ class Simulated:
         self.hits: Counter[tuple[str, str]] = Counter()
         self.steps: Counter[str] = Counter()
         self.attempts = Attempts(self.tree, self.random, faults or Faults(), self.hits)
+        self.attempts.enter = self._enter
         self.on_append: Callable[[tuple[Row, ...]], None] = lambda _: None
         self.on_answered: Callable[[Reply], None] = lambda _: None
         self._callers: dict[str, list[Sent]] = {}
@@ -396,6 +400,11 @@ class Simulated:
         self.kernel.look_since(min((since for since, _ in self._looked.values()), default=NEVER))
         for release in self.kernel.committed(self._acked):
             self._release(release)
+
+    def _enter(self, effect: Effect, rule: LeaseRule) -> Sent:
+        """Ask whether a call may begin that works on a resource."""
+        to, request = entry(self.tree.places, effect, rule)
+        return self._bring(to, request, "", asks=True)
 
     def _perform(self) -> None:
         self.attempts.perform(self.now)

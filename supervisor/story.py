@@ -294,7 +294,7 @@ class _Teller:
         if allowed:
             self._say(f"allowed by {', '.join(allowed)}", "quiet")
         self._asks(effect)
-        if effect.state == "settled":
+        if effect.state in ("settled", "sent"):
             self.effects.pop(effect.id)
 
     def _changed(self, effect: Effect, record: Record) -> None:

@@ -49,6 +49,7 @@ from ..tools.gate import Gate
 from ..tools.perform import Performer
 from . import options
 from .calendar import CronCalendar
+from .conflicts.entering import Entering
 from .definitions import Supervisor
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
@@ -132,6 +133,7 @@ class System:
         )
         self._gate = Gate(self.tree.grants)
         performer = Performer(self.tree.tools, self.tree.models)
+        performer.enter = Entering(self.tree.places, self.ask)
         self._watchers = Watchers()
         self._shell = Shell(
             store, self._kernel, performer, on_rows=self._watchers.rows, on_delta=self._watchers.delta, limit=watchdog

@@ -54,6 +54,7 @@ class Tree:
     Attributes:
         directory: who owns which address.
         grants: tools and limits, by agent.
+        places: the team of each agent.
         tools, models: what the performer runs, by agent and name.
         override: the model that replaces every agent's, if one does.
     """
@@ -68,6 +69,7 @@ class Tree:
         self.grants: dict[str, Grants] = {}
         self.tools: dict[str, dict[str, Tool[..., Any]]] = {}
         self.models: dict[str, dict[str, Model]] = {}
+        self.places: dict[str, Address] = {}
         self.override = model
         top = SupervisorActor(
             Policy(),
@@ -159,14 +161,16 @@ class Tree:
                 )
             tools[tool.spec.name] = _complete(tool)
         self._add(template, AgentActor(agent), supervisor)
-        self.grants[template] = Grants(tools, agent.limits)
+        self.grants[template] = Grants(tools, agent.limits, supervisor)
+        self.places[template] = supervisor
         self.tools[template] = tools
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}
 
     def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
         tools = {worker.work.spec.name: _complete(worker.work)}
         self._add(template, WorkerActor(worker.work, whole=worker.whole), supervisor)
-        self.grants[template] = Grants(tools, limits=None)
+        self.grants[template] = Grants(tools, limits=None, place=supervisor)
+        self.places[template] = supervisor
         self.tools[template] = tools
 
     def _child(self, child: Child, supervisor: Address, *, led: bool) -> None:
@@ -175,7 +179,8 @@ class Tree:
         )
         self._add(child.template, child.actor, supervisor, begun)
         tools = {t.spec.name: t for t in child.tools}
-        self.grants[child.template] = Grants(tools, limits=None)
+        self.grants[child.template] = Grants(tools, limits=None, place=supervisor)
+        self.places[child.template] = supervisor
         self.tools[child.template] = tools
 
     def _add(self, template: str, actor: Actor, supervisor: Address, begun: Begun = "by mail") -> None:

@@ -9,18 +9,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from ..protocols.codec import digest
 from ..protocols.effects import CALL, PERSON, THINK, Counters, Effect, EffectClass, Intent, Limits, Retry, Verdict
+from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Next, Rng
 from . import ledger
 from .checks.approval import approval, approved
 from .checks.arguments import arguments
 from .checks.case import Case, Ruling, deny
+from .checks.lease import lease
 from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
+from .inside import InsideTool
 from .tool import Tool
 
 Check = Callable[[Case], Ruling]
@@ -43,11 +47,14 @@ MODEL_TIMEOUT = 120.0
 class Grants(Struct, frozen=True):
     """What one agent may do: its tools and its limits.
 
+    ``place``: the address of its team, for what is done inside it.
+
     Without limits, as for an actor that is no agent, its calls are not counted: they would add up for as long as it lives.
     """
 
     tools: dict[str, Tool[..., Any]] = {}
     limits: Limits | None = Limits()
+    place: str = "root"
 
 
 class Gate:
@@ -82,7 +89,28 @@ class Gate:
             if again is not None:
                 stopped = again
                 verdicts.append(again.verdict)
+        denied = stopped is not None and stopped.verdict.verdict == "deny"
+        if case.tool is not None and case.tool.lease is not None and not denied:
+            ruling = _guarded("lease", lease, case)
+            verdicts.append(ruling.verdict)
+            stopped = ruling if ruling.verdict.verdict == "deny" else stopped
+        if isinstance(case.tool, InsideTool) and not denied:
+            return self._inside(case, case.tool, tuple(verdicts), stopped)
         return self._admission(case, tuple(verdicts), stopped)
+
+    def _inside(
+        self, case: Case, tool: InsideTool[..., Any], verdicts: tuple[Verdict, ...], stopped: Ruling | None
+    ) -> Admission:
+        """A call that is done inside the node: nobody is asked about it, so what a person would be asked is a refusal."""
+        if stopped is not None:
+            failure = Failure("abandon", "loop", stopped.verdict.reason, where=tool.spec.name)
+            return self._admission(case, verdicts, deny(stopped.verdict.check, failure))
+        try:
+            inside = tool.request(self._of(case.intent.agent).place, case.arguments)
+        except (ValueError, TypeError, NotStorable) as error:
+            failure = Failure("change_arguments", "bad_arguments", f"{tool.spec.name}: {error}", where=tool.spec.name)
+            return self._admission(case, verdicts, deny("schema", failure))
+        return msgspec.structs.replace(self._admission(case, verdicts, None), inside=inside)
 
     def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
         """Permission again, a grant may be gone since the intent; and where a person said yes, whether the rule is the same.
@@ -138,7 +166,18 @@ class Gate:
         )
         failure = stopped.failure if stopped else None
         return Admission(
-            decision, verdicts, effect, key, case.digest, timeout, retry, key_ttl, failure, question, occurrence
+            decision,
+            verdicts,
+            effect,
+            key,
+            case.digest,
+            timeout,
+            retry,
+            key_ttl,
+            failure,
+            question,
+            occurrence,
+            case.resource,
         )
 
 

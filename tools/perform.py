@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,12 +23,13 @@ from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.journal import MAX_MESSAGE
+from ..protocols.leases import Lease
 from ..protocols.model import Model, ModelRequest
 from ..protocols.tool import Call
 from .patience import Patience
 from .tasks import in_task
 from .threads import in_thread
-from .tool import NotDone, Tool
+from .tool import LeaseRule, NotDone, Tool
 
 MAX_RESULT = 256_000
 """Bytes of one tool's result as JSON."""
@@ -38,6 +39,8 @@ AT_ONCE = 64
 
 OnLate = Callable[[Attempt], None]
 OnDelta = Callable[[str], None]
+Enter = Callable[[Effect, LeaseRule], Awaitable[Lease | Failure]]
+"""Whether an attempt may begin that works on a resource: the lease under which it is made, or why not."""
 
 
 class Performer:
@@ -49,6 +52,8 @@ class Performer:
         self._tools = tools
         self._models = models
         self.patience = Patience()
+        self.enter: Enter | None = None
+        """Set by the system; where nobody gives leases, no call that needs one begins."""
         self._places: anyio.CapacityLimiter | None = None
         self._left: set[str] = set()
         """Effects whose thread was given up on and still runs."""
@@ -66,13 +71,19 @@ class Performer:
         """
         if effect.id in self._left:
             return still_running(effect)
+        fence = 0
+        if effect.resource:  # before the clock runs, and before anything can have happened
+            entered = await self._enter(effect)
+            if isinstance(entered, Failure):
+                return not_entered(effect, entered)
+            fence = entered.token
         if self._places is None:
             self._places = anyio.CapacityLimiter(AT_ONCE)
         try:
             async with self._places:  # before the clock runs: who waits for a place has not begun
                 with self.patience.fail_after(effect.timeout):
                     if effect.verb == CALL:
-                        return await self._call(effect, on_late)
+                        return await self._call(effect, on_late, fence)
                     return await self._think(effect, request, on_delta)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -104,11 +115,11 @@ class Performer:
         except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
             return Attempt(failure=_of(error, effect))
 
-    async def _call(self, effect: Effect, on_late: OnLate) -> Attempt:
+    async def _call(self, effect: Effect, on_late: OnLate, fence: int) -> Attempt:
         tool = self._tools.get(effect.agent, {}).get(effect.name)
         if tool is None:
             return _gone(effect, "tool")
-        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout)
+        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, fence)
         if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
             found = await self._reconcile(tool, effect)
             if found is not None:
@@ -133,6 +144,13 @@ class Performer:
             return await in_task(_run_async(tool, effect, values), name, ended, left)
         return await in_thread(partial(run_plain, tool, effect, values), name, ended, left)
 
+    async def _enter(self, effect: Effect) -> Lease | Failure:
+        tool = self._tools.get(effect.agent, {}).get(effect.name)
+        if tool is None or tool.lease is None or self.enter is None:
+            why = f"{effect.name} was intended to work on {effect.resource} under a lease, and nobody gives one here"
+            return Failure("abandon", "lease_unknown", why, where=effect.name)
+        return await self.enter(effect, tool.lease)
+
     async def _reconcile(self, tool: Tool[..., Any], effect: Effect) -> Attempt | None:
         """What an earlier attempt came to, by its key; None where it did not happen."""
         if tool.reconciler is None:
@@ -149,6 +167,17 @@ class Performer:
             except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
                 return _not_told(error, effect)
         return await in_thread(partial(reconcile_plain, tool, effect), f"reconcile {effect.name}", lambda _: None)
+
+
+def not_entered(effect: Effect, why: Failure) -> Attempt:
+    """What an attempt comes to that may not begin, because the lease of what it works on is not to be had. An earlier one may have
+    happened all the same, unless it got no further either."""
+    before = effect.failure.chain() if effect.failure is not None else ()
+    unknown = effect.effect in ("idempotent", "reconcilable") and (
+        effect.interrupted > 0 or any(not failure.code.startswith("lease_") for failure in before)
+    )
+    told = msgspec.structs.replace(why, where=effect.name, cause=effect.failure if unknown else why.cause)
+    return Attempt(failure=told, unknown=unknown)
 
 
 def still_running(effect: Effect) -> Attempt:

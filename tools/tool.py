@@ -19,6 +19,7 @@ from ..protocols.codec import digest
 from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address
+from ..protocols.leases import MAX_SECONDS
 from ..protocols.tool import Call, P, ToolRef, ToolSpec
 from .schema import Signature, bound
 
@@ -61,6 +62,19 @@ class Policy:
         return f"{self.name}@{self.version}"
 
 
+class LeaseRule:
+    """Which resource a call works on, and what is to be done about its lease (``Tool.under_lease``).
+
+    Attributes:
+        rule: from the arguments to the resource's name.
+        hold: seconds that a call has it at least.
+        claim: it is taken at the start where nobody has it; otherwise whoever calls must have it.
+    """
+
+    def __init__(self, rule: Callable[..., str], hold: float, claim: bool) -> None:
+        self.rule, self.hold, self.claim = rule, hold, claim
+
+
 class Tool(ToolRef[P, R]):
     """A tool: its function, its spec, its rules. ``R`` is what it results in, also for an ``async def``."""
 
@@ -86,6 +100,7 @@ class Tool(ToolRef[P, R]):
         self.returns = self.signature.returns
         self.order = self.signature.order
         self.policy: Policy | None = None
+        self.lease: LeaseRule | None = None
         self.reconciler: Callable[..., Any] | None = None
         self.is_async = inspect.iscoroutinefunction(function)
         description = (inspect.getdoc(function) or "").strip()
@@ -126,6 +141,39 @@ class Tool(ToolRef[P, R]):
             )
         self.policy = Policy(rule)
         return rule
+
+    def under_lease(self, *, hold: float = 300.0, claim: bool = True) -> Callable[[Callable[P, str]], Callable[P, str]]:
+        """Calls work on a resource and need a lease of it; the decorated function says on which, from the arguments.
+
+        Every attempt asks, when it starts, whether the actor that calls has the lease. If so it gets the fencing token
+        (``us.Call.fence``); if the lease was lost it is refused (``lease_lost``); if somebody else has it, the team's
+        ``us.Conflicts(claims=…)`` decide, and a refusal says who has it (``lease_held``).
+
+        Args:
+            hold: seconds that a call has the resource at least, from its start.
+            claim: take it at the start where nobody has it. False: whoever calls must have acquired it before (``us.LeaseAcquire``).
+
+        Raises:
+            DefinitionError: the tool has such a rule already, its parameters are not the tool's, or ``hold`` is no time.
+        """
+        if self.lease is not None:
+            raise DefinitionError(f"tool {self.spec.name!r} has a lease rule already")
+        if not 0.0 < hold <= MAX_SECONDS:
+            raise DefinitionError(
+                f"tool {self.spec.name!r}: hold={hold}", hint=f"seconds, above 0, {MAX_SECONDS:,.0f} at most"
+            )
+
+        def take(rule: Callable[P, str]) -> Callable[P, str]:
+            names = tuple(inspect.signature(rule).parameters)
+            if names != self.order:
+                raise DefinitionError(
+                    f"the lease rule of {self.spec.name!r} takes ({', '.join(names)})",
+                    hint=f"it must take ({', '.join(self.order)})",
+                )
+            self.lease = LeaseRule(rule, hold, claim)
+            return rule
+
+        return take
 
     def reconcile(self, function: Callable[[str], R | NotDone]) -> Callable[[str], R | NotDone]:
         """How to find out, by idempotency key, whether a call happened: its result, or ``us.NOT_DONE``. May be ``async``."""

@@ -108,6 +108,12 @@ if TYPE_CHECKING:
     from .supervisor.team.routing import least_busy as least_busy
     from .supervisor.watchers import Delta as Delta
     from .supervisor.worker import Worker as Worker
+    from .tools.inside import board_drop as board_drop
+    from .tools.inside import board_keys as board_keys
+    from .tools.inside import board_read as board_read
+    from .tools.inside import board_write as board_write
+    from .tools.inside import lease_acquire as lease_acquire
+    from .tools.inside import lease_release as lease_release
     from .tools.models.openai import OpenAI as OpenAI
     from .tools.models.rules import Cannot as Cannot
     from .tools.models.rules import Facts as Facts
@@ -129,7 +135,11 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "applies": "actors.actor",
         "AskFailed": "protocols.errors",
         "Backoff": "protocols.children",
+        "board_drop": "tools.inside",
+        "board_keys": "tools.inside",
         "board_of": "protocols.board",
+        "board_read": "tools.inside",
+        "board_write": "tools.inside",
         "BoardDrop": "protocols.board",
         "BoardEntry": "protocols.board",
         "BoardKeys": "protocols.board",
@@ -160,7 +170,9 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "judge": "supervisor.conflicts.resolvers",
         "Later": "actors.outcome",
         "Lease": "protocols.leases",
+        "lease_acquire": "tools.inside",
         "lease_of": "protocols.leases",
+        "lease_release": "tools.inside",
         "LeaseAcquire": "protocols.leases",
         "LeaseLook": "protocols.leases",
         "LeaseLost": "protocols.leases",

@@ -19,6 +19,7 @@ class Claimant(Struct, frozen=True, omit_defaults=True):
         number: its place in the order of all who ever came.
         holder, who: address or name; the name that resolvers know.
         seconds: for how long.
+        asked: it acquired it itself, and the gate did not for one of its calls.
         actor: it is an actor of this system: its end ends its claim.
         tell: it wants to be told when its lease is lost.
         need: from 0 to 1; None for not said.
@@ -32,6 +33,7 @@ class Claimant(Struct, frozen=True, omit_defaults=True):
     holder: str
     who: str
     seconds: float
+    asked: bool = True
     actor: bool = False
     tell: bool = False
     need: float | None = None
@@ -112,6 +114,7 @@ class LeaseState(State):
         lease, owner, alarm: who has it, and the reminder for its end.
         waiting: who waits, in the order in which they came.
         dispute: what is being decided.
+        forfeited: who had acquired it and lost it, and has not acquired it anew; the newest 100.
         count: how many ever came; disputes: how many there were.
     """
 
@@ -122,6 +125,7 @@ class LeaseState(State):
     alarm: str = ""
     waiting: tuple[Claimant, ...] = ()
     dispute: Dispute | None = None
+    forfeited: tuple[str, ...] = ()
     count: int = 0
     disputes: int = 0
 

@@ -88,7 +88,16 @@ class LeaseActor(Actor):
             return later
         known = self.known.name(turn.sender) if turn.sender else holder
         mine = Claimant(
-            turn.state.count + 1, holder, known, seconds, turn.sender != OUTSIDE, msg.tell, msg.need, turn.now, later.id
+            turn.state.count + 1,
+            holder,
+            known,
+            seconds,
+            True,
+            turn.sender != OUTSIDE,
+            msg.tell,
+            msg.need,
+            turn.now,
+            later.id,
         )
         if wait:
             alarm = self._remind(turn, _GiveUp(mine.number), turn.now + wait)
@@ -106,14 +115,14 @@ class LeaseActor(Actor):
         if state.lease is not None and state.lease.holder == msg.holder:
             enough = state.lease.until - turn.now >= msg.seconds
             turn.reply(later, state.lease if enough else self._extend(turn, msg.seconds))
-        elif not msg.claim:
+        elif not msg.claim or msg.holder in state.forfeited:
             turn.refuse(later, _lost(state, msg.holder))
         elif any(one.holder == msg.holder for one in state.waiting):
             turn.refuse(later, _undecided(state.resource))
         else:
             name = self.known.name(msg.holder)
             self._compete(
-                turn, Claimant(state.count + 1, msg.holder, name, msg.seconds, True, at=turn.now, later=later.id)
+                turn, Claimant(state.count + 1, msg.holder, name, msg.seconds, False, True, at=turn.now, later=later.id)
             )
             mine = next((one for one in turn.state.waiting if one.later == later.id), None)
             if mine is not None:  # somebody has to decide it; the call does not wait so long, and asks again
@@ -348,6 +357,10 @@ class LeaseActor(Actor):
     def _refuse(self, turn: Turn[LeaseState], mine: Claimant, failure: Failure) -> None:
         if mine.alarm:
             turn.forget(mine.alarm)
+        if (
+            not mine.asked and failure.code == "lease_held"
+        ):  # a call does not wait: whoever made it may take another one
+            failure = msgspec.structs.replace(failure, kind="change_arguments", after=None)
         if mine.later:
             turn.refuse(Later[Lease](mine.later), failure)
 
@@ -371,6 +384,7 @@ class LeaseActor(Actor):
             owner=event.claimant,
             alarm=event.alarm,
             waiting=tuple(one for one in state.waiting if one.number != event.claimant.number),
+            forfeited=tuple(one for one in state.forfeited if one != event.lease.holder),
             count=max(state.count, event.claimant.number),
         )
 
@@ -381,7 +395,10 @@ class LeaseActor(Actor):
 
     @applies(LeaseEnded)
     def is_over(self, state: LeaseState, event: LeaseEnded) -> LeaseState:
-        return state.evolve(lease=None, owner=None, alarm="")
+        forfeited = state.forfeited
+        if state.owner is not None and state.owner.asked and event.reason in ("expired", "taken"):
+            forfeited = (*forfeited, state.owner.holder)[-MAX_WAITING:]
+        return state.evolve(lease=None, owner=None, alarm="", forfeited=forfeited)
 
     @applies(Queued)
     def queued(self, state: LeaseState, event: Queued) -> LeaseState:

@@ -27,6 +27,7 @@ class Case(Struct):
         tool: the tool, once it is found.
         arguments: its arguments, once they are checked.
         digest: digest of name and canonical arguments.
+        resource: what the call works on, under a lease.
         asked: what a check before this one asks a person.
     """
 
@@ -39,6 +40,7 @@ class Case(Struct):
     tool: Tool[..., Any] | None = None
     arguments: dict[str, Any] = {}
     digest: str = ""
+    resource: str = ""
     asked: Question | None = None
 
     def shown(self) -> str:

@@ -1,0 +1,124 @@
+"""Tools that are done inside the node: reading and writing the team's board, taking and giving back a lease.
+
+What such a call comes to is decided by another actor of the same journal, so nothing has to be performed: the intent passes the gate
+like any other, and the row that holds it also sends the request. It is done once, whatever crashes, because mail is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from msgspec import Raw
+
+from ..protocols.board import BoardDrop, BoardEntry, BoardKeys, BoardRead, BoardWrite, BoardWritten, board_of
+from ..protocols.codec import encode
+from ..protocols.effects import EffectClass, Retry
+from ..protocols.errors import DefinitionError
+from ..protocols.hooks import Inside
+from ..protocols.ids import Address
+from ..protocols.leases import MAX_RESOURCE, Lease, LeaseAcquire, LeaseRelease, lease_of
+from ..protocols.messages import Request
+from ..protocols.tool import P
+from .tool import R, SyncTool
+
+Ask = Callable[..., tuple[Address, Request[Any]]]
+"""From the team's address and the arguments: who is asked, and what."""
+
+
+class InsideTool(SyncTool[P, R]):
+    """A tool whose call is a request to an actor of the caller's own team."""
+
+    def __init__(self, function: Callable[..., Any], effect: EffectClass, ask: Ask) -> None:
+        super().__init__(
+            function, name=function.__name__, effect=effect, timeout=30.0, retry=Retry(), key_ttl=86_400.0, depth=2
+        )
+        self._ask = ask
+
+    def request(self, place: str, arguments: dict[str, Any]) -> Inside:  # arguments of the function
+        """Who is to be asked, and what. Raises ValueError for arguments of which no request can be made."""
+        to, request = self._ask(place, **arguments)
+        kind = type(request)
+        return Inside(to, kind.__wire__, kind.__version__, Raw(encode(request)))
+
+    def approve_if(self, rule: Callable[P, bool]) -> Callable[P, bool]:
+        raise DefinitionError(f"tool {self.spec.name!r} is built in and takes no approval rule")
+
+
+def _inside(effect: EffectClass, ask: Ask) -> Callable[[Callable[P, R]], InsideTool[P, R]]:
+    return lambda function: InsideTool(function, effect, ask)
+
+
+def _only_there(name: str, *given: object) -> NoReturn:
+    raise DefinitionError(
+        f"{name}{given} is done inside a running system", hint="give it to an agent, or use turn.call"
+    )
+
+
+def _read(team: str, key: str) -> tuple[Address, Request[Any]]:
+    return board_of(team), BoardRead(key)
+
+
+def _keys(team: str) -> tuple[Address, Request[Any]]:
+    return board_of(team), BoardKeys()
+
+
+def _write(team: str, key: str, value: object, expected: int) -> tuple[Address, Request[Any]]:
+    return board_of(team), BoardWrite.of(key, value, expected)
+
+
+def _drop(team: str, key: str, expected: int) -> tuple[Address, Request[Any]]:
+    return board_of(team), BoardDrop(key, expected)
+
+
+@_inside("read", _read)
+def board_read(key: str) -> BoardEntry:
+    """Read an entry of the team's board: its value and its version. Version 0: there is none."""
+    _only_there("board_read", key)
+
+
+@_inside("read", _keys)
+def board_keys() -> dict[str, int]:
+    """The keys of all entries of the team's board, with their versions."""
+    _only_there("board_keys")
+
+
+@_inside("once", _write)
+def board_write(key: str, value: Any, expected: int) -> BoardWritten:
+    """Write an entry of the team's board. `expected` is the version that you read (0: there was none).
+
+    If somebody else wrote it since, `won` says whether your value stands, and `entry` what does: read it before you write again.
+    """
+    _only_there("board_write", key, value, expected)
+
+
+@_inside("once", _drop)
+def board_drop(key: str, expected: int) -> BoardWritten:
+    """Take an entry off the team's board. `expected` is the version that you read."""
+    _only_there("board_drop", key, expected)
+
+
+def _acquire(team: str, resource: str, seconds: float, wait: float) -> tuple[Address, Request[Any]]:
+    return _of(team, resource), LeaseAcquire(resource, seconds, wait)
+
+
+def _release(team: str, resource: str) -> tuple[Address, Request[Any]]:
+    return _of(team, resource), LeaseRelease(resource)
+
+
+def _of(team: str, resource: str) -> Address:
+    if not resource or len(resource) > MAX_RESOURCE:
+        raise ValueError(f"the resource's name has {len(resource)} characters, not 1 to {MAX_RESOURCE}")
+    return lease_of(team, resource)
+
+
+@_inside("once", _acquire)
+def lease_acquire(resource: str, seconds: float = 300.0, wait: float = 0.0) -> Lease:
+    """Take a resource for yourself for some seconds, so that nobody else works on it; `wait` seconds for it if it is taken."""
+    _only_there("lease_acquire", resource, seconds, wait)
+
+
+@_inside("once", _release)
+def lease_release(resource: str) -> bool:
+    """Give a resource back that you took."""
+    _only_there("lease_release", resource)
