@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, cast, over
 
 from msgspec import Raw, Struct
 
-from ..protocols.approvals import Answer
+from ..protocols.approvals import Answer, Question
 from ..protocols.codec import decoder
 from ..protocols.errors import DefinitionError, Unreadable
 from ..protocols.journal import StoredEvent
@@ -184,6 +184,10 @@ class Actor:
                 f"{cls.__name__} is memory-only (durable = False) and has no effects, but it settles {effects[0]!r}",
                 hint="let a durable actor make the call and tell this one",
             )
+
+    def consider(self, state: Any, question: Question, answer: Answer) -> None:
+        """Look at a person's answer before it is taken: raise ``ValueError`` (or anything else), and it is refused with the
+        reason, and the question stays open. Pure, and not part of a turn. Only asked where the answer has a value."""
 
     def render(self, state: Any, mark: int) -> ModelRequest:  # the subclass's own State
         """What a model is asked for a ``turn.think(model, mark)``. Must give the same answer for the same state and mark:

@@ -8,10 +8,12 @@ from typing import Any, Generic, TypeVar, overload
 import msgspec
 from msgspec import Raw
 
+from ..protocols.decisions import Decision
 from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import address
 from ..protocols.model import Model
+from ..protocols.people import UNATTENDED, People
 from ..protocols.plans import texts
 from ..protocols.tool import ToolRef
 
@@ -19,6 +21,13 @@ T = TypeVar("T")
 
 EXIT = "cannot_complete"
 """Name of the tool by which a model says that it can't complete a task; every agent has it."""
+
+
+TAKES: tuple[Decision, ...] = ("retry", "change", "result", "stop")
+"""What the questions of an agent take."""
+
+FALLBACKS = tuple(word for word in UNATTENDED if word in TAKES)
+"""What of it can be decided with nobody there."""
 
 
 class Agent(Generic[T]):
@@ -32,6 +41,7 @@ class Agent(Generic[T]):
         output: type of its answer; plain text by default.
         limits: bounds of one run; ``us.Limits()`` by default.
         can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
+        people: whom its questions go to; by default those of its supervisor, then of the system.
 
     Raises:
         DefinitionError: a bad name, no model, two tools of one name, an output type that has no JSON schema.
@@ -42,17 +52,20 @@ class Agent(Generic[T]):
         self: Agent[str], name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), limits: Limits | None = None,
         can: Sequence[str] = (),
+        people: People | None = None,
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
         self, name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), output: type[T], limits: Limits | None = None,
         can: Sequence[str] = (),
+        people: People | None = None,
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), output: Any = str, limits: Limits | None = None,
         can: Sequence[str] = (),
+        people: People | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -69,6 +82,7 @@ class Agent(Generic[T]):
         self.output: Any = output  # a type form
         self.limits = limits or Limits()
         self.can = texts(f"agent {name!r}: can", tuple(can) if not isinstance(can, str) else can)
+        self.people = people
         names = [tool.spec.name for tool in self.tools]
         if not self.models:
             raise DefinitionError(f"agent {name!r} has no model")
@@ -76,6 +90,11 @@ class Agent(Generic[T]):
             raise DefinitionError(f"agent {name!r} has two tools named {twice[0]!r}", hint=f"{EXIT!r} is built in")
         if self.limits.steps < 1 or self.limits.calls < 0 or self.limits.repeats < 1 or self.limits.cycles < 1:
             raise DefinitionError(f"agent {name!r}: limits must be positive: {self.limits}")
+        if people is not None and people.default not in TAKES:
+            raise DefinitionError(
+                f"agent {name!r}: people.default={people.default!r} answers none of its questions",
+                hint=f"{' or '.join(FALLBACKS)}",
+            )
         self.schema = self._schema(output)
 
     def _schema(self, output: Any) -> Raw | None:

@@ -48,6 +48,13 @@ class Stuck(Event, wire="agent.stuck"):
     failure: Failure
 
 
+class Retasked(Event, wire="agent.retasked"):
+    """A person changed the task."""
+
+    task: Task
+    by: str
+
+
 class Helped(Event, wire="agent.helped"):
     """A person said how to go on."""
 

@@ -20,6 +20,7 @@ from .cell import Cell, context_for
 from .draft import Draft, settled
 from .mailbox import Item
 from .outcome import outcome_envelope
+from .patience import addressed, opened
 from .reminders import tick_anyway
 from .sizes import brief
 from .undelivered import Word
@@ -105,9 +106,11 @@ def _last_resort(cell: Cell, failure: Failure, context: Context, gid: int, now: 
     """The failure of an actor above which there is no supervisor goes to a person, with the child it was about, if it was."""
     text = f"{cell.address}, which nobody supervises, failed: {failure.message}"
     if child is not None:
-        text += f" Start {child} again, which failed before (approve), or stop it (reject)?"
-    question = Question("escalation", text, failure=failure)
-    return Effect(
+        text += f" Start {child} again, which failed before, or stop it?"
+    question = Question("escalation", text, failure=failure, takes=("retry", "stop"))
+    question = addressed(question, cell.mount.people if cell.mount else None, now)
+    effect = Effect(
         item_id(gid, 2), cell.address, "person", "failed", Raw(b"{}"), "person", tag=Raw(encode(child)),
         context=context, at=now, state="asking", question=question,
     )  # fmt: skip
+    return opened(effect, now)

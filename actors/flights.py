@@ -14,20 +14,21 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from ..protocols.approvals import Answer, allowed
-from ..protocols.bounds import check
+from ..protocols.approvals import Answer
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs, Verdict
-from ..protocols.errors import NotStorable, UnderstudyError, UnknownItem, WrongAnswer
+from ..protocols.errors import NotStorable, UnderstudyError
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import Gate, Next, Rng
-from ..protocols.journal import MAX_MESSAGE, Record, RowKind
+from ..protocols.journal import Record, RowKind
 from ..protocols.model import ModelRequest
+from .answers import accept, considered
 from .blocked import Blocked, Watch
 from .cell import Cell
 from .mailbox import Item
 from .outcome import effect_outcome
-from .releases import Done, Refused, Release, Settlement, Start
+from .patience import addressed, opened, pressed, silence
+from .releases import Done, Refused, Release, Resolve, Settlement, Start
 from .sizes import asked_briefly, brief
 
 ENDED = ("finished", "stopped")
@@ -57,6 +58,10 @@ class Pump(Protocol):
 
     def effect(self, id: str) -> Effect | None:
         """An open effect."""
+        ...
+
+    def put_right(self, thing: Resolve) -> None:
+        """Write what a person decided about a message that was put aside. Raises NotStorable."""
         ...
 
 
@@ -151,19 +156,22 @@ class Flights:
             envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now)
         self._pump.put(cell, Item(envelope, False, settles=effect.id, inputs=(input,) if input else ()), kind)
 
-    def answer(self, cell: Cell, answer: Answer, input: str) -> None:
-        """Take a person's answer. The first one wins."""
+    def answer(self, cell: Cell, answer: Answer, input: str, also: Resolve | None = None) -> None:
+        """Take a person's answer. The first one wins. ``also``: see ``Kernel.answer``."""
         effect = self._pump.effect(answer.item)
         try:
             accepted = accept(effect, answer, self._pump.now, taken=answer.item in self._landing)
+            considered(cell, accepted)
         except UnderstudyError as error:
             self._pump.after(Refused(input, error))
             return
         try:
-            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=answer), answer.item)
+            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=accepted.answer), answer.item)
         except NotStorable as error:
             self._pump.after(Refused(input, error))
             return
+        if also is not None:
+            self._pump.put_right(also)
         self._pump.after(Done(input))
         self._answered(cell, accepted)
 
@@ -179,7 +187,7 @@ class Flights:
         self._landing.discard(id)
 
     def ring(self, cell: Cell, effect: Effect | None) -> None:
-        """The time of a waiting effect has come, or the time to answer is over."""
+        """The time of a waiting effect has come, or something is to be done about a question that waits."""
         if (
             effect is None
             or effect.due is None
@@ -190,9 +198,8 @@ class Flights:
             return
         if effect.state == "waiting":
             self._again(cell, effect)
-        elif effect.state == "asking" and effect.answer is None:
-            failure = Failure("abandon", "no_answer", "nobody answered in time, which counts as no", where=effect.name)
-            self.land(cell, effect, NULL, failure, kind="expired")
+        elif effect.state in ("asking", "in_doubt") and effect.answer is None:
+            self._press(cell, effect)
 
     def resume(self, cell: Cell, effect: Effect, *, died: bool) -> None:
         """Go on with an open effect found in the journal, after its actor was loaded. ``died``: the last life did not stop in order."""
@@ -218,6 +225,23 @@ class Flights:
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
             self._follow(cell, cut, why, step, "")
 
+    def _press(self, cell: Cell, effect: Effect) -> None:
+        """Whoever is asked is reminded, or the next one is asked, or nobody answered in time."""
+        step, after = pressed(effect, self._pump.now)
+        if step == "over":
+            said = silence(effect)
+            if isinstance(said, Failure):
+                self.land(cell, effect, NULL, said, kind="expired")
+                return
+            after = msgspec.structs.replace(effect, answer=said, due=None)
+            self._pump.write(cell, "accepted", Record(changes=(after,), answer=said), effect.id)
+            self._answered(cell, after)
+            return
+        if step != "wait":
+            self._pump.write(cell, "attempt", Record(changes=(after,)), effect.id)
+        if after.due is not None:
+            self._pump.alarm(after.due, effect.id)
+
     def _again(self, cell: Cell, effect: Effect) -> None:
         """The wait before the next attempt is over, unless so much time has passed that it may not be made any more."""
         step = self._gate.interrupted(effect, self._pump.now)
@@ -231,8 +255,11 @@ class Flights:
             self.land(cell, effect, NULL, step.failure or failure, input)
             return
         if step.step == "doubt":
-            after = msgspec.structs.replace(
-                effect, state="in_doubt", question=step.question, failure=failure, answer=None, due=None
+            people = cell.mount.people if cell.mount is not None else None
+            question = addressed(step.question, people, self._pump.now) if step.question is not None else None
+            after = opened(
+                msgspec.structs.replace(effect, state="in_doubt", question=question, failure=failure, answer=None),
+                self._pump.now,
             )
         else:
             after = msgspec.structs.replace(effect, state="waiting", due=step.due or self._pump.now, failure=failure)
@@ -241,7 +268,7 @@ class Flights:
         except NotStorable:  # it is the failure that is too long
             failure = brief(failure)
             after = msgspec.structs.replace(
-                after, failure=failure, question=step.question and asked_briefly(step.question)
+                after, failure=failure, question=after.question and asked_briefly(after.question)
             )
             self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
         if input:
@@ -268,43 +295,3 @@ class Flights:
 
 def _over(cell: Cell) -> Failure:
     return Failure("abandon", "stopped", f"{cell.address} has ended", where=cell.address)
-
-
-def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = False) -> Effect:
-    """An open effect with a person's answer. Pure: the command line uses it on a journal that nobody owns.
-
-    Raises:
-        UnknownItem: nothing is open under that id, or it is answered.
-        WrongAnswer: the answer does not fit the question.
-        TooLarge, TooComplex: its value is.
-    """
-    if effect is not None and (effect.answer is not None or (taken and effect.question is not None)):
-        by = effect.answer.by if effect.answer else "the deadline"
-        raise UnknownItem(f"{answer.item} was answered before, by {by}", hint="the first answer counts")
-    if effect is None or effect.question is None or effect.state not in ("asking", "in_doubt"):
-        raise UnknownItem(
-            f"nothing with the id {answer.item!r} waits for an answer", hint="'understudy inbox' lists what does"
-        )
-    kind = effect.question.kind
-    if effect.due is not None and effect.due <= now:
-        late = f"the time to answer {answer.item} is over, and silence counts as no"
-        raise UnknownItem(late, hint="the next run will say so")
-    check(answer.value, f"the answer to {answer.item}", most=MAX_MESSAGE)
-    if answer.decision not in allowed(effect.question):
-        raise WrongAnswer(
-            f"{answer.item} is of the kind {kind!r}: {answer.decision!r} does not answer it",
-            hint=f"it takes: {', '.join(allowed(effect.question))}",
-        )
-    if answer.decision == "reject" and not answer.reason:
-        raise WrongAnswer(f"rejecting {answer.item} needs a reason", hint="the reason is told to the agent and kept")
-    if answer.decision == "answer" and answer.value == NULL:
-        raise WrongAnswer(f"answering {answer.item} needs the answer")
-    if answer.digest and answer.digest != effect.digest:
-        raise WrongAnswer(
-            f"{answer.item} is not what was shown: its arguments have another digest",
-            hint="look at it again, then answer",
-        )
-    again = effect.verb != PERSON and answer.decision in ("approve", "run_again")
-    if again:
-        return msgspec.structs.replace(effect, answer=answer, state="intended", interrupted=0, cleared=now, due=None)
-    return msgspec.structs.replace(effect, answer=answer, due=None)

@@ -11,6 +11,7 @@ from ..protocols.hooks import Admission, Calendar
 from ..protocols.ids import Address
 from ..protocols.journal import Schedule
 from ..protocols.messages import Event
+from ..protocols.people import People
 
 if TYPE_CHECKING:
     from .spawn import Where
@@ -80,6 +81,10 @@ class Frame(Protocol):
     @property
     def agent(self) -> str:
         """The name under which the gate knows the actor."""
+        ...
+
+    def people(self, about: str) -> People | None:
+        """Whom a question of this actor goes to, where it does not say so: its own people, else those of the actor that it is about."""
         ...
 
     @property

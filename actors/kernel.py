@@ -115,7 +115,7 @@ class Kernel(Mailroom, Outlook):
         self._aging = Aging(snapshot_every)
         self._suspects = Suspects()
         self._unsaved: dict[str, tuple[Cell, Item, RowKind]] = {}
-        self._held: dict[Address, list[Settlement | tuple[Answer, str] | Effect]] = {}
+        self._held: dict[Address, list[Settlement | tuple[Answer, str, Resolve | None] | Effect]] = {}
         self._outbox: deque[tuple[int, Release | tuple[str, ...]]] = deque()
         self._alarms: list[tuple[float, str]] = []
         self._mail_of: dict[Address, int] = {}
@@ -170,17 +170,18 @@ class Kernel(Mailroom, Outlook):
         else:
             self._held.setdefault(cell.address, []).append(settlement)
 
-    def answer(self, answer: Answer, input: str) -> None:
-        """A person's answer; ``Done(input)`` or ``Refused(input, error)`` follows."""
+    def answer(self, answer: Answer, input: str, also: Resolve | None = None) -> None:
+        """A person's answer; ``Done(input)`` or ``Refused(input, error)`` follows. ``also``: what it means for a message that was put
+        aside, in the same batch."""
         effect = self.effect(answer.item)
         if effect is None:
             self.flights.answer(Cell(SYSTEM, None), answer, input)  # refuses it
             return
         cell = self._cell(effect.stream)
         if cell.loaded:
-            self.flights.answer(cell, answer, input)
+            self.flights.answer(cell, answer, input, also)
         else:
-            self._held.setdefault(cell.address, []).append((answer, input))
+            self._held.setdefault(cell.address, []).append((answer, input, also))
 
     def resolve(self, thing: Resolve, input: str) -> None:
         """What a person does about a message that was put aside; ``Done(input)`` or ``Refused(input, error)`` follows."""
@@ -188,16 +189,22 @@ class Kernel(Mailroom, Outlook):
         if row in self._resolved:
             self.after(Refused(input, UnknownItem(f"{row} was resolved before", hint="the first decision counts")))
             return
-        sends = again(thing, self.gid + 1, self.now)
         try:
-            self._write_system("system", Record(parked=thing.resolution, sends=sends))
+            self.put_right(thing)
         except NotStorable as error:
             self.after(Refused(input, error))
             return
-        self._resolved.add(row)
+        self.after(Done(input))
+
+    def put_right(self, thing: Resolve) -> None:
+        """Write what a person decided about a message that was put aside, unless somebody did before. Raises NotStorable."""
+        if thing.resolution.row in self._resolved:
+            return
+        sends = again(thing, self.gid + 1, self.now)
+        self._write_system("system", Record(parked=thing.resolution, sends=sends))
+        self._resolved.add(thing.resolution.row)
         for envelope in sends:
             self.put(self.addressee(envelope.to), Item(envelope, durable=True), "turn")
-        self.after(Done(input))
 
     def tick(self, now: float) -> None:
         """Time has passed. Journal time never goes back."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, check_template, fits
 from ..protocols.mail import MailboxPolicy
+from ..protocols.people import People
 from .actor import Actor
 
 REMEMBERED = 16_384
@@ -38,6 +39,8 @@ class Mount(Struct, frozen=True):
     begun: Begun = "by mail"
     """How its actors begin: by their first mail, whoever sends it; by their supervisor, before any mail (it waits); or by somebody who
     names them to their supervisor (mail to others is refused)."""
+    people: People | None = None
+    """Whom questions of its actors go to, where they do not say so themselves."""
 
 
 class Directory:
@@ -80,6 +83,15 @@ class Directory:
             self._templates.setdefault(mount.template.count("/"), []).append(mount)
         else:
             self._exact[mount.template] = mount
+
+    def ask(self, template: str, people: People) -> None:
+        """Have the questions of a mounted definition go to these people."""
+        self._found.clear()
+        if "{" not in template:
+            self._exact[template] = msgspec.structs.replace(self._exact[template], people=people)
+            return
+        group = self._templates[template.count("/")]
+        group[:] = [msgspec.structs.replace(m, people=people) if m.template == template else m for m in group]
 
     def find(self, address: Address) -> Mount | None:
         """The definition that owns an address; no two do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+from ..protocols.approvals import Answer
 from ..protocols.effects import Effect
 from ..protocols.envelope import Envelope, Reply
 from ..protocols.errors import UnderstudyError
@@ -76,6 +77,13 @@ class Resolve(Struct, frozen=True):
 
     resolution: Resolution
     mail: Envelope | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """A person's answer that also says what becomes of a message that was put aside, both or neither: an input of the kernel."""
+
+    answer: Answer
+    resolve: Resolve
 
 
 class Settlement(Struct, frozen=True):

@@ -57,7 +57,14 @@ def lean(effect: Effect, outcome: Raw) -> Effect:
 
 def asked_briefly(question: Question) -> Question:
     """The beginning of a question."""
-    return msgspec.structs.replace(question, text=storable(question.text, TOLD), failure=None, options=())
+    return msgspec.structs.replace(
+        question,
+        text=storable(question.text, TOLD),
+        failure=None,
+        options=(),
+        unsure=storable(question.unsure, TOLD),
+        form=NULL,
+    )
 
 
 def brief(failure: Failure) -> Failure:

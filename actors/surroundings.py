@@ -16,6 +16,7 @@ from ..protocols.ids import Address
 from ..protocols.journal import Schedule
 from ..protocols.lifecycle import Restart
 from ..protocols.messages import Event
+from ..protocols.people import People
 from .cell import Cell, context_for
 from .draft import settled
 from .mailbox import Item
@@ -52,6 +53,13 @@ class Surroundings:
     @property
     def stashes(self) -> bool:
         return self._cell.memory.postal is not None and bool(self._cell.memory.postal.stash)
+
+    def people(self, about: str) -> People | None:
+        mount = self._cell.mount
+        if mount is None or mount.people is not None or not about or mount.among is None:
+            return mount.people if mount is not None else None
+        other = mount.among.find(Address(about))
+        return other.people if other is not None else None
 
     def admit(self, intent: Intent) -> Admission:
         return self._gate.admit(intent, self._counted(), self.now)

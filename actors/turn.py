@@ -30,6 +30,7 @@ from ..protocols.tool import P, ToolRef
 from .derived import Derived
 from .frame import Frame
 from .outcome import Later, Pending, Tag, effect_outcome, outcome_envelope, tag_json
+from .patience import addressed, begin, checked, due
 from .sizes import SMALL, bounded
 
 if TYPE_CHECKING:
@@ -290,7 +291,12 @@ class Turn(Generic[S]):
         return Pending(self._intend("think", model, Raw(encode(ThinkArgs(mark, request))), "think", tag))
 
     def escalate(self, question: Question, *, topic: str = "escalation", tag: Tag = None) -> Pending[object]:
-        """Ask a person; nobody's process is held meanwhile. The answer comes to ``@us.settles(us.PERSON)``."""
+        """Ask a person; nobody's process is held meanwhile. The answer comes to ``@us.settles(us.PERSON)``.
+
+        Raises:
+            DefinitionError: the question contradicts itself, such as people whose default it does not take.
+        """
+        checked(question)
         return Pending(self._intend("person", topic, Raw(b"{}"), "person", tag, question))
 
     def pending(self) -> tuple[Effect, ...]:
@@ -501,6 +507,10 @@ class Turn(Generic[S]):
         admission = self._frame.admit(intent)
         if len(args) > SMALL or admission.question is not None:
             bounded(name, args, admission.question)
+        question = admission.question and addressed(
+            admission.question, self._frame.people(admission.question.about), self.now
+        )
+        to = begin(question, self.now)
         id = self._next()
         asking = admission.decision == "ask"
         effect = Effect(
@@ -529,10 +539,11 @@ class Turn(Generic[S]):
             if admission.inside is None
             else "sent",
             verdicts=admission.verdicts,
-            question=admission.question,
-            due=admission.question.deadline if admission.question else None,
+            question=question,
+            due=due(question, to),
             failure=admission.failure,
             resource=admission.resource,
+            addressed=to,
         )
         self._frame.intended(effect)
         self.rare.effects.append(effect)

@@ -11,17 +11,14 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from .codec import NULL
+from .decisions import Decision
 from .failures import Failure
+from .people import People
 
 QuestionKind = Literal["approval", "escalation", "in_doubt"]
 
-Decision = Literal["approve", "reject", "answer", "happened", "not_happened", "run_again"]
-"""What can be answered:
-
-* approval: ``approve`` (do it), ``reject`` (do not, with a reason)
-* escalation: ``approve`` (try again), ``answer`` (here is the result), ``reject`` (stop, with a reason)
-* in doubt: ``happened`` (it did; the result may be given), ``not_happened`` (it did not, leave it), ``run_again``
-"""
+DEADLINE = "the deadline"
+"""Who answered where nobody did in time."""
 
 ALLOWED: dict[QuestionKind, tuple[Decision, ...]] = {
     "approval": ("approve", "reject"),
@@ -37,10 +34,17 @@ class Question(Struct, frozen=True, omit_defaults=True):
         kind: decides which answers fit.
         text: the question, for a person who knows nothing of the code.
         policy: name and version of the rule that asks, for approvals.
-        deadline: journal time after which silence counts as ``reject``; None waits for ever (calls in doubt do).
-        failure: what led here, with its causes.
-        options: answers that make sense for an escalation, such as the workers it could go to.
-        takes: the decisions that fit, where not all do that fit its kind.
+        deadline: journal time after which silence counts as ``reject`` or, with ``people``, as their default; None waits for ever
+            (calls in doubt do).
+        failure: what led here, with its causes: the first one is the last of its chain.
+        options: answers that make sense for an escalation; where ``replace`` fits, names of the workers that it could go to.
+        takes: the decisions that fit, where not all do that fit its kind, or more do.
+        people: whom it goes to and when; by default those of the agent, supervisor or system that asks. None: nobody in particular.
+        unsure: what is known and what is not, in words.
+        confidence: how sure whoever asks is of what it would do, 0 to 1; None where it cannot say.
+        form: JSON schema of a ``result``; null where any value will do.
+        about: the actor that this is about, where it is not the one that asks: the child that was given up.
+        message: id of the message on which that one failed and which is put aside: what ``retry``, ``change`` and ``skip`` act on.
     """
 
     kind: QuestionKind
@@ -50,6 +54,12 @@ class Question(Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
     options: tuple[str, ...] = ()
     takes: tuple[Decision, ...] = ()
+    people: People | None = None
+    unsure: str = ""
+    confidence: float | None = None
+    form: Raw = NULL
+    about: str = ""
+    message: str = ""
 
 
 def allowed(question: Question) -> tuple[Decision, ...]:
@@ -62,10 +72,11 @@ class Answer(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         item: id of the effect that carries the question.
-        decision: what was decided; must be in ``ALLOWED`` for the question's kind.
-        by: who answered.
-        reason: why; required with ``reject``.
-        value: the result as JSON, with ``answer`` and optionally with ``happened``.
+        decision: what was decided; one that the question takes, or a word that means the same (``decisions.SAME``).
+        by: who answered; ``DEADLINE`` where nobody did.
+        reason: why; required with ``reject`` and ``stop``.
+        value: as JSON: the result, with ``result`` (``answer``) and optionally with ``happened``; the new task or content, with
+            ``change``; a worker's name, with ``replace``.
         digest: digest of the arguments that the person saw; refused where it differs from the effect's. Empty: not checked.
     """
 

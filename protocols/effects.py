@@ -4,6 +4,7 @@ The life of an effect, each step a row of the journal (``*`` may repeat):
 
     intended -> denied                                         (a check said no; settled at once)
     intended -> asking -> intended | settled                   (a person says yes | no, or says nothing in time)
+    asking   -> asking *, in_doubt -> in_doubt *               (a person is reminded, or the next one is asked)
     intended -> started -> settled                             (the normal way)
     started  -> waiting -> started *                           (failed, tried again after a while)
     started  -> in_doubt -> settled | intended                 (nobody knows whether it happened; a person or a late outcome says)
@@ -26,6 +27,7 @@ from .codec import NULL
 from .envelope import Context
 from .failures import Failure
 from .ids import Address
+from .people import Addressed
 
 EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
 Verb = Literal["call", "think", "person"]
@@ -103,9 +105,11 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         cleared: journal time at which a person said yes; 0 where nobody was asked.
         attempt: attempts begun.
         interrupted: attempts cut off by the end of the process.
-        due: journal time of the next attempt (waiting) or at which silence is an answer (asking).
+        due: journal time of the next attempt (waiting), or at which something is to be done about a question that waits: a
+            reminder, another person, or that silence is an answer.
         resource: what it works on: each attempt begins only under a lease of it. Empty for none.
         failure: why the last attempt failed, or why it is settled without a value.
+        addressed: whom its question has come to, where it goes to people by name.
     """
 
     id: str
@@ -135,6 +139,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     answer: Answer | None = None
     failure: Failure | None = None
     resource: str = ""
+    addressed: Addressed | None = None
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

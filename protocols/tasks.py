@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.structs import force_setattr
 
+from .codec import decode
 from .failures import Failure
 from .messages import Message, Request
 from .model import Usage
@@ -106,6 +108,28 @@ def overdue(where: str, waited: str = "") -> Failure:
     """Why a task is over whose deadline has passed. ``waited``: what it still waited for."""
     what = f"the task's deadline passed{f' while it waited for {waited}' if waited else ''}"
     return Failure("abandon", "deadline", what, where=where)
+
+
+def changed_task(before: Task, value: Raw) -> Task:
+    """A task as a person changed it: another objective (a text), or an object with ``objective``, ``inputs`` or both; what it does
+    not name stays. On whose behalf it is cannot be changed.
+
+    Raises:
+        msgspec.DecodeError: it is none of these.
+    """
+    is_text = bytes(value).lstrip().startswith(b'"')
+    change = _Change(decode(value, str)) if is_text else decode(value, _Change)
+    objective = before.objective if change.objective is None else change.objective
+    if not objective.strip():
+        raise msgspec.ValidationError("a task needs an objective")
+    return msgspec.structs.replace(
+        before, objective=objective, inputs=before.inputs if change.inputs is None else change.inputs
+    )
+
+
+class _Change(Struct, frozen=True, forbid_unknown_fields=True):
+    objective: str | None = None
+    inputs: dict[str, Raw] | None = None
 
 
 class Cancel(Message, wire="us.cancel"):

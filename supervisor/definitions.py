@@ -26,6 +26,7 @@ from ..protocols.children import (
 )
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, address
+from ..protocols.people import People
 from ..protocols.plans import Parallel, PlanLimits
 from ..protocols.plans import parallel as check_parallel
 from ..protocols.tasks import Task
@@ -61,6 +62,8 @@ class Supervisor:
         intensity: restarts allowed in a window: of all fixed children together, and of each run and each actor at a template.
         slow: a second limit, for loops too slow for the first; None for none.
         backoff: waits between restarts of one child.
+        people: whom questions go to that arise here: about workers on which it gave up, about tasks, and of agents that do not say
+            so themselves; by default those of the supervisor above. None at the top: nobody in particular, and for ever.
         on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``, which teams of ``us.Child`` may.
         auto_shutdown: whether the supervisor ends when significant children have ended by themselves: ``never``, at the first
             (``any_significant``), at the last (``all_significant``).
@@ -82,6 +85,7 @@ class Supervisor:
         on_restart: RestartPolicy = "keep", auto_shutdown: AutoShutdown = "never", decide: Decider | None = None,
         conflicts: Conflicts | None = None,
         restart: RestartType = "transient", shutdown: float | None = None, significant: bool = False,
+        people: People | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -108,6 +112,7 @@ class Supervisor:
         except DefinitionError as error:
             raise DefinitionError(f"supervisor {name!r}: {error.args[0]}", hint=error.hint) from error
         agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, (Router, Planner)) else [])
+        self.people = _checked(people, name, agents)
         if not workers:
             raise DefinitionError(f"{who} has no workers")
         all_names = [*agents, *(s.name for s in self.supervisors), *(c.template for c in self.children)]
@@ -172,3 +177,15 @@ def is_led_by_root(definition: object) -> TypeGuard[Child | Supervisor]:
 def pool_of(child: Child) -> tuple[ChildSpec, int | None]:
     """What may be started by name at a template, and how many."""
     return child.spec, child.max_children if isinstance(child, Pool) else None
+
+
+def _checked(people: People | None, name: str, agents: Sequence[str]) -> People | None:
+    """People whose default fits some question that arises below a supervisor. Raises DefinitionError."""
+    if people is not None and not isinstance(people, People):
+        raise DefinitionError(f"supervisor {name!r}: people={people!r}", hint="us.People(ask=…, deadline=…)")
+    if people is not None and people.default == "skip" and agents:
+        raise DefinitionError(
+            f"supervisor {name!r}: people.default='skip' with {agents[0]!r}, whose tasks have no part that could be skipped",
+            hint="stop or retry; 'skip' is for teams of us.Child only",
+        )
+    return people

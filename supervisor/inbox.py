@@ -5,10 +5,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from ..protocols.approvals import Decision, QuestionKind, allowed
+from ..actors.patience import asked_of
+from ..protocols.approvals import Question, QuestionKind, allowed
 from ..protocols.codec import NULL
+from ..protocols.decisions import Decision
 from ..protocols.effects import Effect
+from ..protocols.errors import UnknownItem
 from ..protocols.failures import Failure
+from ..protocols.people import Addressed
 
 
 class InboxItem(Struct, frozen=True, omit_defaults=True):
@@ -25,9 +29,18 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
         policy: name and version of the rule that asks.
         digest: digest of tool and arguments; an answer that gives another one is refused.
         key: idempotency key of a call, to look it up on the other side.
-        options: answers that make sense.
-        failure: what led here.
-        since, deadline: journal times; after the deadline silence counts as no.
+        options: answers that make sense; names of other workers where ``replace`` fits.
+        failure: what led here, with its causes.
+        since, deadline: journal times; after the deadline ``default`` is the answer.
+        default: what silence counts as, ``no`` for approvals; empty where it is waited for ever.
+        to: who is asked now; empty for nobody in particular.
+        asked: all who have been asked, in order.
+        to_since, told: journal times since when that one is asked, and of the last word to them.
+        reminded: how often that one was reminded.
+        next, next_at: who is asked next, and when; empty for nobody.
+        unsure, confidence: what whoever asks does not know, and how sure it is.
+        form: JSON schema of a result; null where any value will do.
+        about, message: the actor that it is about, and the message that a retry sends again.
     """
 
     id: str
@@ -45,6 +58,19 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
     since: float = 0.0
     deadline: float | None = None
+    default: str = ""
+    to: str = ""
+    asked: tuple[str, ...] = ()
+    to_since: float = 0.0
+    told: float = 0.0
+    reminded: int = 0
+    next: str = ""
+    next_at: float | None = None
+    unsure: str = ""
+    confidence: float | None = None
+    form: Raw = NULL
+    about: str = ""
+    message: str = ""
 
 
 def item(effect: Effect) -> InboxItem | None:
@@ -53,6 +79,8 @@ def item(effect: Effect) -> InboxItem | None:
     if question is None or effect.state not in ("asking", "in_doubt") or effect.answer is not None:
         return None
     is_call = effect.verb == "call"
+    people, to = question.people, effect.addressed or Addressed()
+    following = people.ask[to.to + 1] if people is not None and to.to + 1 < len(people.ask) else ""
     return InboxItem(
         id=effect.id,
         kind=question.kind,
@@ -69,13 +97,49 @@ def item(effect: Effect) -> InboxItem | None:
         failure=question.failure,
         since=effect.at,
         deadline=question.deadline,
+        default=default(question),
+        to=asked_of(effect),
+        asked=people.ask[: to.to + 1] if people is not None else (),
+        to_since=to.since,
+        told=to.told,
+        reminded=to.reminded,
+        next=following,
+        next_at=to.since + people.next_after if people is not None and people.next_after and following else None,
+        unsure=question.unsure,
+        confidence=question.confidence,
+        form=question.form,
+        about=question.about,
+        message=question.message,
     )
+
+
+def default(question: Question) -> str:
+    """What silence counts as; empty where it is waited for ever."""
+    if question.deadline is None:
+        return ""
+    if question.kind != "escalation" or question.people is None or question.people.deadline is None:
+        return "no"
+    return question.people.default
+
+
+def addressed_to(entries: tuple[InboxItem, ...], name: str) -> tuple[InboxItem, ...]:
+    """What is addressed to somebody now, and what is addressed to nobody in particular."""
+    return tuple(entry for entry in entries if entry.to in ("", name))
 
 
 def inbox(effects: tuple[Effect, ...]) -> tuple[InboxItem, ...]:
     """All of them, oldest first."""
     found = [entry for effect in effects if (entry := item(effect)) is not None]
     return tuple(sorted(found, key=lambda entry: (entry.since, _order(entry.id))))
+
+
+def following(entries: tuple[InboxItem, ...], id: str) -> tuple[InboxItem, ...]:
+    """Those after this one, which may be answered meanwhile. Raises UnknownItem where it is no id."""
+    try:
+        last = _order(id)
+    except ValueError:
+        raise UnknownItem(f"{id!r} is no id of an item", hint="an id looks like 12.0") from None
+    return tuple(entry for entry in entries if _order(entry.id) > last)
 
 
 def _order(id: str) -> tuple[int, ...]:

@@ -22,19 +22,23 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw
 
-from ..actors.flights import accept
-from ..actors.releases import Resolve, again
+from ..actors.answers import accept, considered
+from ..actors.cell import Cell, read_record
+from ..actors.registry import Directory
+from ..actors.releases import Resolve, Verdict, again
 from ..protocols.approvals import Answer
 from ..protocols.codec import encode
+from ..protocols.decisions import VALUED
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context
-from ..protocols.errors import JournalError
+from ..protocols.errors import JournalError, UnknownItem
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, RowKind
 from ..tools.ledger import after_crash
 from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .parked import FileLetters, ParkedMessage, find
+from .verdicts import acts, too_late, verdict
 
 
 @contextlib.contextmanager
@@ -50,8 +54,16 @@ def _owned(path: str | os.PathLike[str]) -> Generator[tuple[SqliteJournal, Opene
         journal.close()
 
 
-def answer(path: str | os.PathLike[str], given: Answer) -> None:
+def answer(
+    path: str | os.PathLike[str], given: Answer, directory: Callable[[], Directory | None] = lambda: None
+) -> None:
     """Write a person's answer; durable when this returns. It takes effect when the team runs next.
+
+    Args:
+        path: the journal.
+        given: the answer.
+        directory: gives the definitions that say whether a value fits, where they are known; only asked for where there is one.
+            Without them a result is looked at when the team runs, and asked for anew where it does not fit.
 
     Raises:
         UnknownItem, WrongAnswer: as ``System.answer``; also when the time to answer is over.
@@ -61,20 +73,50 @@ def answer(path: str | os.PathLike[str], given: Answer) -> None:
     with _owned(path) as (journal, opened):
         effect = next((as_left(e) for e in opened.effects if e.id == given.item), None)
         now = max(opened.at, time.time())
-        accepted = accept(effect, given, now)
+        try:
+            accepted = accept(effect, given, now)
+        except UnknownItem as error:
+            with read_only(path) as reader:
+                raise (too_late(FileLetters(reader), given.item) or error) from error
         assert effect is not None
+        assert accepted.question is not None
+        assert accepted.answer is not None
+        known = directory() if accepted.answer.decision in VALUED else None
+        if known is not None:
+            considered(_cell(journal, effect.stream, known), accepted)
+        also: Resolve | None = None
+        if acts(accepted.question):
+            with read_only(path) as reader:
+                both = verdict(FileLetters(reader), accepted.question, given, known)
+            also = both.resolve if isinstance(both, Verdict) else None
         line = next(line for line in journal.actors(effect.stream) if line.address == effect.stream)
         pen = _Pen(opened, now)
         pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
-        record = Record(changes=(accepted,), answer=given)
+        record = Record(changes=(accepted,), answer=accepted.answer)
         pen.row("accepted", line.address, line.seq + 1, line.incarnation, given.item, record)
+        mail: tuple[Mail, ...] = ()
+        if also is not None:
+            sends = again(also, opened.last + 3, now)
+            pen.system_record(Record(parked=also.resolution, sends=sends))
+            mail = tuple(Mail(envelope, opened.last + 3) for envelope in sends)
         if opened.clean:
             pen.system({"stopped": "answered"})
         after = ActorLine(
             line.address, line.life, line.incarnation, line.seq + 1, line.context, now, line.turns
         )  # fmt: skip
         lines = (after, ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now))
-        journal.append(Batch(tuple(pen.rows), effects=(accepted,), actors=lines))
+        journal.append(Batch(tuple(pen.rows), mail=mail, effects=(accepted,), actors=lines))
+
+
+def _cell(journal: SqliteJournal, address: Address, directory: Directory) -> Cell:
+    """An actor as its rows say; one that cannot be read considers nothing."""
+    cell = Cell(address, directory.find(address))
+    try:
+        for row in journal.stream(address):
+            cell.fold(row, read_record(row))
+    except Exception:  # noqa: BLE001 - the actor's own code; whoever runs the team next is told
+        cell.mount = None
+    return cell
 
 
 def resolve(path: str | os.PathLike[str], id: str, make: Callable[[ParkedMessage], Resolve]) -> None:

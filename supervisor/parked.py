@@ -169,6 +169,18 @@ def find(pages: Pages, id: str) -> ParkedMessage:
     return message
 
 
+def of_item(pages: Pages, actor: Address, item: str) -> ParkedMessage | None:
+    """The message of this id on which an actor failed, the last time it did; None where somebody has decided about it, or it is none
+    that people send."""
+    mail = _Mail(pages)
+    put = [row for row in pages.stream(actor) if row.cause == item and row.kind in PUT_ASIDE]
+    found = next((message for row in reversed(put) if (message := _read(mail, row)) is not None), None)
+    if found is None:
+        return None
+    decided = (record_of(row).parked for row in pages.decided())
+    return None if any(one is not None and str(one.row) == found.id for one in decided) else found
+
+
 def edited(message: ParkedMessage, value: object, directory: Directory | None) -> Envelope:
     """The mail to send again: as it was (``value`` None), or with another content.
 

@@ -16,8 +16,9 @@ from typing import TypeVar
 import anyio
 import msgspec
 
+from ..actors.answers import is_of
 from ..actors.kernel import Kernel
-from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
+from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start, Verdict
 from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope
@@ -72,7 +73,7 @@ class Shell(Pump):
         self._build = build
         self._performer = performer
         self._on_delta = on_delta
-        self._held: dict[str, Envelope | Settlement | Answer | Resolve] = {}
+        self._held: dict[str, Envelope | Settlement | Answer | Verdict | Resolve] = {}
         self._fresh = []
         self._door = {}
         self._waiters: dict[str, list[Waiter]] = {}
@@ -113,7 +114,7 @@ class Shell(Pump):
                 self._unseen.add(waiter.run)
         return taken
 
-    def answer(self, answer: Answer) -> Waiter:
+    def answer(self, answer: Answer | Verdict) -> Waiter:
         """Bring a person's answer. Gives the waiter for its being durable."""
         return self._take(f"answer:{self._next()}", answer)
 
@@ -197,7 +198,8 @@ class Shell(Pump):
         for id, held in list(self._held.items()):
             if (
                 (isinstance(held, Envelope) and record.message is not None and record.message.id == held.id)
-                or (isinstance(held, Answer) and record.answer == held)
+                or (isinstance(held, Answer) and is_of(record.answer, held))
+                or (isinstance(held, Verdict) and is_of(record.answer, held.answer))
                 or (isinstance(held, Resolve) and record.parked == held.resolution)
             ):
                 self._done(id)
@@ -206,7 +208,9 @@ class Shell(Pump):
 
     # -- in and out ---------------------------------------------------------------------------------------------
 
-    def _take(self, id: str, thing: Envelope | Settlement | Answer | Resolve, waiter: Waiter | None = None) -> Waiter:
+    def _take(
+        self, id: str, thing: Envelope | Settlement | Answer | Verdict | Resolve, waiter: Waiter | None = None
+    ) -> Waiter:
         refusing = self.failure if isinstance(thing, Settlement) else self.refusing()
         if refusing is not None:
             raise refusing
@@ -247,6 +251,8 @@ class Shell(Pump):
                 self.kernel.settle(thing)
             elif isinstance(thing, Answer):
                 self.kernel.answer(thing, id)
+            elif isinstance(thing, Verdict):
+                self.kernel.answer(thing.answer, id, thing.resolve)
             elif isinstance(thing, Resolve):
                 self.kernel.resolve(thing, id)
 

@@ -22,18 +22,20 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from ..actors.answers import is_of
 from ..actors.asking import cancellation
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start
+from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start, Verdict
 from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.snapshots import EVERY
 from ..actors.taken import NEVER
-from ..protocols.approvals import Answer, Decision
+from ..protocols.approvals import Answer
 from ..protocols.codec import encode, roundtrip
+from ..protocols.decisions import Decision
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
-from ..protocols.errors import UnderstudyError
+from ..protocols.errors import UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import MAX_MESSAGE, Batch, Known, Row, Snapshot
@@ -50,6 +52,7 @@ from .journal.recall import recall
 from .kit.faults import FaultPlan
 from .parked import Letters, ParkedMessage, edited, find, parked
 from .tree import Definition, Tree
+from .verdicts import acts, verdict
 
 EPOCH = 1_700_000_000.0
 """Virtual time begins here."""
@@ -66,7 +69,7 @@ class Sent:
         lost: the node crashed while the caller waited; send it again, with its key.
     """
 
-    def __init__(self, thing: Envelope | Answer | Resolve) -> None:
+    def __init__(self, thing: Envelope | Answer | Verdict | Resolve) -> None:
         self.thing = thing
         self.accepted = False
         self.reply: Reply | None = None
@@ -162,8 +165,17 @@ class Simulated:
         self._take(sent)
 
     def answer(self, item: str, decision: Decision, *, by: str = "ada", reason: str = "", value: object = None) -> Sent:
-        """Bring a person's answer."""
-        sent = Sent(Answer(item, decision, by, reason, Raw(encode(value))))
+        """Bring a person's answer; ``error`` is set at once where what it says of a parked message does not fit."""
+        answer = Answer(item, decision, by, reason, Raw(encode(value)))
+        effect, sent = self.kernel.effect(item), Sent(answer)
+        question = effect.question if effect is not None else None
+        if question is not None and acts(question):
+            pages = Letters(self.journal.rows(limit=10_000_000))
+            try:
+                sent = Sent(verdict(pages, question, answer, self.tree.directory))
+            except WrongAnswer as error:
+                sent.error = error
+                return sent
         self._take(sent)
         return sent
 
@@ -222,8 +234,8 @@ class Simulated:
         return True
 
     def rest(self, *, steps: int = 200_000) -> None:
-        """Step until nothing moves by itself: all is over, waits for people, or for reminders that come again and again (which
-        ``pass_time`` brings). Raises AssertionError where that takes more than so many steps."""
+        """Step until nothing moves by itself: all is over, waits for people, or for reminders that come again and again or are for
+        people (which ``pass_time`` brings). Raises AssertionError where that takes more than so many steps."""
         for _ in range(steps):
             if not self.step(until=self.now if self.only_ticks() else math.inf):
                 return
@@ -317,6 +329,8 @@ class Simulated:
             self.kernel.settle(thing)
         elif isinstance(thing, Answer):
             self.kernel.answer(thing, id)
+        elif isinstance(thing, Verdict):
+            self.kernel.answer(thing.answer, id, thing.resolve)
         elif isinstance(thing, Resolve):
             self.kernel.resolve(thing, id)
         elif thing is not None:
@@ -421,12 +435,14 @@ class Simulated:
         self.now += self.random.choice((0.001, 0.1, 1.0, 10.0))
 
     def only_ticks(self) -> bool:
-        """Whether all that will come by itself is reminders that come again and again."""
+        """Whether all that will come by itself is reminders that come again and again, of actors or of people by name."""
         sets = self.kernel.sets
         return (
             any(timer.schedule is not None for timer in sets.timers.values())
-            and all(timer.schedule is not None and timer.schedule.cron for timer in sets.timers.values())
-            and not any(effect.due is not None for effect in sets.effects.values())
+            or any(effect.addressed is not None for effect in sets.effects.values())
+        ) and (
+            all(timer.schedule is not None and timer.schedule.cron for timer in sets.timers.values())
+            and not any(effect.due is not None and effect.addressed is None for effect in sets.effects.values())
             and not self.attempts.coming()
         )
 
@@ -489,7 +505,8 @@ class Simulated:
             for id, held in list(self._held.items()):
                 if isinstance(held, Sent) and (
                     (record.message is not None and record.message.id == getattr(held.thing, "id", None))
-                    or (record.answer is not None and record.answer == held.thing)
+                    or (isinstance(held.thing, Answer) and is_of(record.answer, held.thing))
+                    or (isinstance(held.thing, Verdict) and is_of(record.answer, held.thing.answer))
                     or (isinstance(held.thing, Resolve) and record.parked == held.thing.resolution)
                 ):
                     self._release(Done(id))

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from ..actors.conversation import Began, Fell, Observed, Thought, Told
+from ..actors.conversation import Began, Fell, Observed, Retasked, Thought, Told
+from ..actors.patience import asked_of, was_asked
 from ..protocols.codec import NULL, decode
 from ..protocols.effects import CALL, THINK, Effect
 from ..protocols.envelope import OUTCOME, OutcomeBody
@@ -25,6 +26,7 @@ from .results import recorded
 from .roster import GaveUp, Resolved, Restarting
 from .team import telling
 from .team.events import Asked, Received, Returned, Routed, TeamState
+from .team.events import Retasked as TeamRetasked
 from .team.progress import Progress, apply, progress
 
 Tone = Literal["plain", "good", "bad", "person", "quiet"]
@@ -40,6 +42,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
         text: what happened, one line or a few.
         tone: how it should look.
         gid: the row that says so.
+        about: ``people`` where it says what a person was asked or answered, ``supervision`` where a supervisor decided.
     """
 
     after: float
@@ -47,6 +50,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     text: str
     tone: Tone = "plain"
     gid: int = 0
+    about: Literal["", "people", "supervision"] = ""
 
 
 class Story(Struct, frozen=True, omit_defaults=True):
@@ -155,7 +159,9 @@ class _Teller:
             answer = record.answer
             why = f": {answer.reason}" if answer.reason else ""
             value = f" {_short(answer.value)}" if answer.value != NULL else ""
-            self._say(f"{answer.by} answers {answer.item}: {answer.decision.replace('_', ' ')}{value}{why}", "person")
+            stranger = any(not was_asked(e, answer.by) for e in record.changes if e.id == answer.item)
+            who = f"{answer.by} (who was not asked)" if stranger else answer.by
+            self._say(f"{who} answers {answer.item}: {answer.decision.replace('_', ' ')}{value}{why}", "person")
         for effect in record.changes:
             self._changed(effect, record)
         for effect in record.effects:
@@ -274,6 +280,10 @@ class _Teller:
     def _told(self, event: Told, record: Record) -> None:
         self._say(f"is told: {event.text}", "bad")
 
+    def _retasked(self, event: Retasked, record: Record) -> None:
+        self.task = event.task
+        self._say(f"{event.by} changes the task: {_short(event.task.objective)}", "person")
+
     def _fell(self, event: Fell, record: Record) -> None:
         self._say(f"falls back to {event.to}: {_failure(event.failure)}", "bad")
 
@@ -301,6 +311,8 @@ class _Teller:
         before = self.effects.get(effect.id)
         self.effects[effect.id] = effect
         name = effect.name if effect.verb != "person" else "the question"
+        if self._addressed(before, effect):
+            return
         match effect.state:
             case "started":
                 self._say(f"{effect.name} is about to leave, attempt {effect.attempt}", "quiet")
@@ -321,6 +333,18 @@ class _Teller:
         if effect.state in ("settled", "withdrawn"):
             self.effects.pop(effect.id)
 
+    def _addressed(self, before: Effect | None, effect: Effect) -> bool:
+        """Tell that a person was reminded or the next one asked, where that is all that changed."""
+        old, new = before.addressed if before is not None else None, effect.addressed
+        if new is None or old is None or old == new or effect.answer is not None:
+            return False
+        who = asked_of(effect)
+        if new.to > old.to:
+            self._say(f"{effect.id} goes to {who}, too: {_long(new.since - old.since)} without an answer", "person")
+        else:
+            self._say(f"{who} is reminded of {effect.id}, for the {new.reminded}. time", "person")
+        return True
+
     def _settled(self, effect: Effect, record: Record, name: str) -> None:
         if effect.failure is not None:
             self._say(f"{name}: {_failure(effect.failure)}", "bad")
@@ -331,7 +355,8 @@ class _Teller:
         question = effect.question
         if question is not None and effect.state in ("asking", "in_doubt"):
             policy = f" [{question.policy}]" if question.policy else ""
-            self._say(f"asks a person ({effect.id}): {question.text}{policy}", "person")
+            who = asked_of(effect) or "a person"
+            self._say(f"asks {who} ({effect.id}): {question.text}{policy}", "person")
 
     def _life(self, record: Record) -> None:
         note = record.note
@@ -358,16 +383,19 @@ class _Teller:
                 continue
             who = self._who(event.child)
             if isinstance(event, Restarting):
-                self._say(f"restarts {who} in {event.delay:.2g} s: {_failure(event.failure)}", "bad")
+                self._say(f"restarts {who} in {event.delay:.2g} s: {_failure(event.failure)}", "bad", supervises=True)
             elif isinstance(event, GaveUp):
-                self._say(f"gives up on {who}: {_failure(event.failure)}", "bad")
+                self._say(f"gives up on {who}: {_failure(event.failure)}", "bad", supervises=True)
             elif isinstance(event, Resolved):
-                self._say(f"{event.answer.by} decides about {who}: {event.answer.decision}", "person")
+                self._say(f"{event.answer.by} decides about {who}: {event.answer.decision}", "person", supervises=True)
 
-    def _say(self, text: str, tone: Tone = "plain", *, who: str = "") -> None:
+    def _say(self, text: str, tone: Tone = "plain", *, who: str = "", supervises: bool = False) -> None:
         assert self.row is not None
+        about: Literal["", "people", "supervision"] = (
+            "supervision" if supervises else "people" if tone == "person" else ""
+        )
         after = max(0.0, self.row.at - (self.began or self.row.at))
-        self.lines.append(Line(round(after, 6), who or self._who(self.row.stream), text, tone, self.row.gid))
+        self.lines.append(Line(round(after, 6), who or self._who(self.row.stream), text, tone, self.row.gid, about))
 
     def _who(self, address: Address) -> str:
         if address == self.run:
@@ -385,12 +413,23 @@ _EVENTS: dict[str, Callable[[_Teller, Any, Record], None]] = {  # by wire name; 
     "agent.observed": _Teller._observed,
     "agent.told": _Teller._told,
     "agent.fell_back": _Teller._fell,
+    "agent.retasked": _Teller._retasked,
+    "team.retasked": _Teller._retasked,
 }
 _FORMS: dict[str, type[Struct]] = {
-    form.__wire__: form for form in (Received, Asked, Routed, Returned, Began, Thought, Observed, Told, Fell)
+    form.__wire__: form
+    for form in (Received, Asked, Routed, Returned, Began, Thought, Observed, Told, Fell, Retasked, TeamRetasked)
 }
 _SILENT = frozenset({"team.closed", "agent.ended"})
 _SUPERVISION: dict[str, type[Struct]] = {form.__wire__: form for form in (Restarting, GaveUp, Resolved)}
+
+
+def _long(seconds: float) -> str:
+    """A length of time as people say it."""
+    for unit, name in ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:.2g} {name}"
+    return f"{seconds:.2g} s"
 
 
 def _call(effect: Effect) -> str:

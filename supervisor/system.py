@@ -12,7 +12,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +28,16 @@ from ..actors.agent import Agent
 from ..actors.asking import cancellation
 from ..actors.cell import read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Resolve
+from ..actors.registry import Directory
+from ..actors.releases import Resolve, Verdict
 from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.spawn import Where, covered
 from ..protocols import ids
-from ..protocols.approvals import Answer, Decision
+from ..protocols.approvals import Answer, Question
 from ..protocols.codec import encode, roundtrip
+from ..protocols.decisions import Decision
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import AskFailed, DefinitionError, SystemStopped, UnderstudyError
+from ..protocols.errors import AskFailed, DefinitionError, JournalError, SystemStopped, UnderstudyError, UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, address, segment
 from ..protocols.journal import MAX_MESSAGE, MAX_TAG, ActorLine, Opened, Row
@@ -56,7 +58,7 @@ from .journal.connect import Durability
 from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
-from .parked import Letters, ParkedMessage, edited, find, of_file, one_of_file, parked
+from .parked import FileLetters, Letters, ParkedMessage, edited, find, of_file, one_of_file, parked
 from .results import RunResult, in_its_type, recorded
 from .shell import Shell, system_random, unanswered
 from .stats import Stats
@@ -65,6 +67,7 @@ from .team.events import TeamState
 from .team.progress import Progress, apply, progress
 from .tree import Definition, Tree
 from .unopened import not_open
+from .verdicts import acts, too_late, verdict
 from .waiter import Waiter
 from .watchdog import LIMIT
 from .watchers import Delta, Watchers
@@ -404,8 +407,9 @@ class System:
         """Answer an inbox item; returns when the answer is durable. The first one counts.
 
         Raises:
-            UnknownItem: nothing is open under that id, or it was answered.
-            WrongAnswer: the decision does not fit the question, a rejection has no reason, or the digest differs.
+            UnknownItem: nothing is open under that id, or it was answered; by whom and how is said.
+            WrongAnswer: the decision does not fit the question, a rejection has no reason, the digest differs, or the value is not
+                what whoever asked can use: a result of another type, a changed message that does not fit its class. The item stays open.
             TooLarge, TooComplex: the value is.
         """
         await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest))
@@ -414,7 +418,27 @@ class System:
         """``answer``, for one that is made already. Raises as ``answer``."""
         self._must_be_open()
         roundtrip(answer, Answer, MAX_MESSAGE)
-        await self._shell.answer(answer).wait()
+        try:
+            await self._shell.answer(await self._verdict(answer)).wait()
+        except UnknownItem as error:
+            raise await self._too_late(answer, error) from error
+
+    async def _verdict(self, answer: Answer) -> Answer | Verdict:
+        """The answer, with what it means for a message that was put aside."""
+        effect = self._shell.kernel.effect(answer.item)
+        if effect is None or effect.question is None or not acts(effect.question):
+            return answer
+        if self.path is None:
+            return verdict(await self._letters(), effect.question, answer, self.tree.directory)
+        return await anyio.to_thread.run_sync(_of_file, self.path, effect.question, answer, self.tree.directory)
+
+    async def _too_late(self, answer: Answer, error: UnknownItem) -> UnknownItem:
+        """Says who answered before, where the journal says so."""
+        with suppress(JournalError):
+            if self.path is None:
+                return too_late(await self._letters(), answer.item) or error
+            return await anyio.to_thread.run_sync(_ended, self.path, answer.item) or error
+        return error
 
     async def approve(self, item: str, *, by: str = "somebody", reason: str = "") -> None:
         """Say yes to an approval, or ``try again`` to an escalation. Raises as ``answer``."""
@@ -597,6 +621,16 @@ class System:
         if reply is None or reply.failure is not None:
             raise unanswered(reply.failure if reply is not None else None)
         return in_its_type(reply.value, form)
+
+
+def _of_file(path: Path, question: Question, answer: Answer, directory: Directory) -> Answer | Verdict:
+    with read_only(path) as reader:
+        return verdict(FileLetters(reader), question, answer, directory)
+
+
+def _ended(path: Path, item: str) -> UnknownItem | None:
+    with read_only(path) as reader:
+        return too_late(FileLetters(reader), item)
 
 
 def _none_in_memory(to: str, priority: int) -> None:

@@ -29,6 +29,7 @@ from ..protocols.model import Model
 from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
+from .addressing import address_people
 from .children import Child, Pool
 from .conflicts.actor import ConflictActor
 from .conflicts.board import BoardActor
@@ -80,6 +81,7 @@ class Tree:
         self._shared(Conflicts(), {}, Known(ROOT))
         for definition in definitions:
             self._mount(definition)
+        address_people(self.directory, definitions)
 
     def unready(self, name: str) -> UnderstudyError | None:
         """Why an agent of this definition has no model that could be asked: a missing key or library. None where each has one."""

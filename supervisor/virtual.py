@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ..actors.actor import PERSON, handles, settles
 from ..actors.outcome import Outcome
 from ..actors.turn import Turn
+from ..protocols import decisions
 from ..protocols.approvals import Answer, Question
 from ..protocols.children import SLOW, ChildSpec, Policy, RestartPolicy
 from ..protocols.failures import Failure
@@ -25,6 +26,12 @@ from .deciders import Decider, Decision, decide
 from .intensity import count
 from .roster import Decided, GaveUp, Resolved, Restarting, Roster, SupervisorState
 
+TAKES: tuple[decisions.Decision, ...] = ("retry", "change", "skip", "stop")
+"""What a question about a child takes that was given up, and of which it is known on what it failed."""
+
+GO_ON = frozenset({"retry", "change", "skip", "approve"})
+"""The child is started again. What becomes of the message on which it failed is written with the answer (``verdicts``)."""
+
 
 class Escalated(Message, wire="supervisor.escalated"):
     """To the supervisor above: what is to be done about a child that was given up?
@@ -34,12 +41,14 @@ class Escalated(Message, wire="supervisor.escalated"):
         origin: whose child it is: who is told the verdict.
         failure: why it was given up, with the causes from the first failure up.
         text: the same as a person may be asked it.
+        item: the message on which it failed, where it can be tried again, changed or dropped.
     """
 
     child: Address
     origin: Address
     failure: Failure
     text: str
+    item: str = ""
 
 
 class Verdict(Message, wire="supervisor.verdict"):
@@ -160,8 +169,8 @@ class Virtual(Roster):
         failure = Failure("abandon", "budget_exhausted", why, where=turn.me, cause=msg.failure)
         turn.emit(GaveUp(msg.child, failure))
         what = f"{why}. The message it failed on ({msg.item}) is parked." if msg.item else f"{why}."
-        text = f"{what} Start it again (approve) or stop it (reject)?"
-        word = Escalated(msg.child, turn.me, failure, text)
+        text = f"{what} Start it again, or stop it?"
+        word = Escalated(msg.child, turn.me, failure, text, "" if msg.failure.code == "unreadable" else msg.item)
         if self.top:
             self._ask_person(turn, word)
         else:
@@ -183,7 +192,11 @@ class Virtual(Roster):
             turn.tell(self.above, msg)
 
     def _ask_person(self, turn: Turn[SupervisorState], msg: Escalated) -> None:
-        question = Question("escalation", msg.text, failure=msg.failure, takes=("approve", "reject"))
+        known = "What it did before is in its rows; a failed turn left nothing. Not known: whether it fails again."
+        question = Question(
+            "escalation", msg.text, failure=msg.failure, takes=TAKES if msg.item else ("retry", "stop"), unsure=known,
+            about=msg.child, message=msg.item,
+        )  # fmt: skip
         tag = msg.child if msg.origin == turn.me else f"{msg.origin} {msg.child}"
         asked = turn.escalate(question, topic="child", tag=tag)
         if (
@@ -215,7 +228,7 @@ class Virtual(Roster):
         turn.emit(Resolved(child, answer))
         if child == turn.me:
             return
-        if answer.decision == "approve":
+        if answer.decision in GO_ON:
             self.go_on(turn, child, known)
         else:
             reason = f"{answer.by} stopped it: {answer.reason}" if answer.reason else f"{answer.by} stopped it"

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from .protocols.model import ModelReply as ModelReply
     from .protocols.model import ModelRequest as ModelRequest
     from .protocols.model import Usage as Usage
+    from .protocols.people import People as People
     from .protocols.plans import Parallel as Parallel
     from .protocols.plans import Plan as Plan
     from .protocols.plans import PlanLimits as PlanLimits
@@ -193,6 +194,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Outcome": "actors.outcome",
         "Overloaded": "protocols.mail",
         "Pending": "actors.outcome",
+        "People": "protocols.people",
         "PERSON": "actors.actor",
         "person": "supervisor.conflicts.resolvers",
         "Pool": "supervisor.children",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from . import exits
+from .escalations import answer
 from .journal import journal
 from .looking import replay, runs, show
 from .parked import parked
-from .people import answer, approve, inbox, reject, settle
+from .people import approve, inbox, reject, settle
 from .running import run, serve, stop, submit
 
 

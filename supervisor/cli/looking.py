@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
-from ...protocols.errors import TargetError, UnderstudyError
+from ...protocols.errors import JournalError, TargetError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address, segment
+from ..dossier import dossier
+from ..inbox import InboxItem
 from ..journal.reading import reading
 from ..story import Story, tell
 from ..tree import ROOT
@@ -15,14 +19,19 @@ from . import exits, options, source
 from .books import Books
 from .work import command
 
+_ITEM = re.compile(r"\d+\.\d+")
+
 
 @click.command()
 @click.argument("run", type=options.TEXT)
 @options.journal
 @options.as_json
 def show(run: str, journal: Path, as_json: bool) -> int:
-    """One run as people read it. RUN is its address or the end of it, such as call-17."""
+    """One run as people read it, or one item of the inbox. RUN is a run's address or the end of it, such as call-17, or an item's id."""
     with source.looking(journal) as found:
+        item = next((entry for entry in found.inbox() if entry.id == run), None) if _ITEM.fullmatch(run) else None
+        if item is not None:
+            return _item(found, item, journal, as_json)
         told = _story(found, run, journal)
     if as_json:
         with reading(f"something in {journal}"):  # what the owner gave: nobody has looked at its hashes
@@ -90,10 +99,29 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
     return exits.DONE if other is None else exits.FAILED
 
 
-def _story(found: source.Source, name: str, journal: Path) -> Story:
+def _item(found: source.Source, item: InboxItem, journal: Path, as_json: bool) -> int:
+    with reading(f"something in {journal}"):
+        try:
+            told: Story | None = _story(found, item.run, journal, {item.actor})
+        except (UnderstudyError, LookupError) as error:
+            if isinstance(error, JournalError):
+                raise
+            told = None
+        whole = dossier(item, told)
+        if as_json:
+            options.emit(whole)
+        else:
+            from . import paint, paint_people
+
+            paint_people.item(paint.out(), whole, command([str(journal)]))
+    return exits.DONE
+
+
+def _story(found: source.Source, name: str, journal: Path, others: Collection[str] = ()) -> Story:
     run = _find(found, name, journal)
     rows = [row for line in found.actors(run) for row in found.stream(line.address)]
-    parents = {run.split("/")[0], str(ROOT)} - {run}
+    parents = {run.split("/")[0], str(ROOT), *others} - {run}
+    parents = {one for one in parents if not one.startswith(run + "/")}
     around = [row for stream in sorted(parents) for row in found.stream(Address(stream))]
     return tell(run, rows, (*found.stream(SYSTEM), *around), left=found.left)
 

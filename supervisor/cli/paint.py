@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..inbox import InboxItem, arguments_text
 from ..story import Story
 from .books import REFERENCE, RunLine, Totals
 from .lines import BadLine
+from .paint_people import answers, clock, items
 
 _WORDS = {
     "done": "done",
@@ -86,53 +85,13 @@ def cost(totals: Totals) -> tuple[str, str]:
     return said, f"cost; {totals.unpriced} calls had no price and would have cost ${totals.would_cost:.4f} with {name}"
 
 
-def items(console: Console, entries: Sequence[InboxItem]) -> None:
-    """What waits for people, one block an item."""
-    for entry in entries:
-        console.print(
-            f"  [bold]{entry.id}[/]  [yellow]{entry.kind.replace('_', ' ')}[/]  {escape(entry.run)}", soft_wrap=True
-        )
-        text = entry.text
-        if entry.tool:
-            console.print(f"      {escape(arguments_text(entry))}", soft_wrap=True)
-            text = text.rpartition("})? ")[2] if entry.kind == "approval" else text  # the question repeats the call
-        console.print(f"      {escape(text)}", soft_wrap=True, style="dim")
-
-
-def answers(entry: InboxItem, journal: str) -> list[str]:
-    """The commands that answer an item."""
-    tail = f" --journal {journal}"
-    if entry.kind == "in_doubt":
-        return [f"understudy settle {entry.id} {how}{tail}" for how in ("--happened", "--not-happened", "--run-again")]
-    said = [f"understudy approve {entry.id}{tail}", f"understudy reject {entry.id} --reason '…'{tail}"]
-    if entry.kind == "escalation":
-        said.append(
-            f"understudy answer {entry.id} '…'{tail}" + (f"   ({'; '.join(entry.options)})" if entry.options else "")
-        )
-    return said
-
-
-def inbox(console: Console, entries: Sequence[InboxItem], journal: str) -> None:
-    """The inbox."""
-    if not entries:
-        console.print("Nothing waits for a person.")
-        return
-    for entry in entries:
-        items(console, [entry])
-        if entry.deadline is not None:
-            console.print(f"      until {_clock(entry.deadline)}; after that silence counts as no", style="dim")
-    console.print(f"\n{len(entries)} waiting. To answer the first:")
-    for line in answers(entries[0], journal):
-        console.print(f"  {escape(line)}", soft_wrap=True)
-
-
 def story(console: Console, told: Story, journal: str) -> None:
     """A run as people read it."""
     console.print(f"[bold]{escape(told.run)}[/]  {_WORDS.get(told.status, told.status)}", soft_wrap=True)
     about = "about " if told.usage.estimated else ""
     money = f", ${told.cost:.4f}" if told.cost else ""
     console.print(
-        f"began {_clock(told.began)}, {told.seconds:.3f} s; {told.thinks} model calls ({about}{told.usage.input_tokens:,} + "
+        f"began {clock(told.began)}, {told.seconds:.3f} s; {told.thinks} model calls ({about}{told.usage.input_tokens:,} + "
         f"{told.usage.output_tokens:,} tokens{money}), {told.calls} tool calls, "
         f"retries: {told.retries}, restarts: {told.restarts}, processes: {told.lives}",
         style="dim", soft_wrap=True,
@@ -179,7 +138,3 @@ def runs(console: Console, lines: Sequence[RunLine]) -> None:
 def _more(console: Console, count: int, where: str = "") -> None:
     if count > SHOWN:
         console.print(f"  … and {count - SHOWN} more{escape(where)}", style="dim", soft_wrap=True)
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -8,29 +8,57 @@ import click
 import msgspec
 from msgspec import Raw
 
-from ...protocols.approvals import Answer, Decision
+from ...protocols.approvals import Answer
 from ...protocols.bounds import check
 from ...protocols.codec import NULL, decode, encode
+from ...protocols.decisions import Decision, meant
 from ...protocols.errors import UnknownItem, WrongAnswer
 from ...protocols.journal import MAX_MESSAGE
-from ..inbox import InboxItem
+from ..inbox import InboxItem, addressed_to, following
+from ..journal.reader import read_only
+from ..parked import FileLetters
+from ..verdicts import how_it_ended
 from . import exits, options, source
 from .work import command, going_on
 
+SHOWN = 50
+"""Items that are printed where nobody says how many."""
+
 
 @click.command()
+@click.option(
+    "--for",
+    "name",
+    default="",
+    type=options.TEXT,
+    metavar="NAME",
+    help="Only what NAME, or nobody in particular, is asked.",
+)
+@click.option(
+    "--limit",
+    default=None,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"So many, the oldest ({SHOWN}; with --json all).",
+)
+@click.option("--after", default="", type=options.TEXT, metavar="ID", help="Only those after this one.")
 @options.journal
 @options.as_json
-def inbox(journal: Path, as_json: bool) -> int:
-    """What waits for a person: approvals, escalations, calls in doubt."""
+def inbox(name: str, limit: int | None, after: str, journal: Path, as_json: bool) -> int:
+    """What waits for a person, oldest first: approvals, escalations, calls in doubt."""
     with source.looking(journal) as found:
         entries = found.inbox()
+    if name:
+        entries = addressed_to(entries, name)
+    if after:
+        entries = following(entries, after)
+    shown = entries[: limit or (len(entries) if as_json else SHOWN)]
     if as_json:
-        options.emit(entries)
+        options.emit(shown)
     else:
-        from . import paint
+        from . import paint, paint_people
 
-        paint.inbox(paint.out(), entries, command([str(journal)]))
+        paint_people.inbox(paint.out(), shown, command([str(journal)]), more=len(entries) - len(shown), name=name)
     return exits.DONE
 
 
@@ -42,7 +70,7 @@ def inbox(journal: Path, as_json: bool) -> int:
 @options.as_json
 def approve(ids: tuple[str, ...], reason: str, by: str, journal: Path, as_json: bool) -> int:
     """Say yes: to a call that needs it, or "try again" to an escalation."""
-    return _answer(ids, "approve", reason, by, journal, as_json)
+    return give_answers(ids, "approve", reason, by, journal, as_json)
 
 
 @click.command()
@@ -53,19 +81,7 @@ def approve(ids: tuple[str, ...], reason: str, by: str, journal: Path, as_json: 
 @options.as_json
 def reject(ids: tuple[str, ...], reason: str, by: str, journal: Path, as_json: bool) -> int:
     """Say no, with a reason."""
-    return _answer(ids, "reject", reason, by, journal, as_json)
-
-
-@click.command()
-@click.argument("id", type=options.TEXT)
-@click.argument("value", type=options.TEXT)
-@click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
-@options.by
-@options.journal
-@options.as_json
-def answer(id: str, value: str, reason: str, by: str, journal: Path, as_json: bool) -> int:
-    """Answer an escalation: with the name of a worker, or with the result itself (JSON, or plain text)."""
-    return _answer((id,), "answer", reason, by, journal, as_json, _value(value))
+    return give_answers(ids, "reject", reason, by, journal, as_json)
 
 
 @click.command()
@@ -88,10 +104,18 @@ def settle(
     decision: Decision = "happened" if happened else "not_happened" if not_happened else "run_again"
     if result and decision != "happened":
         raise click.UsageError("--result goes with --happened")
-    return _answer((id,), decision, reason, by, journal, as_json, _value(result) if result else NULL)
+    return give_answers(
+        (id,),
+        decision,
+        reason,
+        by,
+        journal,
+        as_json,
+        typed(result.encode("utf-8", "surrogatepass")) if result else NULL,
+    )
 
 
-def _answer(
+def give_answers(
     ids: tuple[str, ...], decision: Decision, reason: str, by: str, journal: Path, as_json: bool, value: Raw = NULL
 ) -> int:
     with source.looking(journal) as found:
@@ -102,12 +126,14 @@ def _answer(
     who = options.person(by)
     taken = False
     for id in ids:  # the digest: what is answered is what was shown
-        taken = source.give(journal, Answer(id, decision, who, reason, value, known[id].digest))
+        taken = source.give(journal, Answer(id, decision, who, reason, value, known[id].digest), made[id])
     if as_json:
         options.emit({"answered": ids, "decision": decision, "by": who, "owner": taken})
         return exits.DONE
     for id in ids:
-        click.echo(f"{id}: {decision.replace('_', ' ')}, by {who}  ({known[id].run})")
+        asked = known[id].asked
+        note = f"; {', '.join(asked)} was asked" if asked and who not in asked else ""
+        click.echo(f"{id}: {decision.replace('_', ' ')}, by {who}{note}  ({known[id].run})")
     again = sorted({going_on(*named, journal) for named in made.values() if named[0]})
     if not taken and again:
         click.echo("No process runs this journal now. To go on:" + "".join(f"\n  {line}" for line in again))
@@ -118,11 +144,15 @@ def _answer(
 
 def _fits(entry: InboxItem | None, id: str, decision: Decision, journal: Path) -> None:
     if entry is None:
+        with read_only(journal) as reader:
+            ended = how_it_ended(FileLetters(reader), id)
         raise UnknownItem(
-            f"nothing with the id {id!r} waits for an answer",
-            hint=f"'understudy inbox --journal {journal}' lists what does",
+            f"nothing with the id {id!r} waits for an answer" + (f": it was answered before, {ended}" if ended else ""),
+            hint="the first answer counts" if ended else f"'understudy inbox --journal {journal}' lists what does",
         )
-    if decision in entry.answers:
+    if decision in entry.answers or (decision == "approve" and entry.message):
+        return
+    if entry.kind == "escalation" and meant(decision, entry.answers, names=True):
         return
     if entry.kind == "in_doubt":
         raise WrongAnswer(
@@ -130,18 +160,16 @@ def _fits(entry: InboxItem | None, id: str, decision: Decision, journal: Path) -
             hint=f"look it up on the other side (its key is {entry.key}), then: "
             f"understudy settle {id} --happened, --not-happened or --run-again",
         )
-    names = {"approve": "approve", "reject": "reject", "answer": "answer"}
     raise WrongAnswer(
         f"{id} is an {entry.kind}, and {decision.replace('_', ' ')!r} does not answer it",
-        hint=f"it takes: {', '.join(names.get(one, 'settle') for one in entry.answers)}",
+        hint=f"it takes: {', '.join(entry.answers)}; 'understudy show {id}' shows the commands",
     )
 
 
-def _value(text: str) -> Raw:
-    """What was typed, as JSON: itself where it is JSON, otherwise a text. Raises TooLarge, TooComplex."""
-    data = text.encode("utf-8", "surrogatepass")
+def typed(data: bytes, *, text: bool = False) -> Raw:
+    """What was typed, as JSON: itself where it is JSON, otherwise (or always, with ``text``) a text. Raises TooLarge, TooComplex."""
     check(data, "the answer", most=MAX_MESSAGE)
     try:
-        return Raw(encode(decode(data, object)))
+        return Raw(encode(data.decode() if text else decode(data, object)))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Raw(encode(text))
+        return Raw(encode(data.decode("utf-8", "surrogatepass")))

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import click
 
+from ...actors.registry import Directory
 from ...protocols.approvals import Answer
-from ...protocols.errors import JournalError, JournalHeld, UnderstudyError
+from ...protocols.errors import JournalError, JournalHeld, TargetError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Row
 from .. import offline
@@ -103,14 +104,18 @@ def warn(reader: JournalReader) -> None:
         click.echo(f"understudy: warning: {why}. What follows is what is left", err=True)
 
 
-def give(path: Path, answer: Answer) -> bool:
-    """Answer an item. True where a running process took it, false where it was written into the file.
+def give(path: Path, answer: Answer, made: tuple[str, str] = ("", "")) -> bool:
+    """Answer an item. ``made``: target and model of its run, which say whether a value fits.
+
+    True where a running process took it, false where it was written into the file.
 
     Raises:
         UnknownItem, WrongAnswer: the answer does not fit.
         JournalHeld: a process that takes no commands owns the journal.
     """
-    return either(path, lambda remote: remote.give(answer), lambda: offline.answer(path, answer))
+    return either(
+        path, lambda remote: remote.give(answer), lambda: offline.answer(path, answer, lambda: definitions(*made))
+    )
 
 
 def either(path: Path, ask: Callable[[Remote], None], write: Callable[[], None]) -> bool:
@@ -166,6 +171,19 @@ def must_exist(path: Path) -> None:
         ) from error
     if not there:
         raise UnderstudyError(f"there is no journal {path}", hint="name it with --journal; a run makes one")
+
+
+def definitions(target: str, model: str) -> Directory | None:
+    """Who takes mail where, as the program says that made a run; None where the journal does not name it or it cannot be imported."""
+    from ..target import load
+    from ..tree import Tree
+
+    if not target:
+        return None
+    try:
+        return Tree((load(target),), model=model or None).directory
+    except TargetError:
+        return None
 
 
 def target_of(source: Source, run: str = "") -> tuple[str, str]:

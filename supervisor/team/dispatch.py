@@ -10,6 +10,7 @@ One actor a run, at ``<team>/<run>``; the workers' runs are below it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -22,18 +23,26 @@ from ...actors.router import Router
 from ...actors.turn import Turn
 from ...protocols.approvals import Answer, Question
 from ...protocols.codec import NULL, decode
+from ...protocols.decisions import Decision
+from ...protocols.decisions import again as tries_again
 from ...protocols.errors import Rejected
 from ...protocols.failures import Failure, of_exception
 from ...protocols.lifecycle import Restarted
 from ...protocols.model import Usage
 from ...protocols.plans import Plan
-from ...protocols.tasks import Cancel, Overdue, Result, Route, Task, overdue
+from ...protocols.tasks import Cancel, Overdue, Result, Route, Task, changed_task, overdue
 from .checking import refusal
-from .events import TASK, Asked, Closed, PlanRefused, Received, Returned, Routed, TeamState, Work
+from .events import TASK, Asked, Closed, PlanRefused, Received, Retasked, Returned, Routed, TeamState, Work
 from .offering import without
 from .panel import PANEL, Consult, Seat
 from .planned import Planning, named
 from .routing import NOBODY, able, by_words, least_busy, unable
+
+TAKES: tuple[Decision, ...] = ("retry", "change", "replace", "result", "stop")
+"""What the questions of a team about a task take; ``replace`` where there is another worker."""
+
+ALONE: tuple[Decision, ...] = ("retry", "change", "result", "stop")
+"""The same where there is none."""
 
 LOST = Work(PANEL, 0)
 """Stands for what is not with a worker whose answer can be had again."""
@@ -99,11 +108,7 @@ class TeamActor(Planning):
         else:
             self.free(turn, TASK)
             text = f"{asked} can't complete this: {result.reason}. Task: {_short(turn.state.task.objective)}"
-            options = (
-                "approve: let it try again",
-                *(f"answer with the name of another worker: {n}" for n in self.names if n != asked),
-            )
-            self._person(turn, text, result.failure, options)
+            self._person(turn, text, result.failure, tuple(n for n in self.names if n != asked))
 
     @settles(PERSON)
     def decided(self, turn: Turn[TeamState], outcome: Outcome[Answer]) -> None:
@@ -114,20 +119,32 @@ class TeamActor(Planning):
             self.close(turn, Result("cannot", reason=outcome.failure.message, failure=outcome.failure))
             return
         answer = outcome.value
-        if answer.decision == "reject":
+        if answer.decision in ("stop", "reject"):
             self.close(turn, Result("cannot", reason=f"{answer.by}: {answer.reason}", by=answer.by))
-        elif answer.decision == "approve":
+        elif tries_again(answer.decision) or answer.decision == "change":
+            if answer.decision == "change":
+                turn.emit(Retasked(changed_task(turn.state.task, answer.value), answer.by))
             if turn.state.to in self.names:
                 self._ask(turn, turn.state.to)
             else:
                 self._route(turn)
         elif isinstance(self.team.route, Planner) and (plan := _plan(answer.value)) is not None:
             self._planned(turn, plan, answer.by)
-        elif (name := named(answer.value, self.names)) is not None:
+        elif answer.decision != "result" and (name := named(answer.value, self.names)) is not None:
             turn.emit(Routed(Route(name, why=answer.reason), answer.by))
             self._ask(turn, name)
         else:
             self.close(turn, Result("done", answer.value, by=answer.by))
+
+    def consider(self, state: TeamState, question: Question, answer: Answer) -> None:
+        """A change must be a task, a result of the type that the worker who has the task gives, or any of them where nobody has it."""
+        if answer.decision == "change":
+            changed_task(state.task, answer.value)
+        elif answer.decision == "result" and not (isinstance(self.team.route, Planner) and _plan(answer.value)):
+            having = [w.output for w in self.team.workers if w.name == state.to]
+            outputs = having or [w.output for w in self.team.workers]
+            if str not in outputs:  # plain text may be anything: a team has no type of its own
+                fits_one_of(answer.value, outputs)
 
     @handles(Restarted)
     def again(self, turn: Turn[TeamState], msg: Restarted) -> None:
@@ -231,19 +248,27 @@ class TeamActor(Planning):
         self._person(turn, text, failure, self._instead())
 
     def _instead(self) -> tuple[str, ...]:
-        """What a person may answer who is asked because there is no plan."""
-        whole = (f"answer with the name of a worker who does all of it: {n}" for n in self.names)
-        return ("approve: let it plan again", "answer with a plan", *whole)
+        """Who could do all of it, where there is no plan; a person may also let it plan again, or give a plan as the result."""
+        return self.names
 
     def _undecided(self, turn: Turn[TeamState], route: Route, by: str) -> None:
         turn.emit(Routed(msgspec.structs.replace(route, to=NOBODY), by))
+        sure = route.confidence if route.to in self.names and 0.0 <= route.confidence <= 1.0 else None
         guess = f" ({route.to}, {route.confidence:.0%} sure)" if route.to in self.names else ""
         why = route.why or "no reason given"
         text = f"Who should take this? {by} could not tell{guess}: {why}. Task: {_short(turn.state.task.objective)}"
-        self._person(turn, text, None, self.names)
+        unsure = f"Who should take it: {by} names {route.to}, and is not sure." if guess else "Who should take it."
+        self._person(turn, text, None, self.names, unsure, sure)
 
-    def _person(self, turn: Turn[TeamState], text: str, failure: Failure | None, options: tuple[str, ...]) -> None:
-        turn.escalate(Question("escalation", text, failure=failure, options=options), topic="task")
+    def _person(
+        self, turn: Turn[TeamState], text: str, failure: Failure | None, options: tuple[str, ...], unsure: str = "",
+        confidence: float | None = None,
+    ) -> None:  # fmt: skip
+        question = Question(
+            "escalation", text, failure=failure, options=options, takes=TAKES if options else ALONE, unsure=unsure,
+            confidence=confidence,
+        )  # fmt: skip
+        turn.escalate(question, topic="task")
 
     def nobody(self, turn: Turn[TeamState], work: str, text: str, failure: Failure | None) -> None:
         if work:
@@ -317,6 +342,10 @@ class TeamActor(Planning):
     def was_routed(self, state: TeamState, event: Routed) -> TeamState:
         return state.evolve(to=event.route.to)
 
+    @applies(Retasked)
+    def was_retasked(self, state: TeamState, event: Retasked) -> TeamState:
+        return state.evolve(task=event.task)
+
     @applies(Returned)
     def has_returned(self, state: TeamState, event: Returned) -> TeamState:
         work = without(state.work, event.step) if event.step in state.work else state.work
@@ -338,6 +367,20 @@ class TeamActor(Planning):
     @applies(Closed)
     def was_closed(self, state: TeamState, event: Closed) -> TeamState:
         return state
+
+
+def fits_one_of(value: Raw, forms: Sequence[Any]) -> None:  # type forms
+    """Refuse a result that none of these types takes. Raises msgspec.DecodeError, the last one's."""
+    wrong: msgspec.DecodeError | None = None
+    for form in forms:
+        try:
+            decode(value, form)
+        except msgspec.DecodeError as error:
+            wrong = error
+        else:
+            return
+    if wrong is not None:
+        raise wrong
 
 
 def _plan(value: Raw) -> Plan | None:

@@ -50,6 +50,13 @@ class Returned(Event, wire="team.returned", omit_defaults=True):
     step: str = TASK
 
 
+class Retasked(Event, wire="team.retasked"):
+    """A person changed the task."""
+
+    task: Task
+    by: str
+
+
 class Closed(Event, wire="team.closed"):
     """The task is answered."""
 

@@ -206,7 +206,7 @@ def test_a_request_that_waits_when_an_actor_is_given_up_is_answered_and_its_key_
 def test_a_child_that_was_given_up_is_started_again_or_stopped_and_nothing_else_answers_that() -> None:
     board = _given_up()
     (item,) = board.inbox()
-    assert item.answers == ("approve", "reject")
+    assert item.answers == ("retry", "change", "skip", "stop")
     sent = board.answer(item.id, "answer", value="use 42 instead")
     board.rest()
     assert isinstance(sent.error, WrongAnswer)

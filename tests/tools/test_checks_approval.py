@@ -9,7 +9,7 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import call, effect, gate
-from understudy.actors.flights import accept
+from understudy.actors.answers import accept
 from understudy.protocols.effects import Counters, Effect, Limits
 from understudy.protocols.errors import UnknownItem, WrongAnswer
 from understudy.tools.tool import Policy, Tool
