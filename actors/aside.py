@@ -103,7 +103,7 @@ def _refusal(cell: Cell, envelope: Envelope) -> Failure | None:
         return Failure("abandon", "stopped", f"{where} was stopped", where=where)
     if cell.memory.life == "absent" and cell.mount.begun == "by name" and envelope.lane == "work":
         why = f"{where} was not started"
-        hint = f"start it first: (await system.supervisor({str(cell.mount.supervisor)!r})).start({str(where)!r})"
+        hint = f"start it first: await system.supervisor({str(cell.mount.supervisor)!r}).start({str(where)!r})"
         return Failure("change_arguments", "not_started", why, hint, where=where)
     return None
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from ..actors.actor import Actor, applies
 from ..protocols.approvals import Answer
-from ..protocols.children import ChildSpec, Directive
+from ..protocols.children import ChildSpec, Directive, Policy
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.messages import Event, State
@@ -224,6 +224,12 @@ class Exhausted(Event, wire="supervisor.exhausted"):
     failure: Failure
 
 
+class Governed(Event, wire="supervisor.governed"):
+    """By which policy it decides from now on: what the definition says, for whoever looks at the journal without it."""
+
+    policy: Policy
+
+
 class Doing(Event, wire="supervisor.doing"):
     """What the supervisor is in the middle of from now on; None for nothing. ``paused``: seconds that the stops took."""
 
@@ -247,6 +253,7 @@ class SupervisorState(State):
         orders: numbers given to orders so far.
         gone: children of the definition that are over for good, or were deleted.
         up: its children have been started, and it has not ended since.
+        policy: by which it decided last; None while it had nothing to decide.
     """
 
     restarts: dict[Address, tuple[float, ...]] = msgspec.field(default_factory=dict[Address, tuple[float, ...]])
@@ -260,6 +267,7 @@ class SupervisorState(State):
     orders: int = 0
     gone: dict[Address, None] = msgspec.field(default_factory=dict[Address, None])
     up: bool = False
+    policy: Policy | None = None
 
 
 class Roster(Actor):
@@ -346,6 +354,10 @@ class Roster(Actor):
     @applies(Exhausted)
     def exhausted(self, state: SupervisorState, event: Exhausted) -> SupervisorState:
         return state
+
+    @applies(Governed)
+    def governed(self, state: SupervisorState, event: Governed) -> SupervisorState:
+        return state.evolve(policy=event.policy)
 
     @applies(Doing)
     def doing(self, state: SupervisorState, event: Doing) -> SupervisorState:

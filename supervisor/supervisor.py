@@ -365,6 +365,7 @@ class SupervisorActor(Live):
     def _list(self, turn: Turn[SupervisorState], *, anew: bool = False) -> None:
         """Children of the definition that are not known yet, and those that it describes in another way now. ``anew``: also those that
         were over for good in the incarnation before this one."""
+        self.govern(turn)
         for spec in self.specs:
             kid = turn.state.kids.get(spec.id)
             if kid is None and spec.id in turn.state.gone and not anew:

@@ -53,11 +53,14 @@ from . import options
 from .calendar import CronCalendar
 from .conflicts.entering import Entering
 from .definitions import Supervisor
+from .handle import SupervisorHandle
 from .inbox import InboxItem, inbox
 from .journal.connect import Durability
 from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
+from .overview import IDLE as SHOWN
+from .overview import TreeNode, overview
 from .parked import FileLetters, Letters, ParkedMessage, edited, find, of_file, one_of_file, parked
 from .results import RunResult, in_its_type, recorded
 from .shell import Shell, system_random, unanswered
@@ -509,6 +512,31 @@ class System:
         """Where the actors at or below an address stand."""
         self._must_be_open()
         return await self._shell.journal.actors(prefix)
+
+    def supervisor(self, name: str, *, timeout: float | None = 60.0) -> SupervisorHandle:
+        """The children of a supervisor, to be started, stopped, restarted, deleted and looked at by name.
+
+        Args:
+            name: its address; ``root`` for what is mounted directly.
+            timeout: seconds that each of these may take; None for ever.
+        """
+        options.patience(timeout)
+        return SupervisorHandle(self, name, timeout)
+
+    async def overview(self, *, idle: int = SHOWN) -> TreeNode:
+        """Who keeps whom going, and how each stands, by the committed rows.
+
+        Args:
+            idle: how many runs and actors at templates of whom nothing is open are shown, of each supervisor; the others are counted.
+        """
+        self._must_be_open()
+        journal, sets = self._shell.journal, self._shell.kernel.sets
+        lines = await journal.actors("")
+        rows = {line.address: await journal.stream(line.address, 0) for line in lines if "/" not in line.address}
+        return overview(
+            lines, lambda address: rows.get(address, ()), sets.mail.values(), sets.effects.values(),
+            self._shell.clock.now(), self.tree.directory, idle=idle,
+        )  # fmt: skip
 
     def stats(self) -> Stats:
         """What this life of the system has counted so far."""

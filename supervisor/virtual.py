@@ -24,7 +24,7 @@ from ..protocols.messages import Message
 from .backoff import delay, streak
 from .deciders import Decider, Decision, decide
 from .intensity import count
-from .roster import Decided, GaveUp, Resolved, Restarting, Roster, SupervisorState
+from .roster import Decided, GaveUp, Governed, Resolved, Restarting, Roster, SupervisorState
 
 TAKES: tuple[decisions.Decision, ...] = ("retry", "change", "skip", "stop")
 """What a question about a child takes that was given up, and of which it is known on what it failed."""
@@ -99,6 +99,7 @@ class Virtual(Roster):
             if msg.child not in turn.state.given_up:
                 self.give_up(turn, msg, msg.failure.message)
             return
+        self.govern(turn)
         decision = decide(self.decider, msg.failure, turn.me)
         failure = troubled(msg.failure, decision)
         if decision.directive != "restart":
@@ -113,6 +114,11 @@ class Virtual(Roster):
             )
         else:
             self._restart_alone(turn, msg, failure)
+
+    def govern(self, turn: Turn[SupervisorState]) -> None:
+        """Say by which policy it decides, where nobody knows yet."""
+        if turn.state.policy != self.policy:
+            turn.emit(Governed(self.policy))
 
     def _restart_alone(self, turn: Turn[SupervisorState], msg: ChildFailed, failure: Failure) -> None:
         policy, before = self.policy, turn.state.restarts.get(msg.child, ())

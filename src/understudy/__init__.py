@@ -101,7 +101,10 @@ if TYPE_CHECKING:
     from .supervisor.conflicts.resolvers import refuse as refuse
     from .supervisor.conflicts.resolvers import weighted as weighted
     from .supervisor.definitions import Supervisor as Supervisor
+    from .supervisor.handle import SupervisorHandle as SupervisorHandle
     from .supervisor.inbox import InboxItem as InboxItem
+    from .supervisor.live import ChildInfo as ChildInfo
+    from .supervisor.overview import TreeNode as TreeNode
     from .supervisor.results import RunResult as RunResult
     from .supervisor.run import run as run
     from .supervisor.system import System as System
@@ -152,6 +155,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Cannot": "tools.models.rules",
         "ChangeArguments": "protocols.errors",
         "Child": "supervisor.children",
+        "ChildInfo": "supervisor.live",
         "Claim": "protocols.conflicts",
         "Conflict": "protocols.conflicts",
         "Conflicts": "supervisor.conflicts.policy",
@@ -223,12 +227,14 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "State": "protocols.messages",
         "Stopping": "protocols.lifecycle",
         "Supervisor": "supervisor.definitions",
+        "SupervisorHandle": "supervisor.handle",
         "System": "supervisor.system",
         "Task": "protocols.tasks",
         "Terminated": "protocols.mail",
         "THINK": "actors.actor",
         "tool": "tools.tool",
         "Turn": "actors.turn",
+        "TreeNode": "supervisor.overview",
         "Undelivered": "protocols.mail",
         "UnderstudyError": "protocols.errors",
         "Usage": "protocols.model",

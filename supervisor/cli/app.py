@@ -11,6 +11,7 @@ from .looking import replay, runs, show
 from .parked import parked
 from .people import approve, inbox, reject, settle
 from .running import run, serve, stop, submit
+from .tree import tree
 
 
 @click.group(
@@ -24,5 +25,21 @@ def app() -> None:
     """The group."""
 
 
-for command in (run, serve, submit, stop, inbox, approve, reject, answer, settle, parked, show, runs, replay, journal):
+for command in (
+    run,
+    serve,
+    submit,
+    stop,
+    inbox,
+    approve,
+    reject,
+    answer,
+    settle,
+    parked,
+    show,
+    runs,
+    tree,
+    replay,
+    journal,
+):
     app.add_command(command)

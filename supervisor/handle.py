@@ -1,0 +1,84 @@
+"""``system.supervisor("desk")``: the children of one supervisor by name, from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ..protocols.children import ChildSpec, RestartType
+from ..protocols.ids import Address, address
+from ..protocols.messages import Request
+from .live import (
+    ChildCount,
+    ChildInfo,
+    CountChildren,
+    DeleteChild,
+    GetChildSpec,
+    RestartChild,
+    StartChild,
+    StopChild,
+    WhichChildren,
+)
+
+if TYPE_CHECKING:
+    from .system import System
+
+R = TypeVar("R")
+
+
+class SupervisorHandle:
+    """One supervisor of a running system. Made by ``System.supervisor``.
+
+    Each method returns when what it asked for is done and durable, and raises ``AskFailed``, with the reason as ``failure.code``:
+    ``not_found`` (no such child, or no such supervisor: ``no_such_actor``), ``already_started``, ``already_present`` (it is known, and does
+    not run), ``running``, ``restarting`` (it waits for its backoff), ``max_children``, ``failed_to_start`` (the cause is the
+    child's failure), ``bad_spec``, ``stopped`` (the supervisor itself is to end), ``timeout``. A change that is refused leaves the tree as
+    it was.
+
+    Args:
+        system: running.
+        name: the supervisor's address; ``root`` for what is mounted directly.
+        timeout: seconds to wait for an answer; None for ever.
+    """
+
+    def __init__(self, system: System, name: str, timeout: float | None = 60.0) -> None:
+        self._system, self._timeout = system, timeout
+        self.address: Address = address(name)
+
+    async def start(
+        self, child: str, *, restart: RestartType | None = None, significant: bool | None = None
+    ) -> ChildInfo:
+        """Start a member of a pool, an actor at one of its templates, or a child of the definition that was deleted. It is kept
+        like the others from then on, and comes last in the order of starts.
+
+        Args:
+            child: its address, such as ``jobs/7``.
+            restart, significant: where they differ from what the definition says.
+        """
+        return await self._ask(StartChild(address(child), restart, significant))
+
+    async def stop(self, child: str) -> None:
+        """End a child in order, within its own ``shutdown``. What waits for it is told; one that does not run stays so."""
+        await self._ask(StopChild(address(child)))
+
+    async def restart(self, child: str) -> ChildInfo:
+        """Start a child that has ended."""
+        return await self._ask(RestartChild(address(child)))
+
+    async def delete(self, child: str) -> None:
+        """Forget a child that has ended."""
+        await self._ask(DeleteChild(address(child)))
+
+    async def which(self) -> tuple[ChildInfo, ...]:
+        """Its children, in the order in which they are started. (Runs and actors at templates are virtual, and not among them.)"""
+        return await self._ask(WhichChildren())
+
+    async def count(self) -> ChildCount:
+        """How many there are."""
+        return await self._ask(CountChildren())
+
+    async def spec(self, child: str) -> ChildSpec:
+        """How a child is kept going."""
+        return await self._ask(GetChildSpec(address(child)))
+
+    async def _ask(self, request: Request[R]) -> R:
+        return await self._system.ask(self.address, request, timeout=self._timeout)
