@@ -13,6 +13,7 @@ from ..protocols.journal import Row
 from ..protocols.messages import Event
 from .journal.batch import record_of
 from .roster import Decided, Down, Ended, Exhausted, GaveUp, Resolved, Restarting, Roster
+from .virtual import GO_ON
 
 _READ = Roster.behaviour
 
@@ -77,7 +78,7 @@ def _gave_up(event: GaveUp) -> str:
 
 
 def _resolved(event: Resolved) -> str:
-    what = "is started again" if event.answer.decision == "approve" else "is stopped"
+    what = "is started again" if event.answer.decision in GO_ON else "is stopped"
     why = f": {event.answer.reason}" if event.answer.reason else ""
     return f"hears from {event.answer.by or 'somebody'} that {event.child} {what}{why}"
 
