@@ -144,22 +144,31 @@ class Parallel(Struct, frozen=True):
         return self.workers.get(worker, self.each)
 
 
-def parallel(given: int | Parallel | None, workers: tuple[str, ...]) -> Parallel | None:
-    """What ``parallel=`` means.
+def work_limits(
+    parallel: int | Parallel | None, plans: PlanLimits | None, workers: tuple[str, ...]
+) -> tuple[Parallel | None, PlanLimits]:
+    """What ``parallel=`` and ``plans=`` of a team mean.
 
     Raises:
-        DefinitionError: no number of tasks, or it names somebody who is no worker.
+        DefinitionError: they are none, name somebody who is no worker, or the team takes no tasks at all.
     """
-    if given is None or isinstance(given, Parallel):
-        limits = given
-    elif isinstance(given, int):
-        limits = Parallel(given)
+    given: list[tuple[str, object]] = [("parallel", parallel), ("plans", plans)]
+    for name, value in given:
+        if value is not None and not workers:
+            raise WrongField(f"{name}= without agents or workers", hint="it is about tasks, and this team takes none")
+    bounds: object = plans
+    if bounds is not None and not isinstance(bounds, PlanLimits):
+        raise WrongField(f"plans={bounds!r}", hint="a us.PlanLimits")
+    if parallel is None or isinstance(parallel, Parallel):
+        limits = parallel
+    elif isinstance(parallel, int):
+        limits = Parallel(parallel)
     else:
-        raise WrongField(f"parallel={given!r}", hint="a whole number, a us.Parallel, or None for no limit")
+        raise WrongField(f"parallel={parallel!r}", hint="a whole number, a us.Parallel, or None for no limit")
     strangers = sorted(set(limits.workers) - set(workers)) if limits is not None else []
     if strangers:
         raise WrongField(f"parallel: {strangers[0]!r} is no worker here", hint=f"workers: {', '.join(workers)}")
-    return limits
+    return limits, plans or PlanLimits()
 
 
 def _at_least(value: Any, least: int) -> bool:

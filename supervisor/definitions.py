@@ -27,8 +27,7 @@ from ..protocols.children import (
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, address
 from ..protocols.people import People
-from ..protocols.plans import Parallel, PlanLimits
-from ..protocols.plans import parallel as check_parallel
+from ..protocols.plans import Parallel, PlanLimits, work_limits
 from ..protocols.tasks import Task
 from .children import Child, Pool
 from .conflicts.policy import Conflicts
@@ -104,11 +103,8 @@ class Supervisor:
         self.supervisors = tuple(w for w in workers if isinstance(w, Supervisor))
         self.route = route
         names = tuple(w.name for w in self.workers)
-        self.plans = plans or PlanLimits()
-        if not isinstance(self.plans, PlanLimits):
-            raise DefinitionError(f"supervisor {name!r}: plans={plans!r}", hint="a us.PlanLimits")
         try:
-            self.parallel = check_parallel(parallel, names)
+            self.parallel, self.plans = work_limits(parallel, plans, names)
         except DefinitionError as error:
             raise DefinitionError(f"supervisor {name!r}: {error.args[0]}", hint=error.hint) from error
         agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, (Router, Planner)) else [])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -247,7 +249,66 @@ def test_too_many_that_wait_are_refused_and_a_person_is_told(monkeypatch: pytest
     assert any("wait here already" in item.text for item in node.inbox())
 
 
+def test_a_consultation_has_a_place_with_each_of_its_workers_or_none() -> None:
+    def both(task: us.Task) -> tuple[str, ...]:
+        return ("fetcher", "writer")
+
+    for seed in SEEDS:
+        team = desk(
+            parallel=us.Parallel(2, each=1), route=both, conflicts=us.Conflicts(answers=us.priority(["writer"]))
+        )
+        node = Simulated(team, seed=seed, faults=Faults(crash=0.01))
+        sent = [node.ask(f"desk/{n}", us.Task("go"), key=str(n)) for n in range(3)]
+        node.rest()
+        node.faults = Faults()
+        for one in sent:
+            if one.lost:
+                node.again(one)
+        node.rest()
+        assert [result(one).status for one in sent] == ["done"] * 3, f"seed {seed}"
+        assert within(under_way(rows(node)), Parallel(2, each=1)), f"seed {seed}"
+        assert not places(node).held
+
+
+def test_a_consultation_of_more_than_may_ever_work_at_once_goes_to_a_person() -> None:
+    def both(task: us.Task) -> tuple[str, ...]:
+        return ("fetcher", "writer")
+
+    node = Simulated(desk(parallel=1, route=both), seed=1)
+    node.ask("desk/r", us.Task("go"), key="r")
+    node.rest()
+    (item,) = node.inbox()
+    assert "it is for 2 workers at once, and 1 may work at once" in item.text
+
+
+def test_a_front_door_needs_no_place() -> None:
+    workers = [fetcher(), writer()]
+    agents = [us.Agent(w.name, w.instructions, model=us.Scripted(*"xxx")) for w in workers]
+    door = us.Router("door", "Tell.", model=us.Scripted(*[us.Route("writer", 1.0)] * 3), to=agents)
+    node = Simulated(us.Supervisor("desk", agents, route=door, parallel=1), seed=1)
+    sent = [node.ask(f"desk/{n}", us.Task("go"), key=str(n)) for n in range(3)]
+    node.rest()
+    assert [result(one).by for one in sent] == [f"desk/{n}/writer" for n in range(3)]
+
+
+async def test_a_deadline_far_away_keeps_nobody_waiting_who_waits_for_people() -> None:
+    def limp(task: us.Task) -> str:
+        """Limps."""
+        raise us.Abandon("no legs")
+
+    team = us.Supervisor("desk", [us.Worker("lame", limp, effect="read")])
+    async with us.System(team) as system:
+        task = us.Task("go", deadline=time.time() + 86_400)
+        assert (await system.run(team, task, id="r", timeout=20)).status == "waiting"
+        with anyio.fail_after(20):
+            await system.rest()
+
+
 def test_a_limit_that_cannot_be_one_is_refused_by_name() -> None:
+    with pytest.raises(us.DefinitionError, match="parallel= without agents or workers"):
+        us.Supervisor("desk", [us.Child("p/{name}", us.Actor)], parallel=1)
+    with pytest.raises(us.DefinitionError, match="plans= without agents or workers"):
+        us.Supervisor("desk", [us.Child("p/{name}", us.Actor)], plans=us.PlanLimits())
     wrongs: list[tuple[Any, str]] = [
         (0, "tasks=0"),
         (-1, "tasks=-1"),
