@@ -14,6 +14,10 @@ STEP_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}\Z")
 """What a step may be called: its name is part of an address, and stands in ``{name}`` for its result."""
 
 
+MOST_STEPS: Final = 2_000
+"""Steps that a plan may have at most: what became of each stands in the row that ends it."""
+
+
 class WrongField(DefinitionError, ValueError):
     """A field of something declared is of no use; what decodes it from JSON takes it for one that does not fit."""
 
@@ -92,7 +96,7 @@ class PlanLimits(Struct, frozen=True):
     """How large a plan may be, and how much it may spend. No configuration means these, not none.
 
     Attributes:
-        steps: steps of one plan; one with more is refused.
+        steps: steps of one plan, 2,000 at most; one with more is refused.
         thinks: model calls that its agents may make in the worst case (the sum of their ``us.Limits.steps``); a plan that might make
             more is refused. None for no limit.
         tokens, usd: what a run may have spent, its planner included. What is under way when it is reached ends; before anything more
@@ -108,6 +112,10 @@ class PlanLimits(Struct, frozen=True):
     usd: float | None = None
 
     def __post_init__(self) -> None:
+        if _at_least(self.steps, MOST_STEPS + 1):
+            raise WrongField(
+                f"PlanLimits(steps={self.steps})", hint=f"{MOST_STEPS:,} at most: cut it into several plans"
+            )
         for name, least in (("steps", 1), ("thinks", 0), ("tokens", 0), ("usd", 0)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)

@@ -113,6 +113,14 @@ class StepOver(Event, wire="team.step_over", omit_defaults=True):
     output: Raw = NULL
 
 
+class StepChanged(Event, wire="team.step_changed"):
+    """A person changed what a step is told: its words and inputs, as a task."""
+
+    step: str
+    task: Task
+    by: str
+
+
 class Overspent(Event, wire="team.overspent"):
     """The plan has spent what it may: nothing more of it begins before a person has answered."""
 
@@ -154,6 +162,7 @@ class TeamState(State, omit_defaults=True):
         plan: the steps it takes, if it takes any; ``parts``, ``outputs``: of those that are over; ``runs``: how often each was begun.
         refused: why plans were refused so far.
         paused: why nothing more begins; ``lifted``: a person let it go on.
+        changed: steps that a person changed, by name.
         seats: how many of those asked answered to a panel.
     """
 
@@ -174,3 +183,4 @@ class TeamState(State, omit_defaults=True):
     paused: str = ""
     lifted: bool = False
     seats: int = 0
+    changed: dict[str, Task] = {}

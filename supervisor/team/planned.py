@@ -18,21 +18,32 @@ from ...actors.actor import applies, handles
 from ...actors.turn import Turn
 from ...protocols.approvals import Answer, Question
 from ...protocols.codec import NULL, encode
+from ...protocols.decisions import Decision
+from ...protocols.decisions import again as tries_again
 from ...protocols.failures import Failure
 from ...protocols.messages import Message
 from ...protocols.model import Usage
 from ...protocols.plans import Plan, Step
-from ...protocols.tasks import Part, Result, Task
+from ...protocols.tasks import Part, Result, Task, changed_task
 from .checking import REFERENCE
-from .events import Lifted, Overspent, Planned, Returned, StepOver, TeamState
+from .events import Lifted, Overspent, Planned, Returned, StepChanged, StepOver, TeamState
 from .offering import Offering, without
 from .routing import able
+
+STEP_TAKES: tuple[Decision, ...] = ("retry", "change", "replace", "result", "skip", "stop")
+"""What the questions of a team about a step take; ``replace`` where there is another worker."""
+
+STEP_ALONE: tuple[Decision, ...] = ("retry", "change", "result", "skip", "stop")
+"""The same where there is none."""
 
 BUDGET = "$"
 """What a question about money and tokens is known by; no step is called that."""
 
 TURN = 300_000
 """Bytes of tasks that are sent in one turn, whose row has a bound; the rest goes in the next ones."""
+
+EACH = 1_200
+"""Bytes of a row that a step takes besides its task, at most."""
 
 TASK_BYTES = 250_000
 """The largest task of a step; with what came before it may become larger, and then it fails."""
@@ -52,7 +63,10 @@ class Planning(Offering):
         self, turn: Turn[TeamState], work: str, text: str, failure: Failure | None, options: tuple[str, ...]
     ) -> None:
         """Ask a person about a step."""
-        turn.escalate(Question("escalation", text, failure=failure, options=options), topic="step", tag=work)
+        takes = STEP_TAKES if options else STEP_ALONE
+        turn.escalate(
+            Question("escalation", text, failure=failure, options=options, takes=takes), topic="step", tag=work
+        )
 
     def close(self, turn: Turn[TeamState], result: Result) -> None:
         """Answer the task."""
@@ -74,29 +88,32 @@ class Planning(Offering):
         """Begin those of these steps whose turn it is, skip those that cannot be done any more, and end when none is left."""
         plan = turn.state.plan
         assert plan is not None
-        looked, sent = list(steps), 0
+        looked, made = list(steps), 0
         for step in looked:  # grows: what is skipped may decide about the ones after it
             state = turn.state
             if step.name in state.parts or step.name in state.runs or step.name in state.queued:
                 continue
+            if made > TURN:
+                turn.tell(turn.me, GoOn())
+                break
             missing = next((name for name in step.after if self._stops(state, plan, name)), "")
             if missing:
-                self._over(turn, step, Part("skipped", reason=f"{missing} {_word(state.parts[missing])}"))
+                part = state.parts[missing]
+                why = part.reason if part.status == "skipped" else f"{missing} {_word(part)}"
+                self._over(turn, step, Part("skipped", reason=why))
                 looked += _after(plan, step.name)
+                made += EACH
             elif all(name in state.parts for name in step.after):
                 if self._spent(turn):
                     break
                 size = len(encode(self.task_of(turn, step.name, "")))
+                made += size + EACH
                 if size > TASK_BYTES:
                     why = f"with what the steps before it gave its task has {size:,} bytes, more than {TASK_BYTES:,}"
                     self._over(turn, step, Part("failed", reason=why))
                     looked += _after(plan, step.name)
-                    continue
-                sent += size
-                if sent > TURN and sent > size:
-                    turn.tell(turn.me, GoOn())
-                    break
-                self.offer(turn, step.name, (step.worker,) if step.worker else able(self.team, step.needs))
+                else:
+                    self.offer(turn, step.name, (step.worker,) if step.worker else able(self.team, step.needs))
         if len(turn.state.parts) == len(plan.steps):
             self._end(turn, plan)
 
@@ -114,9 +131,8 @@ class Planning(Offering):
             self._failed(turn, step, at, result.reason)
         else:
             text = f"{name} can't complete step {work!r}: {result.reason}. It should: {short(step.objective)}"
-            others = [n for n in able(self.team, step.needs) if n != name]
-            again = ("approve: let it try again", *(f"answer with the name of another worker: {n}" for n in others))
-            self.person(turn, work, text, result.failure, again)
+            others = tuple(n for n in able(self.team, step.needs) if n != name)
+            self.person(turn, work, text, result.failure, others)
 
     def step_decided(self, turn: Turn[TeamState], work: str, answer: Answer | None, why: Failure | None) -> None:
         """A person, or the deadline of the question, decided about a step."""
@@ -128,11 +144,17 @@ class Planning(Offering):
             return
         if answer is None:
             self._failed(turn, step, "", why.message if why is not None else "nobody answered")
-        elif answer.decision == "reject":
+        elif answer.decision in ("stop", "reject"):
             self._failed(turn, step, answer.by, f"{answer.by}: {answer.reason}")
-        elif answer.decision == "approve":
+        elif answer.decision == "skip":
+            self._over(turn, step, Part("skipped", answer.by, f"{answer.by}: {answer.reason or 'go on without it'}"))
+            self.go_on(turn, _after(turn.state.plan, work))
+        elif tries_again(answer.decision) or answer.decision == "change":
+            if answer.decision == "change":
+                before = turn.state.changed.get(work) or Task(step.objective, step.inputs)
+                turn.emit(StepChanged(work, changed_task(before, answer.value), answer.by))
             self.offer(turn, work, (step.worker,) if step.worker else able(self.team, step.needs))
-        elif (name := named(answer.value, self.names)) is not None:
+        elif answer.decision != "result" and (name := named(answer.value, self.names)) is not None:
             self.offer(turn, work, (name,))
         else:
             self._done(turn, step, answer.value, answer.by, given=True)
@@ -143,18 +165,16 @@ class Planning(Offering):
         """The task of a step: on behalf of whoever the whole is, with what the steps before it gave."""
         given = {name: state.outputs[name] for name in step.after if name in state.outputs}
 
-        def put(found: msgspec.Raw | object) -> str:
-            name = str(found)
+        def put(name: str) -> str:
             return as_text(given[name]) if name in given else f"(nothing: {_word(state.parts[name])})"
 
         after = set(step.after)
+        told = state.changed.get(step.name) or Task(step.objective, step.inputs)
         objective = REFERENCE.sub(
-            lambda m: put(m[1]) if m[1] in after and m[1] in state.parts else m[0], step.objective
+            lambda m: put(m[1]) if m[1] in after and m[1] in state.parts else m[0], told.objective
         )
         whole = state.task
-        return Task(
-            objective, {**step.inputs, **given}, whole.user, whole.tenant, whole.session, whole.tags
-        )  # fmt: skip
+        return Task(objective, {**told.inputs, **given}, whole.user, whole.tenant, whole.session, whole.tags)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -169,7 +189,7 @@ class Planning(Offering):
 
     def _end(self, turn: Turn[TeamState], plan: Plan) -> None:
         state = turn.state
-        optional = {step.name for step in plan.steps if step.optional}
+        optional = {step.name for step in plan.steps if step.optional or _passed(state.parts[step.name])}
         missing = {name: part for name, part in state.parts.items() if part.status != "done"}
         parts = {step.name: state.parts[step.name] for step in plan.steps}
         words = "; ".join(f"{name} {_word(part)}" for name, part in missing.items())
@@ -203,7 +223,7 @@ class Planning(Offering):
     def _stops(state: TeamState, plan: Plan, name: str) -> bool:
         """Whether the steps after this one cannot be done."""
         part = state.parts.get(name)
-        if part is None or part.status == "done":
+        if part is None or part.status == "done" or _passed(part):
             return False
         return not next(step.optional for step in plan.steps if step.name == name)
 
@@ -278,6 +298,10 @@ class Planning(Offering):
         parts = {**state.parts, event.step: event.part}
         return state.evolve(parts=parts, outputs=outputs, work=without(state.work, event.step))
 
+    @applies(StepChanged)
+    def step_was_changed(self, state: TeamState, event: StepChanged) -> TeamState:
+        return state.evolve(changed={**state.changed, event.step: event.task})
+
     @applies(Overspent)
     def has_overspent(self, state: TeamState, event: Overspent) -> TeamState:
         return state.evolve(paused=event.why)
@@ -306,6 +330,11 @@ def short(text: str) -> str:
 
 def _after(plan: Plan | None, name: str) -> list[Step]:
     return [step for step in plan.steps if name in step.after] if plan is not None else []
+
+
+def _passed(part: Part) -> bool:
+    """Whether a person said to go on without it."""
+    return part.status == "skipped" and bool(part.by)
 
 
 def _word(part: Part) -> str:

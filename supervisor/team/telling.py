@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ...protocols.journal import StoredEvent
 from ...protocols.upcasting import lift
-from .events import HandedOver, LeftToPerson, Lifted, Overspent, Planned, PlanRefused, Queued, StepOver
+from .events import HandedOver, LeftToPerson, Lifted, Overspent, Planned, PlanRefused, Queued, StepChanged, StepOver
 from .planned import short
 
 Told = tuple[str, Literal["plain", "good", "bad", "person", "quiet"]]
@@ -57,6 +57,10 @@ def _step(event: StepOver) -> Told:
     return f"step {event.step} {word} ({count}): {part.reason}", "bad"
 
 
+def _changed(event: StepChanged) -> Told:
+    return f"{event.by} changes step {event.step}: {short(event.task.objective)}", "person"
+
+
 def _overspent(event: Overspent) -> Told:
     return f"begins nothing more before a person has answered: {event.why}", "bad"
 
@@ -83,5 +87,6 @@ _add(LeftToPerson, _left)
 _add(Planned, _planned)
 _add(PlanRefused, _refused)
 _add(StepOver, _step)
+_add(StepChanged, _changed)
 _add(Overspent, _overspent)
 _add(Lifted, _lifted)

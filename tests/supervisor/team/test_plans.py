@@ -203,7 +203,7 @@ def test_what_is_left_comes_back_where_a_step_is_given_up_with_which_and_why() -
         "a": "done", "bad": "failed", "after": "skipped", "last": "skipped", "apart": "done",
     }  # fmt: skip
     assert told.parts["bad"].reason == "ada: not today"
-    assert told.parts["last"].reason.startswith("after was skipped")
+    assert told.parts["last"].reason == "bad failed (ada: not today)"
     assert told.reason.startswith("3 of 5 steps have no result")
     assert told.failure is not None
     assert told.failure.code == "steps_failed"
@@ -220,6 +220,44 @@ def test_a_person_may_give_a_step_to_another_or_its_result(value: object, by: st
     node.rest()
     assert result(sent).status == "done"
     assert result(sent).parts["bad"].by == by
+
+
+def test_a_person_may_skip_a_step_and_the_others_go_on_without_it() -> None:
+    node = Simulated(pair(), seed=1)
+    sent = run(node, BROKEN)
+    node.answer(node.inbox()[0].id, "skip")
+    node.rest()
+    told = result(sent)
+    assert told.status == "done"
+    assert told.parts["bad"] == us.Part("skipped", "ada", "ada: go on without it")
+    assert set(output(sent)) == {"a", "after", "last", "apart"}
+
+
+def test_a_person_may_change_what_a_step_is_told() -> None:
+    def picky(task: us.Task) -> str:
+        """Only takes what it likes."""
+        if task.objective != "tea":
+            raise us.Abandon("not that")
+        return f"{task.objective}, {sorted(task.inputs)}"
+
+    team = us.Supervisor("desk", [us.Worker("picky", picky, effect="read"), fetcher()])
+    node = Simulated(team, seed=1)
+    plan = us.Plan((us.Step("a", "fetcher", "x"), us.Step("b", "picky", "coffee", after=("a",))))
+    sent = run(node, plan)
+    node.answer(node.inbox()[0].id, "change", value="tea")
+    node.rest()
+    assert output(sent) == {"a": "x fetched", "b": "tea, ['a']"}
+
+
+def test_many_steps_that_begin_or_end_at_once_fit_into_rows() -> None:
+    wide = [us.Step("bad", "lame", "x"), *(us.Step(f"f{n}", "writer", "x", after=("bad",)) for n in range(700))]
+    wide += [us.Step(f"s{n}", "fetcher", "x") for n in range(700)]
+    node = Simulated(pair(plans=us.PlanLimits(steps=2_000), parallel=20), seed=1)
+    sent = run(node, us.Plan(tuple(wide)))
+    node.answer(node.inbox()[0].id, "stop", reason="x" * 250)
+    node.rest()
+    status = [part.status for part in result(sent).parts.values()]
+    assert (status.count("done"), status.count("skipped"), status.count("failed")) == (700, 700, 1)
 
 
 def test_a_step_is_tried_again_where_a_person_says_so_in_a_run_of_its_own() -> None:
