@@ -189,6 +189,10 @@ class Actor:
         """Look at a person's answer before it is taken: raise ``ValueError`` (or anything else), and it is refused with the
         reason, and the question stays open. Pure, and not part of a turn. Only asked where the answer has a value."""
 
+    def spent(self, state: Any) -> float:  # the subclass's own State
+        """US dollars that it has spent so far, for its supervisor's ``cost`` limit. Agents and teams know it; others say 0."""
+        return 0.0
+
     def render(self, state: Any, mark: int) -> ModelRequest:  # the subclass's own State
         """What a model is asked for a ``turn.think(model, mark)``. Must give the same answer for the same state and mark:
         the journal holds its digest, not the transcript."""

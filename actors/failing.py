@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 from msgspec import Raw
 
@@ -33,9 +35,20 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
     if not supervisor:
         return ()
     context = context_for(cell.address, envelope)
-    word = ChildFailed(cell.address, cell.memory.incarnation, failure, envelope.id, context.run)
+    word = ChildFailed(cell.address, cell.memory.incarnation, failure, envelope.id, context.run, spent(cell))
     data = Raw(encode(word))
     return (Envelope(id, supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now),)
+
+
+def spent(cell: Cell) -> float:
+    """US dollars that an actor says it has spent; 0 where it cannot say."""
+    if cell.mount is None or cell.broken is not None:
+        return 0.0
+    try:
+        said = float(cell.mount.actor.spent(cell.state))
+    except Exception:  # noqa: BLE001 - the actor's own code: the failure that is told must not be lost for it
+        return 0.0
+    return said if math.isfinite(said) else 0.0
 
 
 def failed(

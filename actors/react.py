@@ -337,6 +337,9 @@ class AgentActor(Actor):
     def ended(self, state: AgentState, event: Ended) -> AgentState:
         return state.evolve(waiting=())
 
+    def spent(self, state: AgentState) -> float:
+        return state.cost
+
     def render(self, state: AgentState, mark: int) -> ModelRequest:
         """Instructions, then the conversation up to the mark."""
         system = ModelMessage("system", f"{self.agent.instructions.strip()}\n\n{_RULES}")

@@ -99,6 +99,7 @@ class Policy(Struct, frozen=True):
         strategy: who is restarted with a child that failed.
         intensity: restarts that all children together may have.
         slow: a second limit, for a loop that is too slow for the first one; None for none.
+        cost: US dollars above which a child that fails is not restarted without somebody's word; None for no limit.
         auto_shutdown: what the end of significant children does.
         backoff, on_restart: for children that say nothing else.
     """
@@ -106,6 +107,7 @@ class Policy(Struct, frozen=True):
     strategy: Strategy = "one_for_one"
     intensity: Intensity = Intensity()
     slow: Intensity | None = SLOW
+    cost: float | None = None
     auto_shutdown: AutoShutdown = "never"
     backoff: Backoff = Backoff()
     on_restart: RestartPolicy = "keep"
@@ -156,6 +158,8 @@ def check_policy(who: str, policy: Policy) -> Policy:
     check_backoff(who, policy.backoff)
     if policy.slow is not None:
         check_intensity(who, "slow", policy.slow)
+    if policy.cost is not None:
+        seconds(who, "cost", policy.cost, of="US dollars")
     return policy
 
 
@@ -179,13 +183,13 @@ def check_backoff(who: str, backoff: Backoff) -> None:
         seconds(who, f"backoff.{field}", getattr(backoff, field))
 
 
-def seconds(who: str, field: str, value: object, *, above: bool = False) -> None:
+def seconds(who: str, field: str, value: object, *, above: bool = False, of: str = "seconds") -> None:
     """Raises DefinitionError, with the field named, unless it is a finite number, 0 or more (``above``: above 0)."""
     fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not fits or not isinstance(value, (int, float)) or value < 0 or (above and value == 0):
         least = "above 0" if above else "0 or more"
         raise DefinitionError(f"{who}: {field}={value!r} must not be negative" if fits else f"{who}: {field}={value!r}",
-                              hint=f"a number of seconds, {least}")  # fmt: skip
+                              hint=f"a number of {of}, {least}")  # fmt: skip
 
 
 def one_of(who: str, field: str, value: object, literal: object) -> None:

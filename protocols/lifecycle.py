@@ -95,6 +95,7 @@ class ChildFailed(Message, wire="us.child_failed"):
         child: whose turn failed.
         item: id of the message that it failed on, now parked.
         run: the run that it belongs to.
+        cost: US dollars that the child has spent so far, as it says (``Actor.spent``).
     """
 
     child: Address
@@ -102,6 +103,7 @@ class ChildFailed(Message, wire="us.child_failed"):
     failure: Failure
     item: str
     run: Address
+    cost: float = 0.0
 
 
 class ChildStarted(Message, wire="us.child_started"):

@@ -60,6 +60,8 @@ class Supervisor:
             started after it (``rest_for_one``).
         intensity: restarts allowed in a window: of all fixed children together, and of each run and each actor at a template.
         slow: a second limit, for loops too slow for the first; None for none.
+        cost: US dollars that a run (or whatever says what it has ``spent``) may have cost when it fails; above that it is given up
+            instead of restarted. None for no limit.
         backoff: waits between restarts of one child.
         people: whom questions go to that arise here: about workers on which it gave up, about tasks, and of agents that do not say
             so themselves; by default those of the supervisor above. None at the top: nobody in particular, and for ever.
@@ -80,7 +82,7 @@ class Supervisor:
         self, name: str, workers: Sequence[Agent[Any] | Worker[Any] | Child | Supervisor], *,
         route: Router | Planner | Rule | None = None, parallel: int | Parallel | None = None,
         plans: PlanLimits | None = None, strategy: Strategy = "one_for_one",
-        intensity: Intensity | None = None, slow: Intensity | None = SLOW, backoff: Backoff | None = None,
+        intensity: Intensity | None = None, slow: Intensity | None = SLOW, cost: float | None = None, backoff: Backoff | None = None,
         on_restart: RestartPolicy = "keep", auto_shutdown: AutoShutdown = "never", decide: Decider | None = None,
         conflicts: Conflicts | None = None,
         restart: RestartType = "transient", shutdown: float | None = None, significant: bool = False,
@@ -116,7 +118,7 @@ class Supervisor:
             raise DefinitionError(f"{who} has two workers named {twice[0]!r}")
         self.policy = check_policy(
             who,
-            Policy(strategy, intensity or Intensity(), slow, auto_shutdown, backoff or Backoff(), on_restart),
+            Policy(strategy, intensity or Intensity(), slow, cost, auto_shutdown, backoff or Backoff(), on_restart),
         )
         if on_restart == "fresh" and agents:
             raise DefinitionError(

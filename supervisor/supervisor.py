@@ -228,6 +228,8 @@ class SupervisorActor(Live):
         elif decision.directive == "escalate":
             why = f"{msg.child} failed, and {turn.me} leaves the decision to others: {failure.message}"
             self._give_up_all(turn, kid, Failure("abandon", "escalated", why, where=turn.me, cause=failure), msg.item)
+        elif (dear := self.too_dear(msg)) is not None:
+            self._too_often(turn, kid, failure, msg.item, dear)
         else:
             self._restart(turn, kid, failure, msg.item)
 

@@ -115,6 +115,12 @@ class Virtual(Roster):
         else:
             self._restart_alone(turn, msg, failure)
 
+    def too_dear(self, msg: ChildFailed) -> str | None:
+        """Why a child has cost too much to be restarted without a word; None while it has not."""
+        if self.policy.cost is None or msg.cost <= self.policy.cost:
+            return None
+        return f"{msg.child} has spent ${msg.cost:.2f}, more than ${self.policy.cost:.2f}, last: {msg.failure.message}"
+
     def govern(self, turn: Turn[SupervisorState]) -> None:
         """Say by which policy it decides, where nobody knows yet."""
         if turn.state.policy != self.policy:
@@ -131,6 +137,9 @@ class Virtual(Roster):
         if not (within and slowly) and limit is not None:
             spent = f"{msg.child} failed more than {limit.max_restarts} times in {limit.within:g} s"
             self.give_up(turn, msg, f"{spent}, last: {failure.message}")
+            return
+        if (dear := self.too_dear(msg)) is not None:
+            self.give_up(turn, msg, dear)
             return
         failures = streak(turn.state.streaks.get(msg.child), turn.now, backoff)
         wait = delay(backoff, failures, turn.random)

@@ -56,6 +56,9 @@ class TeamActor(Planning):
 
     State = TeamState
 
+    def spent(self, state: TeamState) -> float:
+        return sum(result.cost for result in state.spent)
+
     @handles(Task)
     def received(self, turn: Turn[TeamState], task: Task) -> Later[Result]:
         if task.plan is not None and (why := refusal(task.plan, self.team, turn.now, task.deadline)):

@@ -283,3 +283,55 @@ async def test_a_run_whose_worker_is_given_up_waits_for_a_person_and_ends_when_i
         with pytest.raises(us.AskFailed) as caught:
             await system.ask("a/ada", Add(1), timeout=20)
         assert caught.value.failure.code == "stopped"
+
+
+class Paid(us.Event):
+    usd: float
+
+
+class Dear(us.Actor):
+    """Fails, and has spent more each time."""
+
+    class State(us.State):
+        usd: float = 0.0
+
+    def spent(self, state: State) -> float:
+        return state.usd
+
+    @us.handles(Add)
+    def add(self, turn: us.Turn[State], msg: Add) -> int:
+        turn.emit(Paid(msg.amount))
+        return 0
+
+    @us.handles(Break)
+    def break_it(self, turn: us.Turn[State], msg: Break) -> int:
+        raise ValueError(msg.how)
+
+    @us.applies(Paid)
+    def paid(self, state: State, event: Paid) -> State:
+        return state.evolve(usd=state.usd + event.usd)
+
+
+@pytest.mark.parametrize("address", ["d/one", "fixed"])
+def test_a_loop_that_is_slow_and_dear_ends_at_the_cost_limit(address: str) -> None:
+    children = [us.Child("d/{name}", Dear), us.Child("fixed", Dear)]
+    board = Simulated(us.Supervisor("crew", children, cost=5.0))
+    for usd in (4, 0, 3):
+        board.ask(address, Add(usd))
+        board.ask(address, Break("raise"))
+        board.rest()
+        assert bool(board.inbox()) == (usd == 3 and address == "d/one")
+        board.now += 1_000_000.0
+    why = [
+        event["data"]["failure"]["message"]
+        for event in _told(board, "crew")
+        if event["wire"].endswith(("gave_up", "exhausted"))
+    ]
+    assert why == [f"{address} has spent $7.00, more than $5.00, last: ValueError: raise"]
+    with pytest.raises(us.DefinitionError, match="cost"):
+        us.Supervisor("crew", children, cost=-1.0)
+
+
+def _told(board: Simulated, who: str) -> list[dict[str, Any]]:
+    found = [msgspec.json.decode(row.payload).get("events", []) for row in board.journal.stream(Address(who))]
+    return [event for events in found for event in events]
