@@ -102,15 +102,16 @@ def is_of(recorded: Answer | None, given: Answer) -> bool:
     return recorded is not None and msgspec.structs.replace(recorded, decision=given.decision) == given
 
 
-def considered(cell: Cell, effect: Effect) -> None:
-    """Let whoever asked look at an answer that was accepted. Raises WrongAnswer where it is of no use to it."""
+def considered(cell: Cell, effect: Effect, given: Decision) -> None:
+    """Let whoever asked look at an answer that was accepted, in the word in which it was given. Raises WrongAnswer where it is of no
+    use to it."""
     answer, question = effect.answer, effect.question
     if answer is None or question is None or effect.verb != PERSON or answer.decision not in VALUED:
         return
     if cell.mount is None or cell.state is None:
         return
     try:
-        cell.mount.actor.consider(cell.state, question, answer)
+        cell.mount.actor.consider(cell.state, question, msgspec.structs.replace(answer, decision=given))
     except UnderstudyError:
         raise
     except Exception as error:

@@ -17,7 +17,7 @@ from msgspec import Raw
 from ..protocols.approvals import Answer
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs, Verdict
-from ..protocols.errors import NotStorable, UnderstudyError
+from ..protocols.errors import NotStorable, UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import Gate, Next, Rng
 from ..protocols.journal import Record, RowKind
@@ -161,7 +161,11 @@ class Flights:
         effect = self._pump.effect(answer.item)
         try:
             accepted = accept(effect, answer, self._pump.now, taken=answer.item in self._landing)
-            considered(cell, accepted)
+            self._pump.watch.run(accepted, lambda: considered(cell, accepted, answer.decision))
+        except Blocked as blocked:
+            why = f"whether it fits {answer.item} cannot be said: {blocked.failure.message}"
+            self._pump.after(Refused(input, WrongAnswer(why, hint="the question is still open")))
+            return
         except UnderstudyError as error:
             self._pump.after(Refused(input, error))
             return

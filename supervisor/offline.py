@@ -83,7 +83,7 @@ def answer(
         assert accepted.answer is not None
         known = directory() if accepted.answer.decision in VALUED else None
         if known is not None:
-            considered(_cell(journal, effect.stream, known), accepted)
+            considered(_cell(journal, effect.stream, known), accepted, given.decision)
         also: Resolve | None = None
         if acts(accepted.question):
             with read_only(path) as reader:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from ..actors.conversation import Began, Fell, Observed, Retasked, Thought, Told
 from ..actors.patience import asked_of, was_asked
+from ..protocols.approvals import Answer
 from ..protocols.codec import NULL, decode
 from ..protocols.effects import CALL, THINK, Effect
 from ..protocols.envelope import OUTCOME, OutcomeBody
@@ -23,7 +24,7 @@ from .journal.batch import record_of
 from .journal.reading import reading, row_name
 from .offline import as_left
 from .results import recorded
-from .roster import GaveUp, Resolved, Restarting
+from .roster import Decided, GaveUp, Resolved, Restarting
 from .team import telling
 from .team.events import Asked, Received, Returned, Routed, TeamState
 from .team.events import Retasked as TeamRetasked
@@ -132,6 +133,8 @@ class _Teller:
         self.thinks = self.calls = self.retries = self.restarts = 0
         self.lives, self.in_order, self.pid = 1, False, ""
         self.erased = 0
+        self.above: dict[str, Effect] = {}
+        """Questions of supervisors about its actors."""
         self.row: Row | None = None
         self.team: TeamState | None = None
 
@@ -156,12 +159,7 @@ class _Teller:
             self._say(f"failed: {_failure(record.failure)}; {put}", "bad")
         if record.answer is not None:
             self._doubted(effect.id for effect in record.changes)
-            answer = record.answer
-            why = f": {answer.reason}" if answer.reason else ""
-            value = f" {_short(answer.value)}" if answer.value != NULL else ""
-            stranger = any(not was_asked(e, answer.by) for e in record.changes if e.id == answer.item)
-            who = f"{answer.by} (who was not asked)" if stranger else answer.by
-            self._say(f"{who} answers {answer.item}: {answer.decision.replace('_', ' ')}{value}{why}", "person")
+            self._answer(record.answer, record)
         for effect in record.changes:
             self._changed(effect, record)
         for effect in record.effects:
@@ -175,6 +173,28 @@ class _Teller:
             for reply in record.replies:
                 self.failure = reply.failure
                 self.result = recorded(reply.value) if reply.failure is None else None
+
+    def _answer(self, answer: Answer, record: Record) -> None:
+        why = f": {answer.reason}" if answer.reason else ""
+        value = f" {_short(answer.value)}" if answer.value != NULL else ""
+        stranger = any(not was_asked(e, answer.by) for e in record.changes if e.id == answer.item)
+        who = f"{answer.by} (who was not asked)" if stranger else answer.by
+        self._say(f"{who} answers {answer.item}: {answer.decision.replace('_', ' ')}{value}{why}", "person")
+
+    def _from_above(self, record: Record) -> None:
+        """What a supervisor asked people about actors of this run, and what they said."""
+        for effect in record.effects:
+            question = effect.question
+            if question is not None and question.about and _within(question.about, self.run):
+                self.above[effect.id] = effect
+                self._asks(effect)
+        for effect in record.changes:
+            before = self.above.get(effect.id)
+            if before is not None:
+                self._addressed(before, effect)
+                self.above[effect.id] = effect
+                if record.answer is not None:
+                    self._answer(record.answer, record)
 
     def leave(self) -> None:
         """The owner has died, and nobody has taken the journal over."""
@@ -374,11 +394,12 @@ class _Teller:
         self.in_order = False
 
     def _supervisor(self, record: Record) -> None:
+        self._from_above(record)
         for stored in record.events:
             form = _SUPERVISION.get(stored.wire)
             if form is None:
                 continue
-            event: Any = msgspec.json.decode(stored.data, type=form)  # one of three events
+            event: Any = msgspec.json.decode(stored.data, type=form)  # one of these events
             if event.child != self.run and not event.child.startswith(self.run + "/"):
                 continue
             who = self._who(event.child)
@@ -387,7 +408,13 @@ class _Teller:
             elif isinstance(event, GaveUp):
                 self._say(f"gives up on {who}: {_failure(event.failure)}", "bad", supervises=True)
             elif isinstance(event, Resolved):
-                self._say(f"{event.answer.by} decides about {who}: {event.answer.decision}", "person", supervises=True)
+                why = f" ({event.answer.reason})" if event.answer.reason else ""
+                said = event.answer.decision.replace("_", " ")
+                self._say(f"{event.answer.by} decides about {who}: {said}{why}", "person", supervises=True)
+            elif isinstance(event, Decided):
+                self._say(
+                    f"{event.directive} about {who}, by {event.rule}: {_failure(event.failure)}", "bad", supervises=True
+                )
 
     def _say(self, text: str, tone: Tone = "plain", *, who: str = "", supervises: bool = False) -> None:
         assert self.row is not None
@@ -421,7 +448,11 @@ _FORMS: dict[str, type[Struct]] = {
     for form in (Received, Asked, Routed, Returned, Began, Thought, Observed, Told, Fell, Retasked, TeamRetasked)
 }
 _SILENT = frozenset({"team.closed", "agent.ended"})
-_SUPERVISION: dict[str, type[Struct]] = {form.__wire__: form for form in (Restarting, GaveUp, Resolved)}
+_SUPERVISION: dict[str, type[Struct]] = {form.__wire__: form for form in (Restarting, GaveUp, Resolved, Decided)}
+
+
+def _within(address: str, run: Address) -> bool:
+    return address == run or address.startswith(run + "/")
 
 
 def _long(seconds: float) -> str:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
 
 from ...protocols.errors import JournalError, TargetError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address, segment
+from ...protocols.journal import Row
+from ...protocols.lifecycle import ChildFailed
 from ..dossier import dossier
 from ..inbox import InboxItem
+from ..journal.batch import record_of
 from ..journal.reading import reading
 from ..story import Story, tell
 from ..tree import ROOT
+from ..virtual import Escalated
 from . import exits, options, source
 from .books import Books
 from .work import command
+
+_UPWARDS = (ChildFailed.__wire__.encode(), Escalated.__wire__.encode())
+"""What children say to supervisors about failures, and supervisors to those above."""
 
 _ITEM = re.compile(r"\d+\.\d+")
 
@@ -101,8 +108,9 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
 
 def _item(found: source.Source, item: InboxItem, journal: Path, as_json: bool) -> int:
     with reading(f"something in {journal}"):
+        levels = [link.where for link in item.failure.chain() if link.where] if item.failure is not None else []
         try:
-            told: Story | None = _story(found, item.run, journal, {item.actor})
+            told: Story | None = _story(found, item.run, journal, {item.actor, *levels})
         except (UnderstudyError, LookupError) as error:
             if isinstance(error, JournalError):
                 raise
@@ -120,10 +128,26 @@ def _item(found: source.Source, item: InboxItem, journal: Path, as_json: bool) -
 def _story(found: source.Source, name: str, journal: Path, others: Collection[str] = ()) -> Story:
     run = _find(found, name, journal)
     rows = [row for line in found.actors(run) for row in found.stream(line.address)]
-    parents = {run.split("/")[0], str(ROOT), *others} - {run}
+    parents = {run.split("/")[0], str(ROOT), *others, *_above(found, rows)} - {run}
     parents = {one for one in parents if not one.startswith(run + "/")}
     around = [row for stream in sorted(parents) for row in found.stream(Address(stream))]
     return tell(run, rows, (*found.stream(SYSTEM), *around), left=found.left)
+
+
+def _above(found: source.Source, rows: Sequence[Row]) -> set[str]:
+    """The supervisors that were told of its failures, and those that they passed them on to."""
+    known: set[str] = set()
+    while rows:
+        told = {
+            str(envelope.to)
+            for row in rows
+            if any(wire in bytes(row.payload) for wire in _UPWARDS)
+            for envelope in record_of(row).sends
+            if envelope.wire.encode() in _UPWARDS
+        }
+        rows = [row for stream in sorted(told - known) for row in found.stream(Address(stream))]
+        known |= told
+    return known
 
 
 def _find(found: source.Source, name: str, journal: Path) -> Address:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import understudy as us
+from tests.actors.crew import Actor, Add, Break, nobody_settles
 from understudy.protocols.failures import Failure
 from understudy.supervisor.cli.entry import run as command
 from understudy.supervisor.journal.reader import read_only
@@ -24,9 +25,6 @@ import understudy as us
 from understudy.protocols.failures import Failure
 
 EVIL = "no \\x1b[31mred\\x07 [bold]network[/bold]"
-
-
-
 
 clerk = us.Agent(
     "clerk",
@@ -45,7 +43,7 @@ Cli = Callable[..., tuple[int, str, str]]
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Runs a command in a folder of its own, and gives its exit code, output and messages."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "stuck_program", raising=False)
     (tmp_path / "stuck_program.py").write_text(PROGRAM)
 
@@ -219,3 +217,35 @@ async def test_a_running_system_says_who_was_first_and_refuses_what_does_not_fit
         assert (await system.run(clerk, "How many?", id="a", timeout=20)).output == 3
         with pytest.raises(Exception, match=r"was answered before: result, by eve"):
             await system.answer(item.id, "retry")
+
+
+async def test_a_child_that_was_given_up_below_two_supervisors_is_shown_with_what_each_decided(
+    cli: Cli, tmp_path: Path
+) -> None:
+    path = tmp_path / "understudy.db"
+    inner = us.Supervisor("inner", [us.Child("a/{name}", Actor, tools=[nobody_settles])])
+    outer = us.Supervisor("outer", [inner], people=us.People(ask=("ada",)))
+    async with us.System(outer, journal=path) as system:
+        for _ in range(4):
+            with pytest.raises(us.AskFailed):
+                await system.ask("a/ada", Break("raise"), timeout=20)
+        await system.rest()
+        (item,) = system.inbox()
+    assert (item.about, item.to, item.answers) == ("a/ada", "ada", ("retry", "change", "skip", "stop"))
+    code, out, _ = cli("show", item.id)
+    assert code == 0
+    for words in ("asked: ada since", "About", "1. crashed", "2. budget_exhausted (inner)", "gives up on", "restarts"):
+        assert words in out
+    code, _, err = cli("answer", item.id, "--change", '{"how": 7}')
+    assert code == 2
+    assert "journal names no program" in err
+    assert cli("answer", item.id, "--skip", "--by", "eve", "--reason", "of no use")[0] == 0
+    dropped = json.loads(cli("parked", "list", "--json")[1])
+    assert item.message not in [one["item"] for one in dropped]
+    async with us.System(outer, journal=path) as system:
+        await system.rest()
+        assert system.inbox() == ()
+        assert await system.ask("a/ada", Add(1), timeout=20) == 1
+    assert (
+        "eve (who was not asked) answers" in cli("show", item.run)[1] or "eve decides about" in cli("show", item.run)[1]
+    )
