@@ -20,10 +20,12 @@ from ..protocols.hooks import NO_CALENDAR, Calendar, Gate
 from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind
 from ..protocols.lifecycle import Life, Restart, Restarted, Start, Started, Stop
 from ..protocols.mail import Terminated
+from ..protocols.tasks import Task
 from ..protocols.upcasting import lift
 from .actor import Behaviour, Handler
 from .asking import begin_anew, hear
 from .cell import Cell
+from .delegation import closes, tie
 from .draft import Draft, settled
 from .failing import failed
 from .mailbox import Item
@@ -181,6 +183,9 @@ def _take(cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, R
     except (msgspec.ValidationError, RecursionError) as error:
         why = "it is nested too deeply to be decoded" if isinstance(error, RecursionError) else error
         _refuse(turn, request, Failure("change_arguments", "bad_message", f"{envelope.wire}: {why}", where=envelope.to))
+        return
+    if found.message is Task and (chain := closes(cell, envelope)) is not None:
+        tie(cell, turn, envelope, request, chain)
         return
     answer = found.method(actor, turn, message)
     if request is not None:

@@ -26,9 +26,11 @@ from ..protocols.lifecycle import Life, Started
 from ..protocols.mail import Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
+from ..protocols.tasks import Task
 from ..protocols.tool import P, ToolRef
 from .derived import Derived
 from .frame import Frame
+from .hands import handed_on
 from .outcome import Later, Pending, Tag, effect_outcome, outcome_envelope, tag_json
 from .patience import addressed, begin, checked, due
 from .sizes import SMALL, bounded
@@ -220,7 +222,10 @@ class Turn(Generic[S]):
         if self._request is None:
             raise DefinitionError("forward: nobody waits for an answer to this message")
         data, _ = roundtrip(request, type(request))
-        self.sends.append(self._envelope(self._next(), address(to), request, data, self._request[1]))
+        envelope = self._envelope(self._next(), address(to), request, data, self._request[1])
+        if type(request) is Task:
+            envelope = msgspec.structs.replace(envelope, context=handed_on(self.context, self.me, data))
+        self.sends.append(envelope)
         return Later(self._request[0])
 
     def later(self, request: Request[R]) -> Later[R]:
@@ -453,8 +458,9 @@ class Turn(Generic[S]):
         id = f"{self._frame.gid}.{self._ordinal}"
         self._ordinal += 1
         back = self._back(id, asks, due) if asks else None
+        context = self.context if cls is not Task else handed_on(self.context, self.me, data)
         envelope = Envelope(
-            id, address(to), cls.__wire__, data, self.me, self.context, back, version=cls.__version__, at=self.now
+            id, address(to), cls.__wire__, data, self.me, context, back, version=cls.__version__, at=self.now
         )
         if priority or (due is not None and back is None):
             if not isinstance(priority, int):  # it would not come back from the journal as it is
@@ -555,9 +561,11 @@ class Turn(Generic[S]):
 
     def _inside(self, id: str, inside: Inside, back: ReplyTo) -> None:
         """Ask the actor that does this call; the ask has the effect's id, and its answer is the outcome."""
+        task = inside.wire == Task.__wire__
+        context = handed_on(self.context, self.me, inside.body) if task else self.context
         self.sends.append(
             Envelope(
-                id, inside.to, inside.wire, inside.body, sender=self.me, context=self.context, reply_to=back,
+                id, inside.to, inside.wire, inside.body, sender=self.me, context=context, reply_to=back,
                 version=inside.version, at=self.now,
             )
         )  # fmt: skip

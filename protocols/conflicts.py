@@ -15,6 +15,7 @@ from .codec import NULL
 from .failures import Failure
 from .ids import Address
 from .messages import Event, Request
+from .tasks import Result, Task
 
 ConflictKind = Literal["answers", "entries", "claims", "delegation"]
 
@@ -144,6 +145,24 @@ class Ruling(Struct, frozen=True, forbid_unknown_fields=True):
 
     winner: str
     why: str = ""
+
+
+class Party(Struct, frozen=True):
+    """One of those between whom a task goes round: its run, and where the task goes if it does it after all."""
+
+    run: Address
+    again: Address
+
+
+class Knot(Request[Result], wire="conflict.knot"):
+    """A task came back to somebody who had handed it on. Asked of the actor that sees to conflicts, in the asker's place.
+
+    ``chain``: from the one who had it before to that one again.
+    """
+
+    task: Task
+    parties: tuple[Party, ...]
+    chain: tuple[Address, ...]
 
 
 def names(conflict: Conflict) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
         run: the address at which the chain began; runs are counted, shown and finished by it.
         user, tenant, session: who asked, as the caller named them.
         tags: the caller's own labels.
+        via: of a task: who handed it on, in order, each as ``<address>#<mark of the task>``; without the one with whom the run began.
     """
 
     run: Address = OUTSIDE
@@ -31,6 +32,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     tenant: str = ""
     session: str = ""
     tags: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
 
 
 class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -133,13 +133,16 @@ class Tree:
             for template in (f"{team.name}/{{run}}/{PANEL}", f"{team.name}/{{run}}/{PANEL}/{{try}}"):
                 self._add(template, PanelActor(team.conflicts, forms), name)
         known = Known(name, tuple(w.name for w in team.workers), tuple(c.template for c in team.children))
-        self._shared(team.conflicts, {worker.name: worker.output for worker in team.workers}, known)
+        skills = {worker.name: worker.instructions for worker in team.workers}
+        self._shared(team.conflicts, {worker.name: worker.output for worker in team.workers}, known, skills)
 
-    def _shared(self, policy: Conflicts, forms: dict[str, Any], known: Known) -> None:
+    def _shared(
+        self, policy: Conflicts, forms: dict[str, Any], known: Known, skills: dict[str, str] | None = None
+    ) -> None:
         """What a team has besides its workers: a board, leases, and who sees to conflicts."""
         team = known.team
         template = f"{team}/{{run}}/conflict/{{id}}"
-        self._add(template, ConflictActor(policy, forms), team)
+        self._add(template, ConflictActor(policy, forms, known, skills or {}), team)
         self._add(board_of(team), BoardActor(policy, known), team)
         self._add(f"{team}/shared/lease/{{resource}}", LeaseActor(policy, known), team)
         for judge in policy.judges():

@@ -106,11 +106,13 @@ class Gate:
             failure = Failure("abandon", "loop", stopped.verdict.reason, where=tool.spec.name)
             return self._admission(case, verdicts, deny(stopped.verdict.check, failure))
         try:
-            inside = tool.request(self._of(case.intent.agent).place, case.arguments)
+            allowed = self._admission(case, verdicts, None)
+            place = self._of(case.intent.agent).place
+            inside = tool.request(place, case.intent.run, allowed.key, case.arguments)
         except (ValueError, TypeError, NotStorable) as error:
             failure = Failure("change_arguments", "bad_arguments", f"{tool.spec.name}: {error}", where=tool.spec.name)
             return self._admission(case, verdicts, deny("schema", failure))
-        return msgspec.structs.replace(self._admission(case, verdicts, None), inside=inside)
+        return msgspec.structs.replace(allowed, inside=inside)
 
     def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
         """Permission again, a grant may be gone since the intent; and where a person said yes, whether the rule is the same.

@@ -16,9 +16,10 @@ from ..protocols.codec import encode
 from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.hooks import Inside
-from ..protocols.ids import Address
+from ..protocols.ids import Address, address
 from ..protocols.leases import MAX_RESOURCE, Lease, LeaseAcquire, LeaseRelease, lease_of
 from ..protocols.messages import Request
+from ..protocols.tasks import Result, Task
 from ..protocols.tool import P
 from .tool import R, SyncTool
 
@@ -35,9 +36,23 @@ class InsideTool(SyncTool[P, R]):
         )
         self._ask = ask
 
-    def request(self, place: str, arguments: dict[str, Any]) -> Inside:  # arguments of the function
-        """Who is to be asked, and what. Raises ValueError for arguments of which no request can be made."""
+    def request(
+        self, place: str, run: Address, key: str, arguments: dict[str, Any]
+    ) -> Inside:  # arguments of the function
+        """Who is to be asked, and what.
+
+        Args:
+            place: the address of the caller's team.
+            run: the caller.
+            key: the call's own key; names a run that the call begins.
+            arguments: as they were read.
+
+        Raises:
+            ValueError: no request can be made of them.
+        """
         to, request = self._ask(place, **arguments)
+        if isinstance(request, Task):
+            to = _run_of(place, run, to, key[:16])
         kind = type(request)
         return Inside(to, kind.__wire__, kind.__version__, Raw(encode(request)))
 
@@ -53,6 +68,12 @@ def _only_there(name: str, *given: object) -> NoReturn:
     raise DefinitionError(
         f"{name}{given} is done inside a running system", hint="give it to an agent, or use turn.call"
     )
+
+
+def _run_of(place: str, run: Address, worker: str, name: str) -> Address:
+    """A run of its own for a worker that is given a task: below the run of its team; without a team, beside others of its name."""
+    below = run.removeprefix(f"{place}/").split("/") if run.startswith(f"{place}/") else []
+    return address(f"{place}/{below[0]}/{worker}/{name}" if len(below) >= 2 else f"{worker}/{name}")
 
 
 def _read(team: str, key: str) -> tuple[Address, Request[Any]]:
@@ -122,3 +143,15 @@ def lease_acquire(resource: str, seconds: float = 300.0, wait: float = 0.0) -> L
 def lease_release(resource: str) -> bool:
     """Give a resource back that you took."""
     _only_there("lease_release", resource)
+
+
+def _give(team: str, to: str, objective: str) -> tuple[Address, Request[Any]]:  # noqa: ARG001 - an ``Ask``
+    if not to or "/" in to:
+        raise ValueError(f"{to!r} is not the name of a colleague")
+    return address(to), Task(objective)
+
+
+@_inside("once", _give)
+def hand_over(to: str, objective: str) -> Result:
+    """Give a colleague of your team a task, by name, and get what came of it. A task that was handed on to you is not handed back."""
+    _only_there("hand_over", to, objective)

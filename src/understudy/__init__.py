@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from .supervisor.conflicts.resolvers import person as person
     from .supervisor.conflicts.resolvers import priority as priority
     from .supervisor.conflicts.resolvers import refuse as refuse
+    from .supervisor.conflicts.resolvers import suited as suited
     from .supervisor.conflicts.resolvers import weighted as weighted
     from .supervisor.definitions import Supervisor as Supervisor
     from .supervisor.handle import SupervisorHandle as SupervisorHandle
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     from .tools.inside import board_keys as board_keys
     from .tools.inside import board_read as board_read
     from .tools.inside import board_write as board_write
+    from .tools.inside import hand_over as hand_over
     from .tools.inside import lease_acquire as lease_acquire
     from .tools.inside import lease_release as lease_release
     from .tools.models.openai import OpenAI as OpenAI
@@ -166,6 +168,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Failed": "protocols.errors",
         "Failure": "protocols.failures",
         "first_come": "supervisor.conflicts.resolvers",
+        "hand_over": "tools.inside",
         "handles": "actors.actor",
         "Ignore": "protocols.errors",
         "InboxItem": "supervisor.inbox",
@@ -226,6 +229,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Started": "protocols.lifecycle",
         "State": "protocols.messages",
         "Stopping": "protocols.lifecycle",
+        "suited": "supervisor.conflicts.resolvers",
         "Supervisor": "supervisor.definitions",
         "SupervisorHandle": "supervisor.handle",
         "System": "supervisor.system",

@@ -17,22 +17,40 @@ import msgspec
 from msgspec import Raw
 
 from ...actors.actor import PERSON, Actor, applies, handles, settles
+from ...actors.delegation import DEEPEST, circle
+from ...actors.hands import DECIDED
 from ...actors.outcome import Later, Outcome
 from ...actors.turn import Turn
 from ...protocols.approvals import Answer, Question
 from ...protocols.codec import decode, encode
-from ...protocols.conflicts import Conflict, ConflictResolved, Decided, Passed, Resolve, Ruling, names, told
+from ...protocols.conflicts import (
+    Claim,
+    Conflict,
+    ConflictResolved,
+    Decided,
+    Knot,
+    Passed,
+    Resolve,
+    Ruling,
+    names,
+    told,
+)
 from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure
+from ...protocols.ids import Address
 from ...protocols.lifecycle import Restarted
 from ...protocols.messages import Event, State
 from ...protocols.tasks import Cancel, Result, Task
 from .deciding import Accept, anything, heard, named, settle
+from .known import Known
 from .policy import Conflicts
 from .resolvers import Judge, Makes, Nobody, Person, Resolver, Said, Undecided, Wins
 
 SHARED = "shared"
 """In the place of a run: what the whole team shares."""
+
+GIVEN = "given"
+"""Tag of a task that is given to one of those between whom it went round."""
 
 SHOWN = 1_000
 """Characters of a value that a person is shown in a question."""
@@ -45,6 +63,18 @@ class Opened(Event, wire="conflict.opened"):
     later: str
 
 
+class Tied(Event, wire="conflict.tied"):
+    """It is a task that goes round in a circle."""
+
+    knot: Knot
+
+
+class Given(Event, wire="conflict.given"):
+    """A task that went round is given to one of those, to be done."""
+
+    to: Address
+
+
 class Turned(Event, wire="conflict.turned"):
     """Resolver number ``at`` is being asked; ``passed`` did not decide."""
 
@@ -53,12 +83,14 @@ class Turned(Event, wire="conflict.turned"):
 
 
 class ConflictState(State):
-    """Where one conflict is."""
+    """Where one conflict is. ``knot``: the task that goes round, where it is about one."""
 
+    knot: Knot | None = None
     conflict: Conflict | None = None
     later: str = ""
     at: int = 0
     passed: tuple[Passed, ...] = ()
+    given: Address = Address("")
 
 
 class ConflictActor(Actor):
@@ -66,9 +98,9 @@ class ConflictActor(Actor):
 
     State = ConflictState
 
-    def __init__(self, policy: Conflicts, forms: Mapping[str, Any]) -> None:
-        """``forms``: the types of the workers' answers, by name."""
-        self.policy, self.forms = policy, dict(forms)
+    def __init__(self, policy: Conflicts, forms: Mapping[str, Any], known: Known, skills: Mapping[str, str]) -> None:
+        """``forms``: the types of the workers' answers; ``skills``: their instructions; by name."""
+        self.policy, self.forms, self.known, self.skills = policy, dict(forms), known, dict(skills)
 
     @handles(Resolve)
     def resolve(self, turn: Turn[ConflictState], msg: Resolve) -> Later[Decided]:
@@ -79,8 +111,37 @@ class ConflictActor(Actor):
         self._ask(turn, msg.at, msg.passed)
         return later
 
+    @handles(Knot)
+    def untie(self, turn: Turn[ConflictState], msg: Knot) -> Later[Result]:
+        """A task came back to somebody who had handed it on: who does it after all, if anybody."""
+        later = turn.later(msg)
+        claims: list[Claim] = []
+        for party in msg.parties:
+            name = self.known.name(party.run)
+            value = Raw(encode(name))
+            claims.append(Claim(name, value, None, party.run, value, self.skills.get(name, "")[:500], turn.now))
+        turn.emit(Opened(Conflict("delegation", msg.task.objective[:2_000], tuple(claims)), later.id))
+        turn.emit(Tied(msg))
+        if len(msg.chain) > DEEPEST:
+            self._end(turn, Decided("the limit", f"it went through more than {DEEPEST} hands", at=turn.now))
+        elif any(DECIDED in one for one in msg.chain) or any(DECIDED in hop for hop in turn.context.via):
+            self._end(
+                turn, Decided("the limit", "it was decided before who does it, and it was handed on again", at=turn.now)
+            )
+        else:
+            self._ask(turn, 0, ())
+        return later
+
     @settles(Task)
     def judged(self, turn: Turn[ConflictState], outcome: Outcome[Result]) -> None:
+        if outcome.tag == GIVEN:
+            later = Later[Result](turn.state.later)
+            if outcome.failure is not None:
+                turn.refuse(later, outcome.failure)
+            else:
+                turn.reply(later, outcome.value)
+            turn.stop()
+            return
         conflict, step = _conflict(turn.state), self._step(turn.state)
         by = f"judge {step.agent.name}" if isinstance(step, Judge) else "judge"
         self._heard(turn, _ruling(outcome, conflict), by)
@@ -110,14 +171,19 @@ class ConflictActor(Actor):
     @handles(Restarted)
     def again(self, turn: Turn[ConflictState], msg: Restarted) -> None:
         """A step failed: whoever was being asked is asked again."""
-        if turn.state.conflict is not None and not turn.pending():
+        if turn.state.given:  # what it did is not known any more
+            turn.refuse(Later[Result](turn.state.later), restarted(turn.me, msg.cause))
+            turn.stop()
+        elif turn.state.conflict is not None and not turn.pending():
             self._ask(turn, turn.state.at, turn.state.passed)
 
     @handles(Cancel)
     def cancel(self, turn: Turn[ConflictState], msg: Cancel) -> None:
         """Whoever asked has no use for a decision any more."""
         step = self._step(turn.state)
-        if turn.state.conflict is not None and isinstance(step, Judge):
+        if turn.state.given:
+            turn.tell(turn.state.given, msg)
+        elif turn.state.conflict is not None and isinstance(step, Judge):
             turn.tell(self._judge(turn, step), msg)
         if turn.state.later:
             failure = Failure("abandon", "cancelled", msg.reason or "nobody waits for a decision", where=turn.me)
@@ -169,7 +235,22 @@ class ConflictActor(Actor):
 
     def _end(self, turn: Turn[ConflictState], decided: Decided) -> None:
         state = turn.emit(ConflictResolved(told(_conflict(turn.state)), decided))
+        if state.knot is not None:
+            self._untied(turn, state.knot, decided)
+            return
         turn.reply(Later[Decided](state.later), decided)
+        turn.stop()
+
+    def _untied(self, turn: Turn[ConflictState], knot: Knot, decided: Decided) -> None:
+        """It is decided who does a task that goes round: it is given to that one, once; or whoever handed it on last is refused."""
+        if decided.winner is not None:
+            to = knot.parties[decided.winner].again
+            turn.emit(Given(to))
+            turn.ask(to, knot.task, tag=GIVEN)
+            return
+        failure = circle(knot.chain)
+        why = f"{failure.message}; {decided.by}: {decided.reason}"
+        turn.refuse(Later[Result](turn.state.later), msgspec.structs.replace(failure, message=why))
         turn.stop()
 
     def _step(self, state: ConflictState) -> Resolver:
@@ -189,6 +270,14 @@ class ConflictActor(Actor):
     def opened(self, state: ConflictState, event: Opened) -> ConflictState:
         return state.evolve(conflict=event.conflict, later=event.later)
 
+    @applies(Tied)
+    def tied(self, state: ConflictState, event: Tied) -> ConflictState:
+        return state.evolve(knot=event.knot)
+
+    @applies(Given)
+    def was_given(self, state: ConflictState, event: Given) -> ConflictState:
+        return state.evolve(given=event.to)
+
     @applies(Turned)
     def turned(self, state: ConflictState, event: Turned) -> ConflictState:
         return state.evolve(at=event.at, passed=event.passed)
@@ -196,6 +285,11 @@ class ConflictActor(Actor):
     @applies(ConflictResolved)
     def resolved(self, state: ConflictState, event: ConflictResolved) -> ConflictState:
         return state
+
+
+def restarted(me: Address, cause: Failure | None) -> Failure:
+    """Whoever waits for what a failed step had begun is told."""
+    return Failure("retry_later", "restarted", f"{me} was restarted before it had answered", where=me, cause=cause)
 
 
 def accepts(conflict: Conflict, forms: Mapping[str, Any]) -> Accept:

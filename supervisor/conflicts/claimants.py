@@ -57,6 +57,12 @@ class Dispute(Struct, frozen=True, omit_defaults=True):
     to: Address
 
 
+class Named(Event, wire="lease.named"):
+    """The resource's name, once: the address holds it only as far as an address can."""
+
+    resource: str
+
+
 class LeaseGranted(Event, wire="lease.granted"):
     """It was given to somebody, under the next token. ``alarm``: id of the reminder for its end."""
 

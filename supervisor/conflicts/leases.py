@@ -48,6 +48,7 @@ from .claimants import (
     LeaseGranted,
     LeaseState,
     Left,
+    Named,
     Queued,
 )
 from .deciding import settle
@@ -225,6 +226,8 @@ class LeaseActor(Actor):
             raise Rejected(f"the resource's name has {len(resource)} characters", hint=f"1 to {MAX_RESOURCE}")
         if turn.me.rsplit("/", 1)[1] != segment(resource):
             raise Rejected(f"{resource!r} is not given here", hint="us.lease_of(team, resource) says where it is")
+        if not turn.state.resource:
+            turn.emit(Named(resource))
         self._expired(turn)
 
     def _expired(self, turn: Turn[LeaseState]) -> None:
@@ -237,7 +240,9 @@ class LeaseActor(Actor):
         """Somebody wants it. ``mine`` is answered, or waits."""
         state = turn.state
         if len(state.waiting) >= MAX_WAITING:
-            full = Failure("retry_later", "lease_queue_full", f"{MAX_WAITING} wait for {_name(turn)}", after=5.0)
+            full = Failure(
+                "retry_later", "lease_queue_full", f"{MAX_WAITING} wait for {turn.state.resource}", after=5.0
+            )
             self._refuse(turn, mine, full)
             return
         if state.lease is None and not state.waiting:
@@ -250,7 +255,7 @@ class LeaseActor(Actor):
             if mine.until is None:
                 self._leave(turn, mine, "it does not wait", _undecided(state.resource))
             return
-        conflict = Conflict("claims", _name(turn), (state.owner.claim(), mine.claim()))
+        conflict = Conflict("claims", turn.state.resource, (state.owner.claim(), mine.claim()))
         self._decide(turn, conflict, (state.owner.number, mine.number))
 
     def _decide(self, turn: Turn[LeaseState], conflict: Conflict, numbers: tuple[int, ...]) -> None:
@@ -259,7 +264,7 @@ class LeaseActor(Actor):
             self._follow(turn, conflict, numbers, over)
             return
         shared = turn.me.rsplit("/lease/", 1)[0]
-        to = Address(f"{shared}/conflict/{segment(f'lease-{_name(turn)}-{turn.state.disputes + 1}')}")
+        to = Address(f"{shared}/conflict/{segment(f'lease-{turn.state.resource}-{turn.state.disputes + 1}')}")
         turn.emit(ConflictFound(conflict, to, over.passed))
         turn.emit(DisputeBegan(Dispute(conflict, numbers, to)))
         turn.ask(to, Resolve(conflict, over.at, over.passed), tag=to)
@@ -292,7 +297,7 @@ class LeaseActor(Actor):
         if len(state.waiting) == 1:
             self._grant(turn, state.waiting[0])
             return
-        conflict = Conflict("claims", _name(turn), tuple(one.claim() for one in state.waiting))
+        conflict = Conflict("claims", turn.state.resource, tuple(one.claim() for one in state.waiting))
         self._decide(turn, conflict, tuple(one.number for one in state.waiting))
 
     def _moot(self, turn: Turn[LeaseState]) -> None:
@@ -309,7 +314,9 @@ class LeaseActor(Actor):
             self._next(turn)
 
     def _grant(self, turn: Turn[LeaseState], mine: Claimant) -> None:
-        lease = Lease(_name(turn), mine.holder, turn.state.last + 1, turn.now + mine.seconds, mine.who, turn.now)
+        lease = Lease(
+            turn.state.resource, mine.holder, turn.state.last + 1, turn.now + mine.seconds, mine.who, turn.now
+        )
         if mine.alarm:
             turn.forget(mine.alarm)
         alarm = self._remind(turn, _Expire(lease.token), lease.until)
@@ -375,10 +382,13 @@ class LeaseActor(Actor):
 
     # -- what is remembered -------------------------------------------------------------------------------------
 
+    @applies(Named)
+    def named(self, state: LeaseState, event: Named) -> LeaseState:
+        return state.evolve(resource=event.resource)
+
     @applies(LeaseGranted)
     def granted(self, state: LeaseState, event: LeaseGranted) -> LeaseState:
         return state.evolve(
-            resource=event.lease.resource,
             last=event.lease.token,
             lease=event.lease,
             owner=event.claimant,
@@ -423,10 +433,6 @@ class LeaseActor(Actor):
     @applies(ConflictResolved)
     def resolved(self, state: LeaseState, event: ConflictResolved) -> LeaseState:
         return state
-
-
-def _name(turn: Turn[LeaseState]) -> str:
-    return turn.state.resource or turn.me.rsplit("/", 1)[1]
 
 
 def _holder(turn: Turn[LeaseState], named: str) -> str:

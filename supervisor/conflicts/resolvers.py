@@ -19,6 +19,7 @@ from ...actors.agent import Agent
 from ...protocols.codec import roundtrip
 from ...protocols.conflicts import Claim, Conflict, ConflictKind, Ruling
 from ...protocols.errors import DefinitionError
+from ..words import words
 
 EVERY_KIND: Final[frozenset[ConflictKind]] = frozenset({"answers", "entries", "claims", "delegation"})
 
@@ -259,6 +260,22 @@ class Refuse(Resolver):
         return Nobody("it is refused, as declared")
 
 
+class Suited(Resolver):
+    """``us.suited``."""
+
+    name = "suited"
+    kinds = frozenset({"delegation"})
+
+    def decide(self, conflict: Conflict) -> Said:
+        wanted = words(conflict.subject)
+        scores = [len(wanted & words(f"{claim.who} {claim.reason}")) for claim in conflict.claims]
+        best = max(scores)
+        if best == 0 or scores.count(best) > 1:
+            return Undecided("none of them is better suited than the others, by its words")
+        winner = scores.index(best)
+        return Wins(winner, f"{conflict.claims[winner].who} shares most words with the task")
+
+
 class Merge(Resolver):
     """``us.merge``."""
 
@@ -381,6 +398,11 @@ def first_come() -> Resolver:
 def refuse() -> Resolver:
     """Nothing stands: whoever asked is refused, with the reason. Always decides."""
     return Refuse()
+
+
+def suited() -> Resolver:
+    """The worker whose name and instructions share most words with the task does it. Where that is not clear, the next resolver decides."""
+    return Suited()
 
 
 def merge(function: Callable[[tuple[Claim, ...]], Any]) -> Resolver:
