@@ -25,6 +25,8 @@ MAX_BOARD = 2_000_000
 """Bytes of all values."""
 MAX_KEY = 200
 """Characters of an entry's key."""
+MAX_DISPUTES = 16
+"""Lost races of one board that judges or people may be deciding at a time."""
 
 
 def board_of(team: str) -> Address:
@@ -41,6 +43,7 @@ class BoardEntry(Struct, frozen=True, omit_defaults=True):
         version: what a write has to name; 0 where there is no entry. It never goes back.
         by: who wrote it.
         at: journal time of that.
+        confidence: how sure its writer was, from 0 to 1; None where it did not say.
         disputed: a lost race for it is being decided; until then nobody else may write it.
     """
 
@@ -49,6 +52,7 @@ class BoardEntry(Struct, frozen=True, omit_defaults=True):
     version: int = 0
     by: str = ""
     at: float = 0.0
+    confidence: float | None = None
     disputed: bool = False
 
     @property

@@ -19,6 +19,7 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import Record, Row, StoredEvent
 from ..protocols.model import Usage
 from ..protocols.tasks import Result, Task
+from .conflicts import telling as conflicts
 from .inbox import InboxItem, item
 from .journal.batch import record_of
 from .journal.reading import reading, row_name
@@ -246,10 +247,13 @@ class _Teller:
             if stored.wire in telling.LINES:
                 self._say(*telling.line(stored))
                 return
+        if stored.wire in conflicts.LINES:
+            self._say(*conflicts.line(stored))
+            return
         told = _EVENTS.get(stored.wire)
         if told is not None:
             told(self, msgspec.json.decode(stored.data, type=_FORMS[stored.wire]), record)
-        elif stored.wire not in _SILENT:
+        elif stored.wire not in _SILENT and stored.wire not in conflicts.SILENT:
             self._say(f"{stored.wire} {_short(stored.data)}")
 
     def _received(self, event: Received, record: Record) -> None:

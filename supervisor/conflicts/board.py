@@ -15,6 +15,7 @@ from ...actors.outcome import Later, Outcome
 from ...actors.turn import Turn
 from ...protocols.board import (
     MAX_BOARD,
+    MAX_DISPUTES,
     MAX_ENTRIES,
     MAX_KEY,
     MAX_VALUE,
@@ -109,12 +110,12 @@ class BoardActor(Actor):
         elif entry.disputed:
             turn.refuse(later, _busy(entry))
         elif entry.version == msg.expected:
-            self._put(turn, later, msg.key, msg.value, who)
+            self._put(turn, later, BoardEntry(msg.key, msg.value, entry.version, who, turn.now, msg.confidence))
         else:
             stance = Raw(canonical(msgspec.json.decode(msg.value)))
             mine = Claim(who, msg.value, msg.confidence, turn.sender, stance, msg.reason, turn.now)
             standing = Raw(canonical(entry.plain))
-            theirs = Claim(entry.by or "nobody", entry.value, None, Address(""), standing, "", entry.at)
+            theirs = Claim(entry.by or "nobody", entry.value, entry.confidence, Address(""), standing, "", entry.at)
             self._lost(turn, later, Conflict("entries", msg.key, (theirs, mine)))
         return later
 
@@ -162,9 +163,9 @@ class BoardActor(Actor):
 
     # -- its steps ----------------------------------------------------------------------------------------------
 
-    def _put(self, turn: Turn[BoardState], later: Later[BoardWritten], key: str, value: Raw, who: str) -> None:
-        state = turn.emit(EntryWritten(BoardEntry(key, value, turn.state.version + 1, who, turn.now)))
-        turn.reply(later, BoardWritten(True, state.entries[key]))
+    def _put(self, turn: Turn[BoardState], later: Later[BoardWritten], entry: BoardEntry) -> None:
+        state = turn.emit(EntryWritten(msgspec.structs.replace(entry, version=turn.state.version + 1)))
+        turn.reply(later, BoardWritten(True, state.entries[entry.key]))
 
     def _lost(self, turn: Turn[BoardState], later: Later[BoardWritten], conflict: Conflict) -> None:
         over = settle(
@@ -172,6 +173,10 @@ class BoardActor(Actor):
         )
         if isinstance(over, Decided):
             self._follow(turn, later, conflict, over)
+            return
+        if len(turn.state.disputes) >= MAX_DISPUTES:
+            why = f"{MAX_DISPUTES} lost races of this board are being decided already"
+            turn.refuse(later, Failure("retry_later", "disputed", why, "read it again later", after=60.0))
             return
         to = Address(f"{turn.me.rsplit('/', 1)[0]}/conflict/board-{turn.state.count + 1}")
         turn.emit(ConflictFound(told(conflict), to, over.passed))
@@ -188,7 +193,8 @@ class BoardActor(Actor):
         turn.emit(ConflictResolved(told(conflict), decided))
         if value is not None:
             by = decided.by if decided.made else mine.who
-            turn.emit(EntryWritten(BoardEntry(key, value, turn.state.version + 1, by, turn.now)))
+            sure = None if decided.made else mine.confidence
+            turn.emit(EntryWritten(BoardEntry(key, value, turn.state.version + 1, by, turn.now, sure)))
         turn.reply(later, BoardWritten(decided.winner == 1, _entry(turn.state, key), decided))
 
     def _accept(self, state: BoardState, key: str) -> Accept:

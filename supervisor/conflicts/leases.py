@@ -51,7 +51,7 @@ from .claimants import (
     Named,
     Queued,
 )
-from .deciding import settle
+from .deciding import Open, settle
 from .known import Known
 from .policy import Conflicts
 
@@ -118,16 +118,11 @@ class LeaseActor(Actor):
             turn.reply(later, state.lease if enough else self._extend(turn, msg.seconds))
         elif not msg.claim or msg.holder in state.forfeited:
             turn.refuse(later, _lost(state, msg.holder))
-        elif any(one.holder == msg.holder for one in state.waiting):
-            turn.refuse(later, _undecided(state.resource))
         else:
             name = self.known.name(msg.holder)
             self._compete(
                 turn, Claimant(state.count + 1, msg.holder, name, msg.seconds, False, True, at=turn.now, later=later.id)
             )
-            mine = next((one for one in turn.state.waiting if one.later == later.id), None)
-            if mine is not None:  # somebody has to decide it; the call does not wait so long, and asks again
-                turn.refuse(later, _undecided(state.resource))
         return later
 
     @handles(LeaseRenew)
@@ -260,6 +255,9 @@ class LeaseActor(Actor):
 
     def _decide(self, turn: Turn[LeaseState], conflict: Conflict, numbers: tuple[int, ...]) -> None:
         over = settle(self.policy.steps("claims"), conflict, turn.now)
+        if isinstance(over, Open) and not all(one.asked for one in turn.state.waiting if one.number in numbers):
+            why = "a call that begins waits for no judge and no person, so the holder keeps it"
+            over = Decided("the gate", why, winner=0, passed=over.passed, at=turn.now)
         if isinstance(over, Decided):
             self._follow(turn, conflict, numbers, over)
             return

@@ -146,3 +146,34 @@ async def embedded() -> None:
         assert_type((await system.run(typed, "…")).output, Trip)
         assert_type(await system.ask("accounts/ada", Deposit(5)), int)
         assert_type(system.inbox(), tuple[us.InboxItem, ...])
+
+
+# -- conflicts, the board, leases
+
+
+async def board_and_leases(system: us.System) -> None:
+    assert_type(await system.ask(us.board_of("desk"), us.BoardRead("plan")), us.BoardEntry)
+    assert_type(await system.ask(us.board_of("desk"), us.BoardWrite.of("plan", {"a": 1}, 0)), us.BoardWritten)
+    assert_type(await system.ask(us.lease_of("desk", "unit"), us.LeaseAcquire("unit", holder="ada")), us.Lease)
+    assert_type(await system.ask(us.lease_of("desk", "unit"), us.LeaseRelease("unit", holder="ada")), bool)
+
+
+@us.tool(effect="idempotent")
+def move(call: us.Call, unit: str, place: str) -> str:
+    """Move a unit."""
+    return f"{unit} to {place} under {call.fence}"
+
+
+@move.under_lease(hold=60)
+def unit_of(unit: str, place: str) -> str:
+    return unit
+
+
+@move.under_lease(hold=60)  # type: ignore[arg-type]
+def wrong_unit_of(unit: int, place: str) -> str:
+    return place
+
+
+us.Conflicts(answers=us.majority() | us.weighted(0.2) | us.person(), entries=us.merge(lambda claims: claims[0].plain))
+us.Conflicts(answers=us.majority)  # type: ignore[arg-type]
+us.majority() | 3  # type: ignore[operator]

@@ -119,7 +119,10 @@ def test_by_priority_the_later_writer_may_win() -> None:
 def test_by_confidence_only_where_both_said_how_sure_they_are() -> None:
     board = node(us.weighted() | us.first_come())
     write(board, "go", 0, confidence=0.2)
-    assert not came(write(board, "wait", 0, confidence=0.9)).won, "nobody said how sure the entry is any more"
+    assert not came(write(board, "wait", 0)).won
+    assert not came(write(board, "wait", 0, confidence=0.1)).won
+    assert came(write(board, "wait", 0, confidence=0.9)).won
+    assert read(board).confidence == 0.9
 
 
 def test_a_person_decides_and_until_then_it_can_be_read_but_not_written() -> None:

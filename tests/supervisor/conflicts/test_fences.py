@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import understudy as us
-from tests.supervisor.conflicts.experts import state
+from tests.supervisor.conflicts.experts import resolved, state
 from understudy.actors.cell import Cell, read_record
 from understudy.protocols.codec import NULL
 from understudy.protocols.effects import Effect
@@ -25,6 +25,10 @@ class Turn(us.Request[str]):
     """Turn a valve."""
 
     valve: str = "valve 7"
+
+
+class Take(us.Message):
+    """Acquire the valve yourself."""
 
 
 class Valve:
@@ -70,6 +74,14 @@ def plant(*, claim: bool = True, effect: Any = "idempotent", hold: float = 20.0)
             turn.call(turn_valve, msg.valve, tag=later)
             return later
 
+        @us.handles(Take)
+        def take(self, turn: us.Turn[State], msg: Take) -> None:
+            turn.ask(WHERE, us.LeaseAcquire("valve 7", 50.0))
+
+        @us.settles(us.LeaseAcquire)
+        def taken(self, turn: us.Turn[State], outcome: us.Outcome[us.Lease]) -> None:
+            turn.emit(Worker.Told(str(outcome.value.token)))
+
         @us.settles(turn_valve)
         def turned(self, turn: us.Turn[State], outcome: us.Outcome[str]) -> None:
             turn.reply(outcome.tag, outcome.value)
@@ -113,6 +125,33 @@ def test_another_ones_call_is_refused_and_the_tool_does_not_run() -> None:
     assert refused.reply is not None
     assert "workers/a" in str(refused.reply.failure)
     assert [run for run, _ in valve.turned] == ["workers/a"]
+
+
+def test_a_call_waits_for_no_judge_and_no_person_and_the_holder_keeps_it() -> None:
+    team, valve = plant(hold=100_000.0)
+    team.conflicts = us.Conflicts(claims=us.person())
+    node = Simulated(team)
+    turn(node, "a")
+    assert code(turn(node, "b")) == "lease_held"
+    assert node.inbox() == ()
+    (event,) = resolved(node, WHERE)
+    assert (event.decided.by, event.decided.winner) == ("the gate", 0)
+    assert len(valve.turned) == 1
+
+
+def test_who_had_acquired_it_and_lost_it_is_refused_until_it_acquires_it_anew() -> None:
+    team, valve = plant()
+    node = Simulated(team)
+    node.tell("workers/a", Take())
+    node.pass_time(1)
+    assert turn(node, "a").reply is not None
+    node.pass_time(1_000)
+    assert state(node, WHERE).lease is None
+    assert code(turn(node, "a")) == "lease_lost", "it may think that it has it still"
+    node.tell("workers/a", Take())
+    node.pass_time(1)
+    assert turn(node, "a").reply is not None
+    assert [token for _, token in valve.turned] == [1, 2]
 
 
 def test_without_a_claim_of_its_own_a_call_needs_a_lease_that_was_acquired() -> None:
