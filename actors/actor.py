@@ -151,6 +151,8 @@ class Actor:
     """Whether it decides about failed children: its mail is never put aside as what may kill the process."""
     attends: bool = False
     """Whether it is told (``Attend``) when a life of the process begins."""
+    inner: ClassVar[bool] = False
+    """Whether it is part of how a team works, rather than anything that somebody defined: it is not named to who mistypes an address."""
     durable: ClassVar[bool] = True
     """False: it lives in memory only. No rows, no effects, no timers; its mail is at most once and its state is gone after a crash."""
     mailbox: ClassVar[MailboxPolicy] = MailboxPolicy()

@@ -111,6 +111,10 @@ class Directory:
                 return mount
         return None
 
+    def named(self) -> str:
+        """The templates of what people defined, for whoever mistypes an address."""
+        return ", ".join(mount.template for mount in self.mounts() if mount.supervisor and not mount.actor.inner)
+
     def mounts(self) -> tuple[Mount, ...]:
         """All of them."""
         return (*self._exact.values(), *(m for group in self._templates.values() for m in group))

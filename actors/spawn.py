@@ -72,6 +72,5 @@ def covered(directory: Directory | None, where: Where, key: str | tuple[str, ...
     """The address, if something is mounted there. Raises DefinitionError, ValueError."""
     to = place(directory, where).at(keys(key))
     if directory is not None and directory.find(to) is None:
-        there = ", ".join(mount.template for mount in directory.mounts() if mount.supervisor)
-        raise DefinitionError(f"spawn: nothing is mounted at {to!r}", hint=f"mounted: {there}")
+        raise DefinitionError(f"spawn: nothing is mounted at {to!r}", hint=f"mounted: {directory.named()}")
     return to

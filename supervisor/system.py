@@ -601,9 +601,8 @@ class System:
         """An address that a definition owns. Anything else fails at the door, before it is written: a typo burns no id."""
         directory, found = self.tree.directory, address(to)
         if directory.find(found) is None:
-            there = ", ".join(mount.template for mount in directory.mounts() if mount.supervisor)
-            what = otherwise or f"nothing is mounted at {to!r}"
-            raise AskFailed(Failure("change_arguments", "no_such_actor", what, hint=f"mounted: {there}", where=found))
+            what, hint = otherwise or f"nothing is mounted at {to!r}", f"mounted: {directory.named()}"
+            raise AskFailed(Failure("change_arguments", "no_such_actor", what, hint=hint, where=found))
         return found
 
     def _token(self, to: str, key: str) -> str:

@@ -78,9 +78,9 @@ class Tree:
             pools=[pool_of(d) for d in definitions if isinstance(d, Child) and not d.fixed],
         )
         self._add(str(ROOT), top, Address(""))
-        self._shared(Conflicts(), {}, Known(ROOT))
         for definition in definitions:
             self._mount(definition)
+        self._shared(Conflicts(), {}, Known(ROOT))
         address_people(self.directory, definitions)
 
     def unready(self, name: str) -> UnderstudyError | None:

@@ -97,6 +97,7 @@ class ConflictActor(Actor):
     """Sees to one conflict of a team."""
 
     State = ConflictState
+    inner = True
 
     def __init__(self, policy: Conflicts, forms: Mapping[str, Any], known: Known, skills: Mapping[str, str]) -> None:
         """``forms``: the types of the workers' answers; ``skills``: their instructions; by name."""

@@ -87,6 +87,7 @@ class BoardActor(Actor):
     """A team's board."""
 
     State = BoardState
+    inner = True
 
     def __init__(self, policy: Conflicts, known: Known) -> None:
         self.policy, self.known = policy, known

@@ -68,6 +68,7 @@ class LeaseActor(Actor):
     """One resource of a team."""
 
     State = LeaseState
+    inner = True
 
     def __init__(self, policy: Conflicts, known: Known) -> None:
         self.policy, self.known = policy, known

@@ -88,6 +88,7 @@ class PanelActor(Actor):
     """One consultation."""
 
     State = PanelState
+    inner = True
 
     def __init__(self, policy: Conflicts, forms: Mapping[str, Any]) -> None:
         """``forms``: the types of the workers' answers, by name."""

@@ -143,6 +143,7 @@ class PlacesActor(Actor):
     """Keeps the places of one team. ``limits``: None where it only counts."""
 
     State = PlacesState
+    inner = True
     supervises = True  # no user's code runs here: none of its mail kills the process, and all of it is waited for
 
     def __init__(self, limits: Parallel | None) -> None:
