@@ -21,7 +21,7 @@ from ...actors.delegation import DEEPEST, circle
 from ...actors.hands import DECIDED
 from ...actors.outcome import Later, Outcome
 from ...actors.turn import Turn
-from ...protocols.approvals import Answer, Question
+from ...protocols.approvals import DEADLINE, Answer, Question
 from ...protocols.codec import decode, encode
 from ...protocols.conflicts import (
     Claim,
@@ -154,6 +154,9 @@ class ConflictActor(Actor):
             self._silence(turn, step, outcome.failure)
             return
         answer = outcome.value
+        if answer.by == DEADLINE:  # what people have by default says nothing about whose claim stands
+            self._silence(turn, step, Failure("abandon", "no_answer", answer.reason or "nobody answered in time"))
+            return
         why = answer.reason or "no reason given"
         if answer.decision in ("reject", "stop"):
             self._heard(turn, Nobody(why), answer.by)

@@ -98,6 +98,17 @@ def test_silence_until_the_deadline_counts_as_declared_though_nobody_is_connecte
     assert event.decided.by == "the deadline"
 
 
+def test_silence_counts_as_declared_also_where_the_team_has_people_who_are_asked_in_turn() -> None:
+    desk = team("tide", "wave", answers_by=us.person(within=3_600, otherwise="b"))
+    desk.people = us.People(ask=("ada", "bob"), next_after=600.0)
+    node, sent = consult(desk)
+    node.pass_time(1_000)
+    assert node.inbox()
+    node.pass_time(3_000)
+    assert output(sent) == "wave"
+    assert resolved(node)[0].decided.by == "the deadline"
+
+
 def test_silence_with_nobody_named_leaves_no_answer() -> None:
     node, sent = consult(team("tide", "wave", answers_by=us.person(within=60)))
     node.pass_time(61)
