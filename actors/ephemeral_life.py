@@ -26,7 +26,7 @@ from ..protocols.lifecycle import (
 )
 from ..protocols.mail import Terminated, Watch
 from ..protocols.messages import Message
-from .blocked import Blocked
+from ..protocols.watch import Blocked
 from .ephemeral import Ephemeral, More, Post
 from .ephemeral_mail import EphemeralMail, box_of
 from .ephemeral_turn import EphemeralTurn

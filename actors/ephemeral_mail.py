@@ -14,7 +14,7 @@ from ..protocols.errors import AskFailed, NotStorable
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import RowKind
-from .blocked import Watch
+from ..protocols.watch import Watch
 from .cell import Cell
 from .ephemeral import Arrived, Asking, Back, Ephemeral, Inside, Kind, Owed, Post, ephemeral
 from .mailbox import Item

@@ -27,7 +27,7 @@ from ..protocols.handover import as_it_is
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message
-from .blocked import Blocked
+from ..protocols.watch import Blocked
 from .ephemeral import Arrived, Back, Ephemeral, Handles, Owed, Post
 from .ephemeral_life import EphemeralLife, Refusal, rejected
 from .ephemeral_mail import LONG

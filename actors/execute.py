@@ -15,7 +15,7 @@ from ..protocols.codec import NULL, decode, digest, encode, roundtrip
 from ..protocols.effects import Effect
 from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
 from ..protocols.errors import DefinitionError, Failed, Ignore, Rejected, StateTooLarge, TooLarge
-from ..protocols.failures import Failure, of_exception, said
+from ..protocols.failures import Failure, interruption, of_exception, said
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate
 from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind
 from ..protocols.lifecycle import Life, Restart, Restarted, Start, Started, Stop
@@ -88,9 +88,9 @@ def execute(
         return _draft(cell, item, turn, "turn", None)
     except Untaken as mail:
         return failed(cell, item, mail.failure, gid, now, "parked", word=word, calendar=calendar)
-    except KeyboardInterrupt:  # of whoever sits at the terminal
-        raise
     except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        if (interrupt := interruption(error)) is not None:  # of whoever sits at the terminal
+            raise interrupt from None
         code = "state_too_large" if isinstance(error, StateTooLarge) else "crashed"
         why = of_exception(error, where=cell.address, code=code)
         if _again(cell, item):

@@ -22,8 +22,8 @@ from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import Gate, Next, Rng
 from ..protocols.journal import Record, RowKind
 from ..protocols.model import ModelRequest
+from ..protocols.watch import Blocked, Watch
 from .answers import accept, considered
-from .blocked import Blocked, Watch
 from .cell import Cell
 from .mailbox import Item
 from .outcome import effect_outcome

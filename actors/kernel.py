@@ -34,8 +34,8 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Want
 from ..protocols.lifecycle import ChildFailed
 from ..protocols.mail import CancelAsk
+from ..protocols.watch import Blocked, Watch
 from .aside import left_out, put_aside, sure_of_a_turn
-from .blocked import Blocked, Watch
 from .cell import Cell, context_for
 from .door import Door, policy
 from .draft import Draft, settled

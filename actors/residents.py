@@ -20,7 +20,7 @@ from ..protocols.errors import UnderstudyError
 from ..protocols.failures import Failure, of_exception
 from ..protocols.ids import Address
 from ..protocols.journal import Found
-from .blocked import Blocked, Watch
+from ..protocols.watch import Blocked, Watch
 from .cell import Cell
 from .plain_rows import Unreadable, remember, remember_page
 

@@ -7,8 +7,9 @@ keeps what caused it. Exceptions that people meet in Python are in ``errors``.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
+import msgspec
 from msgspec import Struct
 
 FailureKind = Literal["retry_now", "retry_later", "change_arguments", "abandon"]
@@ -92,10 +93,40 @@ def said(failure: Failure, depth: int = DEEPEST) -> Failure:
     return failure if kept == failure else kept
 
 
+def leaves(error: BaseException) -> tuple[BaseException, ...]:
+    """What an exception group is about, through groups in groups; of any other exception itself. Cancellations are left out where there is
+    anything else: they came because of it."""
+    if not isinstance(error, BaseExceptionGroup):
+        return (error,)
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    found = tuple(leaf for inner in group.exceptions for leaf in leaves(inner))
+    return tuple(leaf for leaf in found if type(leaf).__name__ not in _CANCELLATIONS) or found
+
+
+_CANCELLATIONS = ("CancelledError", "Cancelled")
+"""Of asyncio and trio, which this floor does not import."""
+
+
+def interruption(error: BaseException) -> KeyboardInterrupt | None:
+    """Ctrl-C of whoever sits at the terminal, also where a group holds it; None where there is none. It is nobody's failure."""
+    return next((leaf for leaf in leaves(error) if isinstance(leaf, KeyboardInterrupt)), None)
+
+
 def of_exception(error: BaseException, *, where: str = "", code: str = "crashed", depth: int = DEEPEST) -> Failure:
-    """An exception as a failure that cannot be retried, with its causes (``__cause__``, else ``__context__``), so many at most."""
+    """An exception as a failure that cannot be retried, with its causes: what a group holds, ``__cause__``, else ``__context__``; so many
+    at most."""
     below = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     name = type(error).__name__
+    inside = leaves(error)
+    if inside[0] is not error:
+        inside += (below,) if below is not None else ()
+        links = [
+            link for one in inside for link in of_exception(one, where=where, code="cause", depth=depth - 1).chain()
+        ]
+        cause: Failure | None = None
+        for link in reversed(links[:depth]):
+            cause = msgspec.structs.replace(link, cause=cause)
+        return Failure("abandon", code, storable(f"{name}: {text_of(error)}", RAISED), where=where, cause=cause)
     return Failure(
         kind="abandon",
         code=code,

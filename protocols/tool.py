@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from msgspec import Raw, Struct
@@ -27,6 +27,7 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True):
         key_ttl: seconds for which the other side remembers an idempotency key; an interrupted ``idempotent`` call that
             is older is in doubt.
         policy: name and version of its approval rule; empty for none.
+        heartbeat: the longest silence, in seconds, between two heartbeats of one attempt; None where it beats no heart.
     """
 
     name: str
@@ -37,6 +38,11 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True):
     retry: Retry = Retry()
     key_ttl: float = 86_400.0
     policy: str = ""
+    heartbeat: float | None = None
+
+
+def _unheard(progress: str) -> None:
+    """Nobody listens to a tool that is called directly, or simulated."""
 
 
 class Call(Struct, frozen=True):
@@ -50,6 +56,7 @@ class Call(Struct, frozen=True):
         deadline: seconds left for this attempt when it began.
         fence: fencing token of the lease under which it is made (``Tool.under_lease``); 0 for none. What it works on should refuse
             one that is lower than the highest it has seen.
+        beat: where heartbeats go; use ``heartbeat``.
     """
 
     id: str
@@ -58,6 +65,21 @@ class Call(Struct, frozen=True):
     run: Address
     deadline: float
     fence: int = 0
+    beat: Callable[[str], None] = _unheard
+
+    def heartbeat(self, progress: str = "") -> None:
+        """Say that the work goes on. From any thread, as often as you like.
+
+        A tool with ``heartbeat=`` seconds that is silent for longer has failed (``silent``), however much of its timeout is left.
+
+        Args:
+            progress: how far it is, for whoever watches; provisional and not kept.
+
+        Raises:
+            asyncio.CancelledError: nobody waits for this call any more (its time is over, it was withdrawn, the system was closed): it
+                should end. A thread cannot be told in any other way.
+        """
+        self.beat(progress)
 
 
 class ToolRef(Generic[P, R]):

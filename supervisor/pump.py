@@ -17,7 +17,6 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..actors.blocked import Watch
 from ..actors.cell import read_record
 from ..actors.ephemerals import Torn
 from ..actors.kernel import Kernel
@@ -26,6 +25,7 @@ from ..protocols.errors import JournalError, SystemStopped, UnderstudyError
 from ..protocols.failures import text_of
 from ..protocols.ids import Address
 from ..protocols.journal import Opened, Record, Snapshot
+from ..protocols.watch import Watch
 from .clock import Clock
 from .commits import Commits, OnRows
 from .door import Door

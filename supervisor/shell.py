@@ -26,6 +26,7 @@ from ..protocols.errors import AskFailed, SystemStopped, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import Known, Opened, Record
+from ..tools.attempting import Leak
 from ..tools.patience import Patience
 from ..tools.perform import Performer, cancelled
 from .commits import OnRows
@@ -33,6 +34,7 @@ from .deadlines import Deadlines
 from .door import Door
 from .journal.writer import AsyncJournal
 from .loading import Unloaded
+from .log import log
 from .pump import Pump
 from .stats import Stats
 from .waiter import Waiter
@@ -73,6 +75,7 @@ class Shell(Pump):
         self._build = build
         self._performer = performer
         self._on_delta = on_delta
+        performer.watch, performer.on_leak = self.watch, self._leaked
         self._held: dict[str, Envelope | Settlement | Answer | Verdict | Resolve] = {}
         self._fresh = []
         self._door = {}
@@ -144,7 +147,10 @@ class Shell(Pump):
         dead = dict(self.kernel.memory.dead)
         blocked = dict(self.watchdog.found) if self.watchdog is not None else {}
         all_late = self._late + sum(late.values()) + dead.pop("late", 0)
-        return Stats(there.in_memory, waiting, all_late, late, there.loading, there.passivated, dead, blocked)
+        leaked = tuple(self._performer.leaks.values())
+        return Stats(
+            there.in_memory, waiting, all_late, late, there.loading, there.passivated, dead, blocked, leaked
+        )  # fmt: skip
 
     def rest(self) -> Waiter:
         """Gives the waiter for the moment at which nothing goes on by itself: all is done or waits for people."""
@@ -345,6 +351,13 @@ class Shell(Pump):
         )
         if self.failure is None:
             self._take(settlement.id, settlement)
+
+    def _leaked(self, leak: Leak) -> None:
+        """A call was given up on and goes on. Its effect says what that means; this says that something is left behind."""
+        log().warning(str(leak))
+        if self.failure is None:
+            self.kernel.note({"leaked": str(leak)})
+            self.nudge()
 
     def _settle_waiting(self) -> None:
         """Tell those whose run waits for people only. Called when everything that the kernel made is durable."""

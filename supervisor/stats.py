@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ..tools.attempting import Leak
+
 
 class Stats(Struct, frozen=True):
     """What a running system counts.
@@ -16,6 +18,8 @@ class Stats(Struct, frozen=True):
         late_replies: answers that came when nobody waited for them any more, dropped since the system was opened.
         late_by_actor: those inside the node, by the actor that they were for, or that gave them to nobody.
         blocked: how often the watchdog found each actor holding the loop; ``""`` for code that is nobody's of this system.
+        leaked: calls that were given up on (too slow, silent, withdrawn, or the system closes) and go on: threads, and coroutines that
+            swallowed their cancellation.
         dead_letters: messages that memory-only actors did not take, or whose turn failed, by failure code.
     """
 
@@ -27,3 +31,4 @@ class Stats(Struct, frozen=True):
     passivated: int = 0
     dead_letters: dict[str, int] = {}
     blocked: dict[str, int] = {}
+    leaked: tuple[Leak, ...] = ()

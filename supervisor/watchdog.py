@@ -3,7 +3,7 @@
     look, four times a second: is the same thing running as at the last looks? -> for ``limit`` seconds: name it, show its stack, break it
                                is the loop there? (a callback that it has to run) -> if not, how long was it away (``Lag``)
 
-Nothing of this costs a turn anything: the kernel notes what runs (``actors.blocked``), the rest is read off the frames of the
+Nothing of this costs a turn anything: the kernel notes what runs (``protocols.watch``), the rest is read off the frames of the
 thread. Code that the exception cannot reach (a sleep, a driver's wait) is named all the same, on the log and on stderr, and broken off
 when it comes back. Code in C that also keeps the interpreter to itself (a regular expression) keeps this thread from running, too;
 ``overslept`` tells of it afterwards.
@@ -23,7 +23,6 @@ from types import FrameType
 
 from msgspec import Struct
 
-from ..actors.blocked import BLOCKED, Watch, saying
 from ..actors.ephemerals import Ephemerals
 from ..actors.execute import execute
 from ..actors.flights import Flights
@@ -32,6 +31,8 @@ from ..actors.residents import take_in
 from ..protocols.effects import Effect
 from ..protocols.failures import Failure
 from ..protocols.journal import Found
+from ..protocols.watch import BLOCKED, Watch, saying
+from ..tools.steps import Step, Steps
 from .lag import Lag
 from .log import log
 
@@ -49,15 +50,10 @@ FRAMES = 12
 
 _OURS = "understudy."
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy")
-_CALLS_THEIRS = (
-    execute,
-    Flights._asked,
-    take_in,
-    Ephemerals._run,
-    Ephemerals._unusual,
-    Ephemerals.begin,
-    Ephemerals._order,
-)
+_CALLS_THEIRS: tuple[Callable[..., object], ...] = (
+    execute, Flights._asked, take_in, Steps[object].drive,
+    Ephemerals._run, Ephemerals._unusual, Ephemerals.begin, Ephemerals._order,
+)  # fmt: skip
 _BOUNDS = frozenset(function.__code__ for function in _CALLS_THEIRS)
 """Where the kernel calls people's code: what lies within is shown."""
 
@@ -70,19 +66,21 @@ class Block(Struct, frozen=True):
         what: in words.
         at: function, file and line of the innermost frame that is not ours.
         stack: the frames within, the innermost last.
+        instead: what would be right.
     """
 
     actor: str
     what: str
     at: str
     stack: str
+    instead: str = "what takes long is a tool's work"
 
     def failure(self, seconds: float, *, reached: bool) -> Failure:
         """As the failure of what did it."""
         text = f"{self.what} held the loop for {seconds:.1f} s, in {self.at}"
         if not reached:
             text += "; no exception reached it there"
-        hint = "what takes long is a tool's work; System(watchdog=…) says how many seconds a turn may take"
+        hint = f"{self.instead}; System(watchdog=…) says how many seconds are allowed"
         stack = Failure("abandon", "stack", self.stack, where=self.actor)
         return Failure("abandon", BLOCKED, text, hint, where=self.actor, cause=stack)
 
@@ -247,7 +245,10 @@ class Watchdog:
         lines = traceback.StackSummary.extract(
             ((f, f.f_lineno) for f in reversed(within[:FRAMES])), capture_locals=False
         )
-        return Block(actor, what, at, "".join(lines.format()).rstrip())
+        stack = "".join(lines.format()).rstrip()
+        if isinstance(on, Step):
+            return Block(actor, what, at, stack, "a plain function runs in a thread; a coroutine must await")
+        return Block(actor, what, at, stack)
 
 
 def _frames(thread: int) -> list[FrameType]:
@@ -263,6 +264,8 @@ def _whose(on: object | None, bound: FrameType | None) -> tuple[str, str]:
     """Address, and what it is in words."""
     if isinstance(on, Item):
         return on.envelope.to, f"the turn of {on.envelope.to} with {on.envelope.wire}"
+    if isinstance(on, Step):
+        return on.effect.stream, f"{on.effect.name} of {on.effect.stream}"
     if isinstance(on, Effect):
         return on.stream, f"what is asked before {on.name} of {on.stream} begins"
     if isinstance(on, Found):

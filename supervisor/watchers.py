@@ -9,7 +9,7 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ..protocols.effects import Effect
+from ..protocols.effects import CALL, Effect
 from ..protocols.ids import Address
 from ..protocols.journal import Row
 
@@ -18,10 +18,12 @@ BUFFER = 10_000
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """A piece of a model's text as it arrives: provisional, never journaled, may be lost."""
+    """A piece of a model's text as it arrives, or what a tool said of its progress with a heartbeat: provisional, never journaled, may be
+    lost. ``tool``: its name; empty for a model's text."""
 
     actor: Address
     text: str
+    tool: str = ""
 
 
 class Watchers:
@@ -51,8 +53,8 @@ class Watchers:
             self._show(row.stream, row)
 
     def delta(self, effect: Effect, text: str) -> None:
-        """A model said something."""
-        self._show(effect.stream, Delta(effect.stream, text))
+        """A model said something, or a tool did."""
+        self._show(effect.stream, Delta(effect.stream, text, effect.name if effect.verb == CALL else ""))
 
     def _show(self, address: Address, thing: Row | Delta) -> None:
         for run, stream in self._streams:

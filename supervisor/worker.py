@@ -41,6 +41,7 @@ class Worker(Generic[T]):
         timeout: seconds one attempt may take; 300 by default.
         retry: how failures are tried again, where the effect class allows it.
         can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
+        heartbeat: the longest silence, in seconds, as of a ``us.tool``.
 
     Attributes:
         output: type form of the result.
@@ -55,17 +56,20 @@ class Worker(Generic[T]):
         self, name: str, function: Work[Coroutine[Any, Any, T]], *,
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
         can: Sequence[str] = (),
+        heartbeat: float | None = None,
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
         self, name: str, function: Work[T], *,
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
         can: Sequence[str] = (),
+        heartbeat: float | None = None,
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, function: Any, *,  # one of the above, or a us.tool of that shape
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
         can: Sequence[str] = (),
+        heartbeat: float | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -76,10 +80,10 @@ class Worker(Generic[T]):
         work: Tool[..., Any]
         if isinstance(function, Tool):
             work = cast("Tool[..., Any]", function)
-            if (effect, timeout, retry) != (None, None, None):
+            if (effect, timeout, retry, heartbeat) != (None, None, None, None):
                 raise DefinitionError(
                     f"worker {name!r}: {work.spec.name!r} is a tool and has its options already",
-                    hint="say effect, timeout and retry where the tool is declared",
+                    hint="say effect, timeout, retry and heartbeat where the tool is declared",
                 )
         else:
             kind = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
@@ -91,6 +95,7 @@ class Worker(Generic[T]):
                 retry=retry or Retry(),
                 key_ttl=86_400.0,
                 depth=2,
+                heartbeat=heartbeat,
             )
         fields = msgspec.structs.fields(work.signature.form)
         if len(fields) != 1 or fields[0].type not in (Task, str):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import anyio
 
+from ..protocols.effects import Attempt
+
+OnLate = Callable[[Attempt], None]
+OnDelta = Callable[[str], None]
+
 
 class Patience:
-    """All limits that run now."""
+    """All limits that run now. ``more`` is told of further ones: whoever counts silence."""
 
     def __init__(self) -> None:
+        self.more: set[Callable[[float], None]] = set()
         self._scopes: set[anyio.CancelScope] = set()
 
     @contextmanager
@@ -26,15 +32,19 @@ class Patience:
 
     @contextmanager
     def fail_after(self, seconds: float) -> Generator[anyio.CancelScope]:
-        """As ``anyio.fail_after``. Raises TimeoutError."""
+        """As ``anyio.fail_after``. Raises TimeoutError, also where somebody cancels the scope before its time."""
         with anyio.fail_after(seconds) as scope:
             self._scopes.add(scope)
             try:
                 yield scope
             finally:
                 self._scopes.discard(scope)
+        if scope.cancelled_caught:
+            raise TimeoutError
 
     def hold(self, seconds: float) -> None:
         """The last seconds do not count."""
         for scope in self._scopes:
             scope.deadline += seconds
+        for more in self.more:
+            more(seconds)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,15 @@ import msgspec
 from ..protocols.codec import encode, roundtrip
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
-from ..protocols.failures import Failure, of_exception, said
+from ..protocols.failures import Failure, interruption, leaves, of_exception, said
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.leases import Lease
-from ..protocols.model import Model, ModelRequest
+from ..protocols.model import Model, ModelReply, ModelRequest
 from ..protocols.tool import Call
-from .patience import Patience
+from ..protocols.watch import Blocked, Watch
+from .attempting import Attempting, Leak
+from .patience import OnDelta, OnLate, Patience
+from .steps import Steps
 from .tasks import in_task
 from .threads import in_thread
 from .tool import LeaseRule, NotDone, Tool
@@ -37,8 +40,6 @@ MAX_RESULT = 256_000
 AT_ONCE = 64
 """Attempts under way at a time; further ones wait for a place. Threads given up on hold none."""
 
-OnLate = Callable[[Attempt], None]
-OnDelta = Callable[[str], None]
 Enter = Callable[[Effect, LeaseRule], Awaitable[Lease | Failure]]
 """Whether an attempt may begin that works on a resource: the lease under which it is made, or why not."""
 
@@ -54,9 +55,12 @@ class Performer:
         self.patience = Patience()
         self.enter: Enter | None = None
         """Set by the system; where nobody gives leases, no call that needs one begins."""
+        self.leaks: dict[tuple[str, int], Leak] = {}
+        """Calls that were given up on and go on, by effect and attempt."""
+        self.on_leak: Callable[[Leak], None] = _not_told_of
+        self.watch = Watch()
+        """Where steps of coroutines are noted."""
         self._places: anyio.CapacityLimiter | None = None
-        self._left: set[str] = set()
-        """Effects whose thread was given up on and still runs."""
 
     async def perform(
         self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, on_late: OnLate
@@ -66,11 +70,11 @@ class Performer:
         Args:
             effect: which, with its attempt number.
             request: what the model is asked, for a ``think``.
-            on_delta: told pieces of a model's text as they arrive; provisional.
+            on_delta: told pieces of a model's text as they arrive, and what a tool says with its heartbeats; provisional.
             on_late: told what a thread came to that had timed out.
         """
-        if effect.id in self._left:
-            return still_running(effect)
+        if effect.effect != "read" and any(id == effect.id for id, _ in self.leaks):
+            return still_running(effect)  # a read may run beside itself: trying again is the cure for one that hangs
         fence = 0
         if effect.resource:  # before the clock runs, and before anything can have happened
             entered = await self._enter(effect)
@@ -79,47 +83,48 @@ class Performer:
             fence = entered.token
         if self._places is None:
             self._places = anyio.CapacityLimiter(AT_ONCE)
+        attempting: Attempting | None = None
         try:
             async with self._places:  # before the clock runs: who waits for a place has not begun
-                with self.patience.fail_after(effect.timeout):
+                with self.patience.fail_after(effect.timeout) as scope:
+                    attempting = Attempting(effect, scope, self.leaks, on_delta, on_late)
+                    self.patience.more.add(attempting.hold)
                     if effect.verb == CALL:
-                        return await self._call(effect, on_late, fence)
-                    return await self._think(effect, request, on_delta)
+                        return await self._call(effect, attempting, fence)
+                    return await self._think(effect, request, on_delta, attempting)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise  # somebody cancels this attempt
             return Attempt(failure=_of(error, effect), unknown=True)  # something that it waited for was cancelled
         except TimeoutError:
-            after = f"no answer within {effect.timeout:g} s"
-            return Attempt(
-                failure=Failure("retry_later", "timeout", f"{effect.name}: {after}", where=effect.name), unknown=True
-            )
+            assert attempting is not None
+            return attempting.gave_up()
         except Exception as error:  # noqa: BLE001 - not even a fault in here may end the node: nothing is known of the call
             return Attempt(failure=_of(error, effect), unknown=True)
+        finally:
+            if attempting is not None:
+                attempting.close()
+                self.patience.more.discard(attempting.hold)
 
-    async def _think(self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta) -> Attempt:
+    async def _think(
+        self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, attempting: Attempting
+    ) -> Attempt:
         model = self._models.get(effect.agent, {}).get(effect.name)
         if model is None or request is None:
             return _gone(effect, "model")
-        try:
-            data = encode(await model.complete(request, on_delta))
-            if len(data) <= MAX_MESSAGE:
-                return Attempt(value=data)
-            message = f"{effect.name} answered with {len(data):,} bytes, more than {MAX_MESSAGE:,}"
-            return Attempt(failure=Failure("abandon", "result_too_large", message, where=effect.name))
-        except Failed as error:
-            return Attempt(failure=_at(error.failure, effect.name))
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
-            return Attempt(failure=_of(error, effect))
+        steps = Steps(model.complete(request, on_delta), self.watch, effect)
+        return await self._in_task(_run_model(steps, effect), f"model {effect.name}", attempting)
 
-    async def _call(self, effect: Effect, on_late: OnLate, fence: int) -> Attempt:
+    async def _in_task(self, work: Coroutine[Any, Any, Attempt], name: str, attempting: Attempting) -> Attempt:
+        left = lambda: self.on_leak(attempting.left("task"))  # noqa: E731 - one line of three like it
+        return await in_task(work, name, attempting.late, left, attempting.gone)
+
+    async def _call(self, effect: Effect, attempting: Attempting, fence: int) -> Attempt:
         tool = self._tools.get(effect.agent, {}).get(effect.name)
         if tool is None:
             return _gone(effect, "tool")
-        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, fence)
+        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, fence, attempting.beat)
         if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
             found = await self._reconcile(tool, effect)
             if found is not None:
@@ -131,18 +136,12 @@ class Performer:
                 failure=Failure("change_arguments", "bad_arguments", f"{effect.name}: {error}", where=effect.name)
             )
 
-        def ended(late: Attempt) -> None:
-            self._left.discard(effect.id)
-            on_late(late)
-
-        def left() -> None:
-            if effect.effect != "read":  # a read may run beside itself: trying again is the cure for one that hangs
-                self._left.add(effect.id)
-
+        attempting.listen(tool.spec.heartbeat)
         name = f"tool {effect.name}"
         if tool.is_async:
-            return await in_task(_run_async(tool, effect, values), name, ended, left)
-        return await in_thread(partial(run_plain, tool, effect, values), name, ended, left)
+            return await self._in_task(_run_async(tool, effect, values, self.watch), name, attempting)
+        run = partial(run_plain, tool, effect, values)
+        return await in_thread(run, name, attempting.late, lambda: self.on_leak(attempting.left("thread")))
 
     async def _enter(self, effect: Effect) -> Lease | Failure:
         tool = self._tools.get(effect.agent, {}).get(effect.name)
@@ -192,16 +191,39 @@ def cancelled(effect: Effect) -> Attempt:
     return Attempt(failure=Failure("retry_later", "cancelled", message, where=effect.name), unknown=True)
 
 
-async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
+def _not_told_of(leak: Leak) -> None:
+    """A performer of its own tells nobody."""
+
+
+async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any], watch: Watch) -> Attempt:
     try:
-        return _result(tool, effect, await tool.function(**values))
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        return _crash(error, effect)  # something that it waited for was cancelled
+        return _result(tool, effect, await Steps(tool.function(**values), watch, effect))
     except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        _must_rise(error)
         return _crash(error, effect)
+
+
+async def _run_model(steps: Steps[ModelReply], effect: Effect) -> Attempt:
+    try:
+        data = encode(await steps)
+        if len(data) <= MAX_MESSAGE:
+            return Attempt(value=data)
+        message = f"{effect.name} answered with {len(data):,} bytes, more than {MAX_MESSAGE:,}"
+        return Attempt(failure=Failure("abandon", "result_too_large", message, where=effect.name))
+    except Failed as error:
+        return Attempt(failure=_at(error.failure, effect.name))
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        _must_rise(error)
+        return Attempt(failure=_of(error, effect))
+
+
+def _must_rise(error: BaseException) -> None:
+    """Raise what is no failure of a call: its own cancellation, and Ctrl-C, also in a group. What it waited for being cancelled is one."""
+    if (interrupt := interruption(error)) is not None:
+        raise interrupt
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() and all(isinstance(e, asyncio.CancelledError) for e in leaves(error)):
+        raise asyncio.CancelledError from error
 
 
 def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
@@ -255,6 +277,8 @@ def _crash(error: BaseException, effect: Effect) -> Attempt:
 
 def _of(error: BaseException, effect: Effect, kind: str = "") -> Failure:
     """An undeclared exception. The network's are worth another try where the effect class allows it."""
+    if isinstance(error, Blocked):
+        return error.failure
     failure = of_exception(error, where=effect.name)
     passing = kind == "retry_later" or isinstance(error, (ConnectionError, TimeoutError))
     return msgspec.structs.replace(failure, kind="retry_later") if passing else failure

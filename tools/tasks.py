@@ -22,15 +22,17 @@ GRACE = 1.0
 
 
 async def in_task(
-    work: Coroutine[Any, Any, T], name: str, on_late: Callable[[T], None], on_left: Callable[[], None]
-) -> T:
+    work: Coroutine[Any, Any, T], name: str, on_late: Callable[[T], None], on_left: Callable[[], None],
+    on_gone: Callable[[], None],
+) -> T:  # fmt: skip
     """Run a coroutine in a task; gives what it returns.
 
     Args:
         work: must not raise, except when it is cancelled.
         name: of the task, for whoever looks at a stuck process.
         on_late: told what it returned after the caller was cancelled.
-        on_left: told that it was cancelled and goes on; ``on_late`` follows if it ever ends.
+        on_left: told that it was cancelled and goes on; ``on_late`` or ``on_gone`` follows if it ever ends.
+        on_gone: told that it ended after all and came to nothing.
     """
     task = asyncio.create_task(work, name=name)
     try:
@@ -40,10 +42,10 @@ async def in_task(
         with anyio.CancelScope(shield=True):
             await asyncio.wait((task,), timeout=GRACE)
         if task.done():
-            _tell(task, on_late)
+            _tell(task, on_late, on_gone)
         else:
             on_left()
-            task.add_done_callback(lambda ended: _tell(ended, on_late))
+            task.add_done_callback(lambda ended: _tell(ended, on_late, on_gone))
             asyncio._unregister_task(task)
             # Nor may it ever be finalised: closing a coroutine that swallows GeneratorExit too would spin at exit for ever.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(work))
@@ -51,6 +53,8 @@ async def in_task(
     return task.result()
 
 
-def _tell(task: asyncio.Task[T], on_late: Callable[[T], None]) -> None:
+def _tell(task: asyncio.Task[T], on_late: Callable[[T], None], on_gone: Callable[[], None]) -> None:
     if not task.cancelled() and task.exception() is None:
         on_late(task.result())
+    else:
+        on_gone()

@@ -88,6 +88,7 @@ class Tool(ToolRef[P, R]):
         retry: Retry,
         key_ttl: float,
         depth: int,
+        heartbeat: float | None = None,
     ) -> None:
         if effect not in EFFECTS:
             raise DefinitionError(f"tool {name!r}: effect={effect!r}", hint=f"one of {', '.join(EFFECTS)}")
@@ -95,8 +96,18 @@ class Tool(ToolRef[P, R]):
             raise DefinitionError(
                 f"tool {name!r}: timeout and key_ttl must be above 0, attempts at least 1, base at least 0"
             )
+        if heartbeat is not None and (isinstance(heartbeat, bool) or not heartbeat > 0):
+            raise DefinitionError(
+                f"tool {name!r}: heartbeat={heartbeat!r}",
+                hint="seconds above 0, or None for a tool that beats no heart",
+            )
         self.function = function
         self.signature = Signature(function, name, depth=depth + 1)
+        if heartbeat is not None and not self.signature.wants_call:
+            raise DefinitionError(
+                f"tool {name!r} has heartbeat={heartbeat:g} and nothing to beat it with",
+                hint="give its function a parameter of type us.Call, and call call.heartbeat()",
+            )
         self.returns = self.signature.returns
         self.order = self.signature.order
         self.policy: Policy | None = None
@@ -104,7 +115,9 @@ class Tool(ToolRef[P, R]):
         self.reconciler: Callable[..., Any] | None = None
         self.is_async = inspect.iscoroutinefunction(function)
         description = (inspect.getdoc(function) or "").strip()
-        self._spec = ToolSpec(name, description, self.signature.parameters, effect, timeout, retry, key_ttl)
+        self._spec = ToolSpec(
+            name, description, self.signature.parameters, effect, timeout, retry, key_ttl, "", heartbeat
+        )
         self.__name__ = name
         self.__doc__ = description
 
@@ -123,6 +136,7 @@ class Tool(ToolRef[P, R]):
             spec.retry,
             spec.key_ttl,
             self.policy.label,
+            spec.heartbeat,
         )
 
     def approve_if(self, rule: Callable[P, bool]) -> Callable[P, bool]:
@@ -237,6 +251,7 @@ def tool(
     retry: Retry | None = None,
     key_ttl: float = 86_400.0,
     approve: bool | Callable[..., bool] = False,
+    heartbeat: float | None = None,
 ) -> ToolDecorator:
     """Make a typed function a tool.
 
@@ -246,6 +261,8 @@ def tool(
         timeout: seconds one attempt may take.
         retry: how failures are tried again.
         key_ttl: seconds for which the other side remembers an idempotency key.
+        heartbeat: the longest silence, in seconds: a call that does not say ``call.heartbeat()`` (on its ``us.Call``) for longer has failed
+            (``silent``), before its timeout is over. None: it need not.
         approve: True: a person approves every call. A function: sugar for ``approve_if``.
 
     Raises:
@@ -263,6 +280,7 @@ def tool(
             retry=retry or Retry(),
             key_ttl=key_ttl,
             depth=2,
+            heartbeat=heartbeat,
         )
         if approve is True:
             made.policy = Policy(

@@ -17,7 +17,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...actors.aside import put_aside
-from ...actors.blocked import BLOCKED
 from ...actors.cell import Cell
 from ...actors.draft import Draft
 from ...actors.execute import execute
@@ -28,6 +27,7 @@ from ...protocols.errors import UnderstudyError
 from ...protocols.failures import of_exception
 from ...protocols.ids import Address
 from ...protocols.journal import MAX_STATE, Record, Row
+from ...protocols.watch import BLOCKED
 from ..calendar import CronCalendar, Recorded
 from ..journal.batch import record_of
 from ..journal.reader import JournalReader, read_only

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import understudy as us
-from understudy.actors.blocked import Blocked, Watch
+from understudy.protocols.watch import Blocked, Watch
 from understudy.supervisor.clock import Clock
 from understudy.supervisor.lag import AT_MOST, Lag
 from understudy.supervisor.replay.verify import replay
@@ -293,6 +294,36 @@ async def test_a_rule_that_blocks_is_broken_off_where_a_call_is_to_begin() -> No
         assert "in never_ends\n" in raised.value.failure.chain()[-1].message
 
 
+async def test_a_coroutine_tool_that_blocks_is_broken_off_and_its_effect_class_counts() -> None:
+    async def hangs(objective: str) -> str:
+        await anyio.lowlevel.checkpoint()
+        spin_for_ever()
+        return objective
+
+    worker = us.Worker("worker", hangs, effect="once")
+    async with us.System(worker, team(), watchdog=LIMIT) as system:
+        result = await system.run(worker, "x")
+        (item,) = result.waiting
+        assert item.kind == "in_doubt"
+        assert item.failure is not None
+        assert item.failure.code == "blocked"
+        assert "worker of worker/" in item.failure.message
+        assert "a coroutine must await" in item.failure.hint
+        assert await system.ask("other", Ping()) == 0
+
+
+async def test_code_of_the_program_that_blocks_is_told_of_and_is_nobodys_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with us.System(team(), watchdog=LIMIT) as system:
+        await system.ask("other", Ping())
+        time.sleep(1.0)  # noqa: ASYNC251 - what it is for
+        await anyio.sleep(0.2)
+        assert set(system.stats().blocked) == {""}
+    assert "code outside of every actor holds the loop" in caplog.text
+    assert "time.sleep(1.0)" in caplog.text
+
+
 async def test_an_actor_whose_events_cannot_be_applied_in_time_is_parked_when_it_is_loaded(tmp_path: Path) -> None:
     path, slow = tmp_path / "us.db", [False]
 
@@ -310,12 +341,13 @@ async def test_an_actor_whose_events_cannot_be_applied_in_time_is_parked_when_it
     async with us.System(team(actor=Folds), journal=path, watchdog=LIMIT) as system:
         await system.ask("spinner", Ping())
     slow[0] = True
-    async with us.System(team(actor=Folds), journal=path, watchdog=LIMIT) as system:
+    calm = us.Supervisor("calm", [us.Child("elsewhere", Spinner)])
+    async with us.System(team(actor=Folds), calm, journal=path, watchdog=LIMIT) as system:
         with pytest.raises(us.AskFailed) as raised:
             await system.ask("spinner", Ping())
         assert raised.value.failure.code == "unreadable"
         assert any("spin_for_ever" in failure.message for failure in raised.value.failure.chain())
-        assert await system.ask("other", Ping()) == 0
+        assert await system.ask("elsewhere", Ping()) == 0
 
 
 async def test_replay_passes_over_a_turn_that_was_broken_off(tmp_path: Path) -> None:

@@ -115,7 +115,6 @@ async def test_a_declared_failure_is_known(error: us.Failed, kind: str, plain: b
         (TimeoutError("x"), "retry_later"),
         (RecursionError("x"), "abandon"),
         (SystemExit(3), "abandon"),
-        (KeyboardInterrupt(), "abandon"),
         (asyncio.CancelledError("x"), "abandon"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value,

@@ -53,7 +53,7 @@ async def test_what_it_returns_after_all_is_told_late() -> None:
         return "never"
 
     with anyio.move_on_after(0.01) as scope:
-        await in_task(polite(), "polite", late.append, lambda: left.append(True))
+        await in_task(polite(), "polite", late.append, lambda: left.append(True), lambda: None)
     assert scope.cancelled_caught
     assert (late, left) == (["done all the same"], [])
 

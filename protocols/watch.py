@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..protocols.failures import Failure
+from .failures import Failure
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ def _never() -> Failure | None:
 
 
 class Watch:
-    """The note of one thread.
+    """The note of one thread. Any floor that runs people's code in the loop writes it.
 
     Attributes:
         on: what runs: an ``Item`` (its turn), an ``Effect`` (what is asked before it begins), a ``Found`` (an actor that is loaded), or any
