@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -90,6 +91,12 @@ class Agent(Generic[T]):
             raise DefinitionError(f"agent {name!r} has two tools named {twice[0]!r}", hint=f"{EXIT!r} is built in")
         if self.limits.steps < 1 or self.limits.calls < 0 or self.limits.repeats < 1 or self.limits.cycles < 1:
             raise DefinitionError(f"agent {name!r}: limits must be positive: {self.limits}")
+        for field in ("model", "step", "run"):
+            seconds: object = getattr(self.limits, field)
+            if seconds is None and field != "model":
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+                raise DefinitionError(f"agent {name!r}: limits.{field}={seconds!r} is no time", hint="seconds, above 0")
         if people is not None and people.default not in TAKES:
             raise DefinitionError(
                 f"agent {name!r}: people.default={people.default!r} answers none of its questions",

@@ -19,6 +19,8 @@ from ..protocols.approvals import DEADLINE, Answer, Question
 from ..protocols.bounds import check
 from ..protocols.codec import NULL, canonical, decode, digest, encode
 from ..protocols.decisions import again as tries_again
+from ..protocols.effects import THINK as THINK_VERB
+from ..protocols.effects import ThinkArgs
 from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure
 from ..protocols.journal import MAX_MESSAGE
@@ -95,6 +97,8 @@ class AgentActor(Actor):
         turn.emit(Began(task, later.id))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)
+        if self.agent.limits.run is not None:
+            turn.remind(Overdue(f"run limit of {self.agent.limits.run:g} s"), after=self.agent.limits.run)
         self._think(turn)
         return later
 
@@ -183,7 +187,9 @@ class AgentActor(Actor):
 
     @handles(Overdue)
     def too_late(self, turn: Turn[AgentState], msg: Overdue) -> None:
-        failure = overdue(turn.me, "a person" if turn.state.stuck is not None else "")
+        if msg.mark >= 0 and not self._in_step(turn, msg.mark):
+            return  # that step ended in time
+        failure = overdue(turn.me, "a person" if turn.state.stuck is not None else "", msg.limit)
         self._end(turn, Result("failed", partial(turn.state), failure.message, failure=failure))
 
     # -- its steps ----------------------------------------------------------------------------------------------
@@ -192,6 +198,16 @@ class AgentActor(Actor):
         mark = len(turn.state.transcript)
         request = self.render(turn.state, mark)
         turn.think(request.model, mark, request=digest(canonical(request)))
+        if self.agent.limits.step is not None:
+            turn.remind(Overdue(f"step limit of {self.agent.limits.step:g} s", mark), after=self.agent.limits.step)
+
+    def _in_step(self, turn: Turn[AgentState], mark: int) -> bool:
+        """Whether the step that began there is still under way: its model thinks, or calls that it asked for are out."""
+        marks = [decode(e.args, ThinkArgs).mark for e in turn.pending() if e.verb == THINK_VERB]
+        if marks:
+            return mark in marks
+        spoke = max((n for n, said in enumerate(turn.state.transcript) if said.role == "assistant"), default=-1)
+        return spoke == mark and bool(turn.state.waiting)
 
     def _call(self, turn: Turn[AgentState], call: ToolCall) -> None:
         tag = {"call": call.id, "tool": call.name}

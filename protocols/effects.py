@@ -236,6 +236,10 @@ class Limits(Struct, frozen=True, omit_defaults=True):
         cycles: how often a pair of calls may alternate (A-B-A-B is 2).
         approval: seconds until a person's silence counts as no; None waits for ever.
         invalid: how often a final answer that does not fit its type is sent back.
+        model: seconds that one attempt at a model call may take.
+        step: seconds that one step may take: a model call with all its attempts, and the calls that it asked for, people's approvals
+            included; None for no limit but theirs.
+        run: seconds that a run may take from its task on, people's answers included; None for no limit but the task's deadline.
     """
 
     steps: int = 20
@@ -244,3 +248,6 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     cycles: int = 2
     approval: float | None = 86_400.0
     invalid: int = 2
+    model: float = 120.0
+    step: float | None = None
+    run: float | None = None

@@ -101,13 +101,25 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
 
 
 class Overdue(Message, wire="us.overdue"):
-    """The deadline of a task is here. A reminder of whoever works on it: it ends what is left and nobody waits for it."""
+    """The deadline of a task is here. A reminder of whoever works on it: it ends what is left and nobody waits for it.
+
+    Attributes:
+        limit: which limit of the agent's it is (``run``, ``step``) and how many seconds that was; empty for the task's own deadline.
+        mark: of a step: where in the conversation it began.
+    """
+
+    limit: str = ""
+    mark: int = -1
 
 
-def overdue(where: str, waited: str = "") -> Failure:
-    """Why a task is over whose deadline has passed. ``waited``: what it still waited for."""
-    what = f"the task's deadline passed{f' while it waited for {waited}' if waited else ''}"
-    return Failure("abandon", "deadline", what, where=where)
+def overdue(where: str, waited: str = "", limit: str = "") -> Failure:
+    """Why a task is over whose deadline has passed. ``waited``: what it still waited for. ``limit``: as in ``Overdue``."""
+    still = f" while it waited for {waited}" if waited else ""
+    if limit:
+        which = limit.partition(" ")[0]
+        hint = f"us.Limits({which}=…) says how long one may take"
+        return Failure("abandon", f"{which}_timeout", f"the {limit} is over{still}", hint, where=where)
+    return Failure("abandon", "deadline", f"the task's deadline passed{still}", where=where)
 
 
 def changed_task(before: Task, value: Raw) -> Task:

@@ -140,6 +140,11 @@ class Shell(Pump):
             del self._gone[next(iter(self._gone))]
         self._take(f"in:{self._next()}", order)
 
+    def performing(self, effect: str) -> bool:
+        """Whether an attempt at an effect is under way, or its outcome in hand."""
+        in_hand = (self._held.get(id) for id in self._fresh)  # what the kernel was given, it has
+        return effect in self._scopes or any(isinstance(held, Settlement) and held.effect == effect for held in in_hand)
+
     def stats(self) -> Stats:
         """What this life counts."""
         late = {str(address): n for address, n in self.kernel.late.items()}

@@ -51,6 +51,7 @@ from .journal.memory import MemoryJournal
 from .journal.recall import recall
 from .kit.faults import FaultPlan
 from .parked import Letters, ParkedMessage, edited, find, parked
+from .stuck import Stuck, of_kernel, of_rows, stuck
 from .tree import Definition, Tree
 from .verdicts import acts, verdict
 
@@ -232,6 +233,17 @@ class Simulated:
             if self.random.random() < self.faults.crash:
                 self.crash(name)
         return True
+
+    def stuck(self) -> tuple[Stuck, ...]:
+        """What nothing will ever move again, as ``System.stuck``; looked at now, so rather when nothing moves by itself."""
+        picture = of_rows(self.journal.rows(limit=10_000_000), self.journal.actors())
+        return stuck(of_kernel(self.kernel, picture, self._performing))
+
+    def _performing(self, effect: str) -> bool:
+        in_hand = (self._held.get(id) for id in self._fresh)
+        return effect in self.attempts.flying() or any(
+            isinstance(held, Settlement) and held.effect == effect for held in in_hand
+        )
 
     def rest(self, *, steps: int = 200_000) -> None:
         """Step until nothing moves by itself: all is over, waits for people, or for reminders that come again and again or are for

@@ -49,7 +49,7 @@ from ..protocols.plans import Plan
 from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
 from ..tools.perform import Performer
-from . import options
+from . import options, stuck
 from .calendar import CronCalendar
 from .conflicts.entering import Entering
 from .definitions import Supervisor
@@ -65,6 +65,7 @@ from .parked import FileLetters, Letters, ParkedMessage, edited, find, of_file, 
 from .results import RunResult, in_its_type, recorded
 from .shell import Shell, system_random, unanswered
 from .stats import Stats
+from .stuck import Stuck
 from .team.accepting import acceptable
 from .team.events import TeamState
 from .team.progress import Progress, apply, progress
@@ -538,6 +539,19 @@ class System:
             self._shell.clock.now(), self.tree.directory, idle=idle,
         )  # fmt: skip
 
+    async def stuck(self) -> tuple[Stuck, ...]:
+        """Unfinished actors that nothing will ever move again, and why: they have no mail, no timer and no open effect, nobody to be
+        asked. Always empty, if nothing is wrong. What somebody outside has yet to say nobody can know: who waits for that is listed.
+
+        Reads the working sets, and the rows of those who owe an answer; looks twice, so that nothing is named that is only on its way.
+        """
+        self._must_be_open()
+        found = await self._stuck()
+        if not found:
+            return ()
+        await anyio.sleep(0.05)
+        return tuple(one for one in await self._stuck() if one in found)
+
     def stats(self) -> Stats:
         """What this life of the system has counted so far."""
         return self._shell.stats()
@@ -564,6 +578,15 @@ class System:
     async def _resolve(self, resolution: Resolution, mail: Envelope | None = None) -> None:
         roundtrip(resolution, Resolution, MAX_MESSAGE)
         await self._shell.resolve(Resolve(resolution, mail)).wait()
+
+    async def _stuck(self) -> tuple[Stuck, ...]:
+        if self.path is not None:
+            picture = await anyio.to_thread.run_sync(stuck.of_file, self.path)
+        else:
+            journal = self._shell.journal
+            rows = await journal.rows(limit=sys.maxsize)
+            picture = stuck.of_rows(rows, await journal.actors(""))
+        return stuck.stuck(stuck.of_kernel(self._shell.kernel, picture, self._shell.performing))
 
     async def _put_aside(self, id: str) -> ParkedMessage:
         self._must_be_open()

@@ -107,7 +107,9 @@ class Watchdog:
         self._seen: object | None = None
         self._age = 0.0
         self._shot: tuple[object, Block, float, float] | None = None
-        """What was broken off last: what ran, who it was, its age and the time."""
+        """What is broken off: what ran, who it was, its age and the time, when that was tried first."""
+        self._tried = 0.0
+        """When it was tried last."""
         self._hit = 0.0
         """When the last one that is over was broken off."""
         self._hopeless: object | None = None
@@ -162,7 +164,7 @@ class Watchdog:
             if now - shot[3] > REACHED and self._hopeless is not on:
                 self._hopeless = on
                 self._cry(shot[1], self._age)
-            if now - shot[3] < self._limit:  # then once more: it may have swallowed this one
+            if now - self._tried < self._limit:  # then once more: it may have swallowed this one
                 return
         if self._age < self._limit:
             return
@@ -179,7 +181,9 @@ class Watchdog:
             if self._watch.on is not on:  # it has come to its end meanwhile
                 self._watch.shot = None
                 return False
-            self._shot = (on, block, self._age, now)
+            if self._shot is None or self._shot[0] is not on:
+                self._shot = (on, block, self._age, now)
+            self._tried = now
             _raise_in(self._thread, saying(self._watch.shot))
             return True
 

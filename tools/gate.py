@@ -41,7 +41,6 @@ CALL_CHECKS: tuple[tuple[str, Check], ...] = (
 THINK_CHECKS: tuple[tuple[str, Check], ...] = (("limits.steps", steps),)
 
 MODEL_RETRY = Retry(attempts=5, base=0.5, cap=30.0)
-MODEL_TIMEOUT = 120.0
 
 
 class Grants(Struct, frozen=True):
@@ -154,7 +153,7 @@ class Gate:
     def _admission(self, case: Case, verdicts: tuple[Verdict, ...], stopped: Ruling | None) -> Admission:
         intent, tool = case.intent, case.tool
         effect: EffectClass = "read"
-        timeout, retry, key_ttl, key, occurrence = MODEL_TIMEOUT, MODEL_RETRY, 86_400.0, "", 0
+        timeout, retry, key_ttl, key, occurrence = case.limits.model, MODEL_RETRY, 86_400.0, "", 0
         if intent.verb == CALL:
             case.digest = case.digest or digest(intent.name, bytes(intent.args))
             occurrence = case.counters.occurrence(case.digest)

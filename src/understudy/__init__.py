@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from .supervisor.overview import TreeNode as TreeNode
     from .supervisor.results import RunResult as RunResult
     from .supervisor.run import run as run
+    from .supervisor.stuck import Stuck as Stuck
     from .supervisor.system import System as System
     from .supervisor.team.progress import Progress as Progress
     from .supervisor.team.routing import least_busy as least_busy
@@ -230,6 +231,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "State": "protocols.messages",
         "Stopping": "protocols.lifecycle",
         "suited": "supervisor.conflicts.resolvers",
+        "Stuck": "supervisor.stuck",
         "Supervisor": "supervisor.definitions",
         "SupervisorHandle": "supervisor.handle",
         "System": "supervisor.system",

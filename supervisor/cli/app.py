@@ -7,7 +7,7 @@ import click
 from . import exits
 from .escalations import answer
 from .journal import journal
-from .looking import replay, runs, show
+from .looking import replay, runs, show, stuck
 from .parked import parked
 from .people import approve, inbox, reject, settle
 from .running import run, serve, stop, submit
@@ -39,6 +39,7 @@ for command in (
     show,
     runs,
     tree,
+    stuck,
     replay,
     journal,
 ):

@@ -17,6 +17,8 @@ from ..inbox import InboxItem
 from ..journal.batch import record_of
 from ..journal.reading import reading
 from ..story import Story, tell
+from ..stuck import of_file
+from ..stuck import stuck as stuck_of
 from ..tree import ROOT
 from ..virtual import Escalated
 from . import exits, options, source
@@ -67,6 +69,24 @@ def runs(journal: Path, as_json: bool) -> int:
 
         paint.runs(paint.out(), lines)
     return exits.DONE
+
+
+@click.command()
+@options.journal
+@options.as_json
+def stuck(journal: Path, as_json: bool) -> int:
+    """What nothing will ever move again, and why; there should be nothing. Exit code 1 where there is something."""
+    source.must_exist(journal)
+    with reading(f"something in {journal}"):
+        found = stuck_of(of_file(journal))
+    if as_json:
+        options.emit(found)
+    elif not found:
+        click.echo("Nothing is stuck: whatever is unfinished will go on, or waits for people.")
+    else:
+        for one in found:
+            click.echo(f"{one.actor}: {one.why}" + (f" ({one.item})" if one.item else ""))
+    return exits.FAILED if found else exits.DONE
 
 
 @click.command()

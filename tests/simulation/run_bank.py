@@ -262,6 +262,7 @@ class Run:
 
     def compare_at_the_end(self) -> None:
         kept = _opened(self.node)
+        _ends(not (still := self.node.stuck()), f"nothing will ever move: {still}")
         _ends(not kept.mail, f"mail that nobody takes: {list(kept.mail)}")
         _ends(not kept.effects, f"effects that nobody ends: {list(kept.effects.values())}")
         _ends(not kept.timers, f"timers that never ring: {list(kept.timers)}")

@@ -49,7 +49,7 @@ class Spinner(us.Actor):
     def spin(self, turn: us.Turn[State], msg: Spin) -> int:
         turn.emit(Spun())
         if msg.how == "sleeps":
-            time.sleep(1.2)
+            time.sleep(4.0)
         elif msg.how == "swallows":
             try:
                 spin_for_ever()
@@ -171,7 +171,7 @@ async def test_what_no_exception_reaches_is_reported_at_once_and_fails_when_it_c
     assert "no exception reached it there" in raised.value.failure.message
     said = capsys.readouterr().err
     assert "the turn of spinner with Spin has held the loop for" in said
-    assert "time.sleep(1.2)" in said
+    assert "time.sleep(4.0)" in said
     assert [r.levelname for r in caplog.records if "held the loop" in r.getMessage()] == ["ERROR", "CRITICAL"]
 
 
