@@ -149,6 +149,9 @@ class Actor:
     behaviour: ClassVar[Behaviour]
     supervises: ClassVar[bool] = False
     """Whether it decides about failed children: its mail is never put aside as what may kill the process."""
+    vital: ClassVar[bool] = False
+    """Whether its mail is never put aside as what may kill the process, though it is no supervisor: others wait for all of it, and no
+    user's code takes it."""
     attends: bool = False
     """Whether it is told (``Attend``) when a life of the process begins."""
     inner: ClassVar[bool] = False

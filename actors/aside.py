@@ -154,4 +154,6 @@ def _recorded_answer(cell: Cell, item: Item, gid: int, now: float, word: Word | 
 
 def _vital(cell: Cell, item: Item) -> bool:
     """Mail that others wait for and that no user's code takes: put aside, it would leave them suspended for ever."""
-    return item.envelope.lane == "control" or (cell.mount is not None and cell.mount.actor.supervises)
+    if item.envelope.lane == "control" or cell.mount is None:
+        return item.envelope.lane == "control"
+    return cell.mount.actor.supervises or cell.mount.actor.vital

@@ -37,7 +37,7 @@ from .worker import Worker
 Rule = Callable[[Task], str | tuple[str, ...]]
 """Says which worker takes a task, by name; ``person`` when none does. A tuple of names: these do it side by side."""
 
-RESERVED = ("panel", "conflict", "board", "lease")
+RESERVED = ("panel", "conflict", "board", "lease", "places")
 """What a team has besides its workers, at their place: no worker may be called so."""
 
 

@@ -18,7 +18,7 @@ import anyio
 from anyio import CancelScope
 from msgspec import Struct
 
-from ...protocols.errors import AskFailed, JournalError, SystemStopped, TooLarge, UnderstudyError
+from ...protocols.errors import AskFailed, DefinitionError, JournalError, SystemStopped, TooLarge, UnderstudyError
 from ...protocols.ids import segment
 from ..system import System
 from ..target import Team
@@ -190,7 +190,7 @@ async def _bring(system: System, job: Job, refused: dict[str, str], progress: Pr
             except AskFailed as error:
                 if error.failure.code == "other_payload":
                     refused[entry.id] = str(error)
-            except TooLarge as error:
+            except (TooLarge, DefinitionError) as error:  # a plan that the team does not take
                 refused[entry.id] = str(error)
             except (JournalError, SystemStopped) as error:
                 fatal.append(error)

@@ -1,4 +1,4 @@
-"""Who keeps a team's places: how much of its work runs at once, and what waits. One actor a team, at ``<team>.places``.
+"""Who keeps a team's places: how much of its work runs at once, and what waits. One actor a team, at ``<team>/shared/places``.
 
     a run  -> Take (an ask)  -> there is room: Place, at once
                              -> none: it waits, by priority, then deadline, then arrival, and is answered when there is
@@ -35,7 +35,7 @@ MOST_WAITING = 10_000
 
 def keeper(team: str) -> Address:
     """Where the places of a team are kept."""
-    return Address(f"{team}.places")
+    return Address(f"{team}/shared/places")
 
 
 class Place(Struct, frozen=True):
@@ -144,7 +144,7 @@ class PlacesActor(Actor):
 
     State = PlacesState
     inner = True
-    supervises = True  # no user's code runs here: none of its mail kills the process, and all of it is waited for
+    vital = True  # no user's code runs here: none of its mail kills the process, and all of it is waited for
 
     def __init__(self, limits: Parallel | None) -> None:
         self.limits = limits or Parallel()

@@ -102,7 +102,7 @@ def under_way(journal: Sequence[Row]) -> list[Counter[str]]:
     for row in journal:
         record = read_record(row)
         parts = row.stream.split("/")
-        if len(parts) < 3:
+        if len(parts) < 3 or parts[1] == "shared":
             continue
         if any(event.wire in ("worker.accepted", "agent.began") for event in record.events):
             running[row.stream] = parts[2]

@@ -304,6 +304,27 @@ async def test_a_deadline_far_away_keeps_nobody_waiting_who_waits_for_people() -
             await system.rest()
 
 
+def test_no_mail_of_the_keeper_is_put_aside_as_what_may_kill_the_process() -> None:
+    """It only waited while others did: put aside, a place would be lost."""
+    others = 0
+    for seed in SEEDS:
+        node = Simulated(desk(parallel=1, route=to_writer), seed=seed)
+        sent = [node.ask(f"desk/{n}", us.Task("go"), key=str(n)) for n in range(4)]
+        for _ in range(40):
+            for _ in range(5):
+                node.step()
+            node.crash(down=1.0)
+            for one in sent:
+                if one.lost:
+                    node.again(one)
+        node.rest()
+        failed = [row.stream for row in rows(node) if row.kind == "failed"]
+        others += len(failed)
+        assert KEEPER not in failed, f"seed {seed}"
+        assert not places(node).held, f"seed {seed}"
+    assert others, "the control: mail of others is put aside after as many deaths"
+
+
 def test_a_limit_that_cannot_be_one_is_refused_by_name() -> None:
     with pytest.raises(us.DefinitionError, match="parallel= without agents or workers"):
         us.Supervisor("desk", [us.Child("p/{name}", us.Actor)], parallel=1)

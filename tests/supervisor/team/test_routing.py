@@ -29,7 +29,11 @@ def office(**options: Any) -> us.Supervisor:
 
 def who(node: Simulated) -> list[str]:
     """Who was asked, in that order."""
-    return [row.stream.split("/")[2] for row in rows(node) if row.stream.count("/") == 2 and row.seq == 1]
+    return [
+        row.stream.split("/")[2]
+        for row in rows(node)
+        if row.stream.count("/") == 2 and "/shared/" not in row.stream and row.seq == 1
+    ]
 
 
 def test_who_alone_can_what_a_task_needs_takes_it() -> None:
