@@ -19,7 +19,7 @@ from understudy.protocols.model import ModelReply, ModelRequest
 from understudy.protocols.plans import Parallel
 from understudy.protocols.tasks import Result
 from understudy.supervisor.team.places import PlacesState, keeper
-from understudy.testing import Sent, Simulated
+from understudy.testing import Faults, Sent, Simulated
 
 KEEPER = keeper("desk")
 
@@ -135,3 +135,31 @@ def order(node: Simulated, to: str, message: us.Message) -> None:
     cls, data = type(message), Raw(encode(message))
     id = f"outside:{to}#{cls.__wire__}{len(rows(node))}"
     node._take(Sent(Envelope(id, Address(to), cls.__wire__, data, lane="control")))
+
+
+def is_poison(failure: us.Failure) -> bool:
+    """Whether it comes from mail that was pending at so many deaths of the process that it was put aside."""
+    return any(cause.code == "poison" for cause in failure.chain())
+
+
+def poisoned(sent: Sent) -> bool:
+    """Whether that befell the task itself; then nothing of it was begun."""
+    return sent.reply is not None and sent.reply.failure is not None and is_poison(sent.reply.failure)
+
+
+def see_through(node: Simulated, *sent: Sent) -> None:
+    """Until all of it is answered: callers come again whose node died, and mail that was put aside because the process died too often
+    while it was pending is tried again, as people do. Anything else that people are asked stays."""
+    for _ in range(200):
+        node.rest()
+        poison = [item for item in node.inbox() if item.failure is not None and is_poison(item.failure)]
+        for item in poison:
+            node.answer(item.id, "retry" if "retry" in item.answers else "approve")
+        lost = [one for one in sent if one.lost]
+        for one in lost:
+            node.again(one)
+        if not poison and not lost:
+            return
+        if node.crashes > 100:
+            node.faults = Faults()
+    raise AssertionError("it never comes to an end")
