@@ -18,7 +18,7 @@ from .cell import Cell, context_for
 from .draft import Draft, settled
 from .failing import failed, word_of_failure
 from .mailbox import Item
-from .orders import TAKEN_BY_THE_ENDED
+from .orders import LOST_ON_THE_ENDED, TAKEN_BY_THE_ENDED
 from .outcome import outcome_envelope
 from .releases import Answered
 from .reminders import tick_anyway
@@ -112,7 +112,7 @@ def _unmissed(cell: Cell, envelope: Envelope) -> bool:
     """Whether nobody misses this where it is not taken: word between actors, or an answer to who has ended."""
     if envelope.wire == OUTCOME:
         return bool(envelope.sender) and cell.memory.life in ("finished", "stopped")
-    return envelope.wire in NOTICES
+    return envelope.wire in NOTICES or (envelope.lane == "control" and envelope.wire in LOST_ON_THE_ENDED)
 
 
 def _notice(cell: Cell, item: Item, refused: Failure | None, gid: int, now: float) -> Draft:

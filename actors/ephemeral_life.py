@@ -142,7 +142,7 @@ class EphemeralLife(EphemeralMail):
                 )
                 return
             except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
-                self._raised(cell, post, error, vital=True)
+                self._raised(cell, post, error, vital=True, attempt=attempt)
                 return
             cell.state, cell.odd = turn.state, 0
             self._let_out(turn)
@@ -162,14 +162,16 @@ class EphemeralLife(EphemeralMail):
             try:
                 again.method(turn, Restarted(more.incarnation, order.cause, order.attempt))
             except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
-                self._raised(cell, post, error, vital=True)
+                self._raised(cell, post, error, vital=True, attempt=order.attempt)
                 return
             cell.state = turn.state
             self._let_out(turn)
         cell.odd = cell.kind.odd
-        cell.mail = [*more.held, *(cell.mail or ())]
-        more.held.clear()
-        self._up(cell, more, order.attempt, post[2])
+        if order.attempt:  # whoever ordered it waits for its start
+            self._start(cell, more, post, order.attempt)
+        if more.life != "restarting":
+            cell.mail = [*more.held, *(cell.mail or ())]
+            more.held.clear()
 
     def _shut_down(self, cell: Ephemeral, more: More, post: Post, order: Shutdown) -> None:
         """It has nothing under way that could be waited for: the end is this order's turn."""
@@ -178,7 +180,7 @@ class EphemeralLife(EphemeralMail):
             try:
                 cell.kind.last.method(turn, Stopping(order.final, order.cause))
             except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
-                self._raised(cell, post, error, vital=True)
+                self._raised(cell, post, error, vital=True, attempt=order.attempt)
                 return
             self._let_out(turn)
         if order.final:
@@ -200,6 +202,7 @@ class EphemeralLife(EphemeralMail):
         mail = Envelope(
             self.fresh_id(), supervisor, type(word).__wire__, Raw(encode(word)), sender=cell.address,
             context=context or Context(cell.address), at=self.pump.now,
+            lane="control" if isinstance(word, ChildStopped) else "work",
         )  # fmt: skip
         self.pump.put(self.pump.addressee(supervisor), Item(mail, durable=False), "accepted")
 
@@ -229,23 +232,27 @@ class EphemeralLife(EphemeralMail):
         more.life = "over"
         cell.odd = 1
 
-    def _raised(self, cell: Ephemeral, post: Post, error: BaseException, *, vital: bool = False) -> Failure | None:
-        """A turn raised: a refusal is an answer; anything else is a failure, and its supervisor decides. ``vital``: nobody asked for it."""
+    def _raised(
+        self, cell: Ephemeral, post: Post, error: BaseException, *, vital: bool = False, attempt: int = 0
+    ) -> Failure | None:
+        """A turn raised: a refusal is an answer; anything else is a failure, and its supervisor decides. ``vital``: nobody asked for it.
+        ``attempt``: the order on which it did."""
         message, _, context, back = post[:4]
         if not vital and isinstance(error, Rejected):
             self.answer(cell, back, NULL, rejected(cell, error), context)
             return None
         failure = error.failure if isinstance(error, Blocked) else of_exception(error, where=cell.address)
-        self._failed(cell, failure, message.id if type(message) is Envelope else "", context or Context(cell.address))
+        item = message.id if type(message) is Envelope else ""
+        self._failed(cell, failure, item, context or Context(cell.address), attempt)
         self.answer(cell, back, NULL, failure, context)
         return failure
 
-    def _failed(self, cell: Ephemeral, failure: Failure, item: str, on_behalf: Context) -> None:
+    def _failed(self, cell: Ephemeral, failure: Failure, item: str, on_behalf: Context, attempt: int = 0) -> None:
         self.dead[failure.code] += 1
         more = cell.rare()
         more.life = "restarting"
         cell.odd = 1
-        word = ChildFailed(cell.address, more.incarnation, failure, item, on_behalf.run)
+        word = ChildFailed(cell.address, more.incarnation, failure, item, on_behalf.run, attempt=attempt)
         self._tell_supervisor(cell, word, on_behalf)
 
     def _hold(self, cell: Ephemeral, posts: Iterable[Post]) -> None:

@@ -29,7 +29,7 @@ from .delegation import closes, tie
 from .draft import Draft, settled
 from .failing import failed
 from .mailbox import Item
-from .orders import ignores, ordered, restart_of, tell_end, up
+from .orders import ANSWERED, ignores, ordered, restart_of, tell_end, up
 from .outcome import Later, Outcome, Tag, read_outcome, tag_value
 from .postal import later_id
 from .reminders import series_of, tick
@@ -66,7 +66,8 @@ def execute(
                 _run(cell, turn, envelope, request, restart)
         except Rejected as refused:  # a refusal leaves nothing but its answer
             tag: Tag = tag_value(decode(envelope.body, OutcomeBody).tag) if envelope.wire == OUTCOME else None
-            if restart is not None or (envelope.wire == OUTCOME and not _is_later(tag)):
+            ordered = envelope.lane == "control" and envelope.wire in ANSWERED
+            if ordered or (envelope.wire == OUTCOME and not _is_later(tag)):
                 raise  # nobody is there to be refused
             turn = Turn(Surroundings(cell, item, gate, gid, now, seed, calendar), cell.state, request)
             _remind_again(cell, item, turn, calendar)
@@ -130,6 +131,8 @@ def _run(
     if restart is not None:
         handler = behaviour.handlers.get(Restarted.__wire__)
         incarnation = cell.memory.incarnation + 1
+        if restart.state == "fresh" or not cell.memory.started:
+            _begin(cell, turn)
         if handler is not None:
             handler.method(actor, turn, Restarted(incarnation, restart.cause, restart.attempt))
         up(cell, turn, restart.attempt, incarnation)
@@ -155,9 +158,14 @@ def _run(
 
 def _start(cell: Cell, turn: Turn[Any]) -> None:
     """Run the ``Started`` handler, where there is one and no turn that counts has run it yet."""
+    if not cell.memory.started and not turn.started:
+        _begin(cell, turn)
+
+
+def _begin(cell: Cell, turn: Turn[Any]) -> None:
     assert cell.mount is not None
     handler = cell.mount.actor.behaviour.handlers.get(_STARTED)
-    if handler is not None and not cell.memory.started and not turn.started:
+    if handler is not None:
         handler.method(cell.mount.actor, turn, Started())
         turn.started = True
 

@@ -21,6 +21,7 @@ from .asking import heard, open_request
 from .cell import Cell, context_for
 from .draft import Draft, settled
 from .mailbox import Item
+from .orders import attempt_of
 from .outcome import outcome_envelope
 from .patience import addressed, opened
 from .reminders import tick_anyway
@@ -35,7 +36,10 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
     if not supervisor:
         return ()
     context = context_for(cell.address, envelope)
-    word = ChildFailed(cell.address, cell.memory.incarnation, failure, envelope.id, context.run, spent(cell))
+    word = ChildFailed(
+        cell.address, cell.memory.incarnation, failure, envelope.id, context.run, spent(cell),
+        attempt_of(envelope),
+    )
     data = Raw(encode(word))
     return (Envelope(id, supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now),)
 

@@ -565,8 +565,6 @@ class Kernel(Mailroom, Outlook):
             cell.fold(row, record, draft.state)
             self._suspend(cell)
             self.sets.take(row, record, cell)
-            if memory.postal is not None and (record.changes or record.post is not None):
-                self._ends(cell, record)
         if row.seq - cell.kept >= self._aging.every:
             self._aging.cells[cell.address] = cell
         crossed: Cell | None = None
@@ -581,6 +579,8 @@ class Kernel(Mailroom, Outlook):
                     crossed = to
         if not plain:
             self._follow(cell, row, record, draft)
+            if memory.postal is not None and (record.changes or record.post is not None):
+                self._ends(cell, record)
         if crossed is not None:
             self._overloaded(cell, crossed)
 
@@ -629,7 +629,9 @@ class Kernel(Mailroom, Outlook):
                 if effect.state == "started" and effect.id in self.flights.flying:
                     self.after(Abort(effect.id))
         elif postal.halting is not None and not flying(cell):
-            self.put(cell, Item(word_to_halt(cell, self.gid, self.now), durable=False), "accepted")
+            word = word_to_halt(cell, self.gid, self.now)
+            self.put(cell, Item(word, durable=False), "accepted")
+            self._take_in(word.id)  # in the same batch as the last call's end: nobody else would say it after a crash
 
     def _suspend(self, cell: Cell) -> None:
         if cell.memory.life == "restarting":

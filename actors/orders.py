@@ -33,6 +33,7 @@ from ..protocols.lifecycle import (
     Resume,
     Shutdown,
     Start,
+    Stop,
     Stopping,
 )
 from ..protocols.mail import Halting
@@ -49,8 +50,26 @@ class Halt(Message, wire="us.halt"):
     attempt: int
 
 
-TAKEN_BY_THE_ENDED = frozenset({Start.__wire__, Restart.__wire__, Shutdown.__wire__})
+TAKEN_BY_THE_ENDED = frozenset({Start.__wire__, Shutdown.__wire__})
 """Orders that one who has ended takes, too: it begins again, or says that it has ended."""
+
+LOST_ON_THE_ENDED = frozenset({Restart.__wire__, Resume.__wire__, Stop.__wire__, Halt.__wire__, Attend.__wire__})
+"""Orders that mean nothing to one who has ended: no dead letters."""
+
+ANSWERED = frozenset({Start.__wire__, Restart.__wire__, Shutdown.__wire__, Halt.__wire__})
+"""Orders whose sender waits for what comes of them."""
+
+
+def attempt_of(envelope: Envelope) -> int:
+    """The number of the order that a message is; 0 for none that anybody waits for."""
+    if envelope.lane != "control" or envelope.wire not in ANSWERED:
+        return 0
+    numbered: _Numbered = decode(envelope.body, _Numbered)
+    return numbered.attempt
+
+
+class _Numbered(msgspec.Struct):
+    attempt: int = 0
 
 
 def restart_of(cell: Cell, envelope: Envelope) -> Restart | None:
@@ -110,7 +129,7 @@ def _shut_down(cell: Cell, turn: Turn[Any], order: Shutdown) -> None:
         if order.final and memory.life not in ENDED:
             over(cell, turn, halting, ())
         else:
-            turn.tell(halting.by, ChildStopped(cell.address, order.attempt, "shutdown"))
+            turn.order(halting.by, ChildStopped(cell.address, order.attempt, "shutdown"))
         return
     handler = cell.mount.actor.behaviour.handlers.get(Stopping.__wire__)
     if handler is not None and memory.life == "running" and memory.seq:
@@ -150,7 +169,7 @@ def over(cell: Cell, turn: Turn[Any], halting: Halting, left: tuple[Effect, ...]
         turn.life = "restarting"
         take_back(cell, turn, ("intended", "asking", "waiting"))
     names = tuple(effect.name for effect in left)
-    turn.tell(halting.by, ChildStopped(cell.address, halting.attempt, "killed" if left else "shutdown", names))
+    turn.order(halting.by, ChildStopped(cell.address, halting.attempt, "killed" if left else "shutdown", names))
 
 
 def take_back(cell: Cell, turn: Turn[Any], states: tuple[str, ...]) -> None:
@@ -198,7 +217,7 @@ def tell_end(cell: Cell, turn: Turn[Any]) -> None:
     if turn.ended_by is not None:
         if turn.life != "restarting":  # it was ordered to end
             return
-        word = ChildFailed(cell.address, memory.incarnation, turn.ended_by, "", turn.context.run)
+        word = ChildFailed(cell.address, memory.incarnation, turn.ended_by, "", turn.context.run, attempt=turn.attempt)
         turn.tell(cell.mount.supervisor, word)
     elif memory.led or (turn.notes or {}).get("led"):
         turn.tell(cell.mount.supervisor, ChildExited(cell.address, memory.incarnation))

@@ -90,6 +90,8 @@ class Turn(Generic[S]):
     """What the actor's life is after this turn, where an order or a failure of its own changes it."""
     ended_by: Failure | None = None
     """Why that is its end."""
+    attempt: int = 0
+    """The order that this end is the answer to."""
 
     def __init__(self, frame: Frame, state: S, request: tuple[str, ReplyTo] | None) -> None:
         self._frame = frame

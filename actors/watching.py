@@ -36,6 +36,10 @@ def obey(cell: Cell, turn: Turn[Any], envelope: Envelope) -> bool:
         order = decode(envelope.body, Suspended)
         tell_watchers(cell, turn, "parked", order.failure)
         turn.note("given_up", given_up(cell, order))
+        assert cell.mount is not None
+        handler = cell.mount.actor.behaviour.handlers.get(Suspended.__wire__)
+        if handler is not None:  # a supervisor's: its tree waits with it
+            handler.method(cell.mount.actor, turn, order)
     else:
         return False
     return True

@@ -77,6 +77,7 @@ class ChildSpec(Struct, frozen=True, omit_defaults=True):
         budget: restarts that it alone may have, beside what its supervisor allows all of them; None for no limit of its own.
         pool: template of the pool that it is a member of; empty for none.
         counts: whether its restarts count toward the intensity of its supervisor; otherwise it has as many to itself.
+        memory_only: nothing of it outlives the process, so each life of the process starts it anew.
     """
 
     id: Address
@@ -90,6 +91,7 @@ class ChildSpec(Struct, frozen=True, omit_defaults=True):
     budget: Intensity | None = None
     pool: str = ""
     counts: bool = True
+    memory_only: bool = False
 
 
 class Policy(Struct, frozen=True):

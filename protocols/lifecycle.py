@@ -96,6 +96,7 @@ class ChildFailed(Message, wire="us.child_failed"):
         item: id of the message that it failed on, now parked.
         run: the run that it belongs to.
         cost: US dollars that the child has spent so far, as it says (``Actor.spent``).
+        attempt: the order that it failed on; 0 for none.
     """
 
     child: Address
@@ -104,6 +105,7 @@ class ChildFailed(Message, wire="us.child_failed"):
     item: str
     run: Address
     cost: float = 0.0
+    attempt: int = 0
 
 
 class ChildStarted(Message, wire="us.child_started"):
@@ -116,7 +118,7 @@ class ChildStarted(Message, wire="us.child_started"):
 
 
 class ChildStopped(Message, wire="us.child_stopped"):
-    """The answer to ``Shutdown``.
+    """The answer to ``Shutdown``, in the control lane: a supervisor that failed has to hear it, too, when it is ended.
 
     Attributes:
         how: nothing was under way any more (``shutdown``), or calls that were had to be cancelled (``killed``).

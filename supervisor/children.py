@@ -62,7 +62,16 @@ class Child:
             )
         self.spec = check_spec(
             ChildSpec(
-                Address(self.template), "worker", restart, significant, shutdown, start, on_restart, backoff, budget
+                Address(self.template),
+                "worker",
+                restart,
+                significant,
+                shutdown,
+                start,
+                on_restart,
+                backoff,
+                budget,
+                memory_only=not self.actor.durable,
             )
         )
 

@@ -155,10 +155,10 @@ class Supervisor:
 
 
 def is_led(worker: object, policy: Policy) -> TypeGuard[Child | Supervisor]:
-    """Whether it is started and stopped by its supervisor: a fixed child, or a supervisor that has some. A memory-only child that
-    stands for itself is virtual: it comes and goes with its mail, and leaves no row."""
+    """Whether it is started and stopped by its supervisor: a fixed child, or a supervisor that has some, or a pool. A memory-only
+    child that stands for itself is virtual: it comes and goes with its mail, and leaves no row."""
     if isinstance(worker, Supervisor):
-        return bool(worker.specs)
+        return bool(worker.specs) or any(isinstance(child, Pool) for child in worker.children)
     if not isinstance(worker, Child) or not worker.fixed:
         return False
     return worker.actor.durable or worker.spec.significant or policy.strategy != "one_for_one"

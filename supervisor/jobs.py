@@ -12,9 +12,10 @@ import msgspec
 
 from ..actors.outcome import Later
 from ..actors.turn import Turn
+from ..protocols.children import ChildSpec
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
-from ..protocols.lifecycle import ChildStarted, ChildStopped, Shutdown, Start
+from ..protocols.lifecycle import ChildStarted, ChildStopped, Shutdown, Start, Stop
 from ..protocols.messages import Message
 from .roster import Doing, Down, Ended, Forgotten, Job, Kid, Starting, Stopping, SupervisorState
 from .strategy import Unit, units
@@ -27,15 +28,36 @@ RUNS = ("starting", "running", "stopping")
 """Statuses of children of whom something runs."""
 
 
+ENDS = ("shutdown", "end", "exit")
+"""Goals after which a supervisor does nothing more."""
+
+BEHIND = 1.0
+"""Seconds that an alarm may be late itself: one that is later says nothing of the child, for the process was down, or blocked."""
+
+
 class Overdue(Message, wire="supervisor.overdue"):
-    """An order was not answered in time."""
+    """An order was not answered in time.
+
+    Attributes:
+        due, after: when it rings, and how long that was after the order.
+        hard: the order left no time.
+    """
 
     child: Address
     attempt: int
+    due: float
+    after: float
+    hard: bool = False
 
 
 class Jobs(Virtual):
-    """Gives orders and waits for the answers."""
+    """Gives orders and waits for the answers.
+
+    Attributes:
+        specs: children of the definition, in the order in which they are started.
+    """
+
+    specs: tuple[ChildSpec, ...]
 
     def begin(self, turn: Turn[SupervisorState], job: Job, *, up: bool | None = None) -> None:
         """Do this, instead of what was being done. (Units that it no longer waits for are none of its own: see who begins what.)"""
@@ -46,13 +68,13 @@ class Jobs(Virtual):
         turn.emit(Doing(job, paused=paused, up=up))
         self.advance(turn)
 
-    def also_start(self, turn: Turn[SupervisorState], child: Address, cause: Failure | None) -> None:
-        """Start one child, after whatever is being done."""
+    def also_start(self, turn: Turn[SupervisorState], children: Unit, cause: Failure | None) -> None:
+        """Start these, after whatever is being done."""
         job = turn.state.job
         if job is None:
-            self.begin(turn, Job("restart", start=((child,),), cause=cause, child=child))
-        elif job.goal not in ("shutdown", "end", "exit"):
-            turn.emit(Doing(msgspec.structs.replace(job, start=(*job.start, (child,)))))
+            self.begin(turn, Job("restart", start=(children,), cause=cause, child=children[0]))
+        elif job.goal not in ENDS:
+            turn.emit(Doing(msgspec.structs.replace(job, start=(*job.start, children))))
 
     def advance(self, turn: Turn[SupervisorState]) -> None:
         """Give the next orders, unless some are not answered yet; at the end, say so."""
@@ -63,7 +85,7 @@ class Jobs(Virtual):
             if job.stop:
                 turn.emit(Doing(msgspec.structs.replace(job, stop=job.stop[1:], now=job.stop[0])))
                 for child in job.stop[0]:
-                    self._order_stop(turn, child, job)
+                    self.order_stop(turn, child, job)
             elif job.since:
                 turn.emit(Doing(msgspec.structs.replace(job, since=0.0, now=()), paused=turn.now - job.since))
             elif job.start:
@@ -83,19 +105,41 @@ class Jobs(Virtual):
         if kid is None or kid.status in RUNS or kid.status == "given_up":
             return
         attempt = turn.state.orders + 1
-        alarm = turn.remind(Overdue(child, attempt), after=kid.spec.start) if kid.spec.kind != "supervisor" else ""
+        self.forget_alarm(turn, kid)
+        alarm = self.alarm(turn, child, attempt, kid.spec.start) if kid.spec.kind != "supervisor" else ""
         turn.emit(Starting(child, attempt, alarm, turn.now))
         turn.order(child, Start(attempt, kid.spec.on_restart or self.policy.on_restart, job.cause))
 
-    def _order_stop(self, turn: Turn[SupervisorState], child: Address, job: Job) -> None:
+    def order_stop(self, turn: Turn[SupervisorState], child: Address, job: Job, *, hard: bool = False) -> None:
+        """Order a child to end. ``hard``: at once. A supervisor whose time is over is ordered so again, before it is left alone."""
         kid = turn.state.kids.get(child)
         if kid is None or kid.status not in RUNS:
             return
         self.forget_alarm(turn, kid)
-        attempt, within = turn.state.orders + 1, kid.spec.shutdown
-        alarm = turn.remind(Overdue(child, attempt), after=within + LATE) if within is not None else ""
+        hard = hard or job.hard or kid.spec.shutdown == 0
+        attempt, within = turn.state.orders + 1, 0.0 if hard else kid.spec.shutdown
+        asks_again = kid.spec.kind == "supervisor" and not hard
+        alarm = ""
+        if within is not None:
+            alarm = self.alarm(turn, child, attempt, within + (0.0 if asks_again else LATE), hard=hard)
         turn.emit(Stopping(child, attempt, alarm, turn.now))
         turn.order(child, Shutdown(attempt, within, goes(job, kid), job.cause))
+
+    def end(self, turn: Turn[SupervisorState], kid: Kid, why: Failure) -> None:
+        """End a child of whom nothing runs: whoever waits for it is told. A supervisor ends its tree."""
+        over = Shutdown(0, None, final=True, cause=why) if kid.spec.kind == "supervisor" else Stop(why)
+        self.forget_alarm(turn, kid)
+        turn.order(kid.spec.id, over)
+
+    def forget(self, turn: Turn[SupervisorState], kid: Kid) -> None:
+        """A child is not known any more; one of the definition is not listed again, either."""
+        turn.emit(Forgotten(kid.spec.id, gone=any(spec.id == kid.spec.id for spec in self.specs)))
+
+    def alarm(
+        self, turn: Turn[SupervisorState], child: Address, attempt: int, after: float, *, hard: bool = False
+    ) -> str:
+        """Be reminded of an order that may not be answered."""
+        return turn.remind(Overdue(child, attempt, turn.now + after, after, hard), after=after)
 
     def is_down(self, turn: Turn[SupervisorState], kid: Kid, how: str, left: tuple[str, ...] = ()) -> None:
         """A child that was to end has ended."""
@@ -103,10 +147,25 @@ class Jobs(Virtual):
         turn.emit(Down(kid.spec.id, how, turn.now, left))
         job = turn.state.job
         if job is not None and goes(job, kid):
+            if how in ("failed", "leaked"):  # it did not end by itself
+                self.end(turn, kid, job.cause or self.was_stopped(kid))
             turn.emit(Ended(kid.spec.id, "stopped", turn.now))
-            if kid.spec.restart == "temporary":
-                turn.emit(Forgotten(kid.spec.id, gone=True))
+            if kid.spec.restart == "temporary" or kid.spec.pool:
+                self.forget(turn, kid)
         self.came(turn, kid.spec.id)
+
+    def was_stopped(self, kid: Kid) -> Failure:
+        """What whoever waits for a child is told that was stopped in order."""
+        return Failure("abandon", "stopped", f"{kid.spec.id} was stopped", where=kid.spec.id, cause=kid.failure)
+
+    def _end_the_rest(self, turn: Turn[SupervisorState], job: Job) -> None:
+        """This supervisor ends for good: nobody decides about those of its children of whom nothing runs."""
+        for kid in list(turn.state.kids.values()):
+            if kid.status != "ended":
+                self.end(turn, kid, job.cause or self.was_stopped(kid))
+                turn.emit(Ended(kid.spec.id, "stopped", turn.now))
+                if kid.spec.restart == "temporary" or kid.spec.pool:
+                    self.forget(turn, kid)
 
     def came(self, turn: Turn[SupervisorState], child: Address) -> None:
         """A child has answered."""
@@ -121,15 +180,18 @@ class Jobs(Virtual):
             if job.attempt:
                 turn.note("led", True)
                 turn.tell(self.above, ChildStarted(turn.me, job.incarnation, job.attempt))
-        elif job.goal in ("shutdown", "end", "exit"):
+        elif job.goal in ENDS:
             up = False
+            if job.final:
+                self._end_the_rest(turn, job)
         turn.emit(Doing(up=up))
         if job.goal == "shutdown":
             turn.life = "stopped" if job.final else "restarting"
             turn.note("down", True)
             turn.ended_by = job.cause if job.final else None
-            turn.tell(self.above, ChildStopped(turn.me, job.attempt, "shutdown"))
+            turn.order(self.above, ChildStopped(turn.me, job.attempt, "shutdown"))
         elif job.goal == "end":
+            turn.attempt = job.attempt
             turn.stop(job.cause or Failure("abandon", "budget_exhausted", f"{turn.me} gave up", where=turn.me))
         elif job.goal == "exit":
             turn.stop()

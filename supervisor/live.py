@@ -22,10 +22,10 @@ from ..protocols.children import ChildKind, ChildSpec, RestartType, check_spec
 from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
-from ..protocols.lifecycle import Stop
 from ..protocols.messages import Request
 from .jobs import RUNS, Jobs
-from .roster import Ended, Forgotten, Job, Kid, Listed, Resolved, Status, SupervisorState
+from .roster import Ended, Job, Kid, Listed, Resolved, Status, SupervisorState
+from .strategy import Unit
 
 
 class ChildInfo(Struct, frozen=True, omit_defaults=True):
@@ -115,8 +115,6 @@ class GetChildSpec(Request[ChildSpec], wire="supervisor.get_child_spec"):
 class Live(Jobs):
     """Takes the requests about children by name."""
 
-    specs: tuple[ChildSpec, ...]
-
     @handles(StartChild)
     def start_child(self, turn: Turn[SupervisorState], msg: StartChild) -> ChildInfo | Later[ChildInfo]:
         if turn.state.job is not None:
@@ -174,11 +172,13 @@ class Live(Jobs):
             return later
         if kid.status != "ended":
             self._answered_otherwise(turn, kid, "was stopped by name")
-            why = Failure("abandon", "stopped", f"{msg.child} was stopped", where=msg.child, cause=kid.failure)
-            turn.order(msg.child, Stop(why))
+            self.end(turn, kid, self.was_stopped(kid))
             turn.emit(Ended(msg.child, "stopped", turn.now))
+            others = self.held_up_by(turn.state, kid)
             if kid.spec.restart == "temporary" or kid.spec.pool:
-                turn.emit(Forgotten(msg.child, gone=True))
+                self.forget(turn, kid)
+            if others:
+                self.begin(turn, Job("restart", start=others, child=msg.child))
         turn.reply(later, None)
         return later
 
@@ -194,7 +194,7 @@ class Live(Jobs):
             return self._no(turn, later, "running", f"{msg.child} runs", "stop it first")
         if kid.status in ("waiting", "given_up"):
             return self._no(turn, later, "restarting", f"{msg.child} is not over yet ({kid.status})", "stop it first")
-        turn.emit(Forgotten(msg.child, gone=True))
+        self.forget(turn, kid)
         turn.reply(later, None)
         return later
 
@@ -220,8 +220,6 @@ class Live(Jobs):
     def answered(self, turn: Turn[SupervisorState], job: Job) -> None:
         later, kid = Later[Any](job.later), turn.state.kids.get(job.child)
         if job.goal == "stop":
-            if kid is not None and kid.spec.pool:
-                turn.emit(Forgotten(job.child))
             turn.reply(later, None)
         elif kid is None:  # it said that there is nothing to do, and nobody keeps its spec
             gone = ChildInfo(job.child, "worker", "ended", "temporary")
@@ -236,13 +234,19 @@ class Live(Jobs):
         why = Failure(
             "abandon", "failed_to_start", f"{child} failed to start: {failure.message}", where=child, cause=failure
         )
-        turn.order(child, Stop(why))
-        if kid.live and not kid.incarnation:
-            turn.emit(Forgotten(child))
+        self.end(turn, kid, why)
+        if kid.live and kid.incarnation < 0:
+            self.forget(turn, kid)
         else:
             turn.emit(Ended(child, failure.code, turn.now, failure))
         turn.refuse(Later[Any](job.later), why)
         self.drop_job(turn)
+        for unit in job.start:
+            self.also_start(turn, unit, None)
+
+    def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
+        """Who was stopped with a child, and waits for its restart."""
+        raise NotImplementedError
 
     def _answered_otherwise(self, turn: Turn[SupervisorState], kid: Kid, how: str) -> None:
         """Somebody decided about a child by name while others were asked about it."""
@@ -259,5 +263,6 @@ def info(kid: Kid) -> ChildInfo:
     due = kid.streak.until if kid.status == "waiting" and kid.streak is not None else None
     spec = kid.spec
     return ChildInfo(
-        spec.id, spec.kind, kid.status, spec.restart, spec.significant, kid.incarnation, kid.since, due, kid.failure
-    )
+        spec.id, spec.kind, kid.status, spec.restart, spec.significant, max(0, kid.incarnation), kid.since, due,
+        kid.failure,
+    )  # fmt: skip

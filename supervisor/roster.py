@@ -44,7 +44,7 @@ class Kid(Struct, frozen=True, omit_defaults=True):
         status: see the module.
         attempt: number of the last order about its life; answers to others are of no account.
         alarm: the reminder that rings where that order is not answered in time; empty for none.
-        incarnation: of its last start.
+        incarnation: of its last start; -1 before the first.
         since: journal time of its status.
         restarts: of its own, in the window of its ``budget``.
         streak: its failures in a row.
@@ -56,7 +56,7 @@ class Kid(Struct, frozen=True, omit_defaults=True):
     status: Status = "down"
     attempt: int = 0
     alarm: str = ""
-    incarnation: int = 0
+    incarnation: int = -1
     since: float = 0.0
     restarts: tuple[float, ...] = ()
     streak: Streak | None = None
@@ -78,6 +78,7 @@ class Job(Struct, frozen=True, omit_defaults=True):
         since: when it began to stop them; 0 while it does not.
         incarnation: of this supervisor, at its start.
         final: who is stopped does not come back.
+        hard: who is stopped has no time left.
     """
 
     goal: Goal
@@ -91,6 +92,7 @@ class Job(Struct, frozen=True, omit_defaults=True):
     since: float = 0.0
     incarnation: int = 0
     final: bool = False
+    hard: bool = False
 
 
 # -- events ---------------------------------------------------------------------------------------------------------
@@ -115,6 +117,12 @@ class Forgotten(Event, wire="supervisor.forgotten"):
 
     child: Address
     gone: bool = False
+
+
+class Arranged(Event, wire="supervisor.arranged"):
+    """The order of starts has changed: that of the definition, then those that were started by name."""
+
+    children: tuple[Address, ...]
 
 
 class Starting(Event, wire="supervisor.starting"):
@@ -147,7 +155,7 @@ class Down(Event, wire="supervisor.down"):
     """A child has ended, as it was ordered to.
 
     ``how``: in order (``shutdown``); calls had to be cancelled (``killed``); it failed at it (``failed``); it did not answer in time
-    and was left alone (``leaked``).
+    and was left alone (``leaked``); it was memory-only, and went with the process (``lost``).
     """
 
     child: Address
@@ -188,6 +196,7 @@ class Restarting(Event, wire="supervisor.restarting"):
         alone: restarts of this child in the window of its own budget.
         at: journal time of the failure.
         known: whether it is a child that this supervisor starts and stops.
+        alarm: the reminder at the end of the wait; empty for no wait.
     """
 
     child: Address
@@ -202,6 +211,7 @@ class Restarting(Event, wire="supervisor.restarting"):
     alone: tuple[float, ...] = ()
     at: float = 0.0
     known: bool = False
+    alarm: str = ""
 
 
 class GaveUp(Event, wire="supervisor.gave_up"):
@@ -289,6 +299,10 @@ class Roster(Actor):
         gone = {**state.gone, event.child: None} if event.gone else state.gone
         return state.evolve(kids=without(state.kids, (event.child,)), gone=gone)
 
+    @applies(Arranged)
+    def arranged(self, state: SupervisorState, event: Arranged) -> SupervisorState:
+        return state.evolve(kids={child: state.kids[child] for child in event.children})
+
     @applies(Starting)
     def starting(self, state: SupervisorState, event: Starting) -> SupervisorState:
         changed = _changed(
@@ -330,9 +344,12 @@ class Roster(Actor):
                 streaks=without({**state.streaks, event.child: last}, event.forgotten),
             )
         changed = _changed(
-            state, event.child, status="waiting", alarm="", since=event.at, restarts=event.alone, failure=event.failure,
-            streak=Streak(event.streak, event.at + event.delay),
+            state, event.child, status="waiting", alarm=event.alarm, since=event.at, restarts=event.alone,
+            failure=event.failure, streak=Streak(event.streak, event.at + event.delay),
         )  # fmt: skip
+        for other in event.others:  # whoever waits among them is started with this one
+            if changed.kids[other].status == "waiting":
+                changed = _changed(changed, other, status="down", alarm="")
         return changed.evolve(window=event.restarts, slow=event.slow)
 
     @applies(GaveUp)
@@ -363,10 +380,11 @@ class Roster(Actor):
     def doing(self, state: SupervisorState, event: Doing) -> SupervisorState:
         up = state.up if event.up is None else event.up
         anew = event.up is False  # the next incarnation counts from zero, as one of OTP's would
-        return state.evolve(
-            job=event.job, paused=state.paused + event.paused, up=up,
-            window=() if anew else state.window,
-        )  # fmt: skip
+        changed = state.evolve(job=event.job, paused=state.paused + event.paused, up=up)
+        if not anew:
+            return changed
+        kids = {child: msgspec.structs.replace(kid, restarts=()) for child, kid in state.kids.items()}
+        return changed.evolve(window=(), kids=kids)
 
 
 def _changed(state: SupervisorState, child: Address, **changes: object) -> SupervisorState:

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ..actors.actor import handles
 from ..actors.turn import Turn
 from ..protocols.children import ChildSpec, Directive, Intensity, Policy
 from ..protocols.failures import Failure
-from ..protocols.ids import OUTSIDE, Address
+from ..protocols.ids import OUTSIDE, Address, fits
 from ..protocols.lifecycle import (
     Attend,
     ChildExited,
@@ -30,17 +32,18 @@ from ..protocols.lifecycle import (
     Resume,
     Shutdown,
     Start,
-    Stop,
 )
-from ..protocols.mail import Overloaded
+from ..protocols.mail import Overloaded, Suspended
 from ..protocols.messages import Message
 from .backoff import delay, streak
 from .deciders import Decider, decide
 from .intensity import count
-from .jobs import RUNS, Overdue
+from .jobs import BEHIND, ENDS, RUNS, Overdue
 from .live import Live
 from .roster import (
+    Arranged,
     Decided,
+    Doing,
     Down,
     Ended,
     Exhausted,
@@ -50,15 +53,18 @@ from .roster import (
     Listed,
     Respecified,
     Restarting,
+    Starting,
+    Stopping,
     SupervisorState,
     Up,
 )
-from .strategy import Steps, steps
+from .strategy import Steps, Unit, steps
 from .virtual import stopped, troubled
 
 
 class _TryAgain(Message, wire="supervisor.try_again"):
     child: Address
+    attempt: int
 
 
 class SupervisorActor(Live):
@@ -88,19 +94,38 @@ class SupervisorActor(Live):
     def attend(self, turn: Turn[SupervisorState], msg: Attend) -> None:
         """A life of the process begins: what the definition says may be new."""
         self._list(turn)
-        state = turn.state
-        if state.job is not None:
-            return  # it goes on where it was
-        if not state.up:
+        self._look_after_lost(turn)
+        state, job = turn.state, turn.state.job
+        if not state.up and job is None:
             if self.top:
                 self.begin(turn, Job("start", start=self.order(state)))
             return
         for kid in state.kids.values():
-            if kid.spec.kind == "supervisor" and kid.status == "running":
+            if kid.spec.kind == "supervisor" and kid.status in ("starting", "running"):
                 turn.order(kid.spec.id, Attend())
-        new = tuple((kid.spec.id,) for kid in state.kids.values() if kid.status == "down" and not kid.attempt)
-        if new:
-            self.begin(turn, Job("start", start=new))
+        due = {child for unit in (job.start if job is not None else ()) for child in unit}
+        for kid in state.kids.values():
+            if kid.status == "waiting":
+                due |= {child for unit in self._steps(state, kid).start for child in unit}
+        for unit in self.order(state):
+            new = tuple(child for child in unit if state.kids[child].status == "down" and child not in due)
+            if new:
+                self.also_start(turn, new, None)
+        self.advance(turn)  # it goes on where it was, and those that the definition has dropped do not answer
+
+    def _look_after_lost(self, turn: Turn[SupervisorState]) -> None:
+        """Memory-only children went with the process."""
+        for kid in list(turn.state.kids.values()):
+            if not kid.spec.memory_only or kid.status not in RUNS:
+                continue
+            job = turn.state.job
+            if kid.status == "starting" and job is not None and kid.spec.id in job.now:
+                turn.emit(Doing(msgspec.structs.replace(job, start=((kid.spec.id,), *job.start))))
+            self.forget_alarm(turn, kid)
+            if kid.status == "stopping":
+                self.is_down(turn, kid, "lost")
+            else:
+                turn.emit(Down(kid.spec.id, "lost", turn.now))
 
     @handles(Start)
     def start(self, turn: Turn[SupervisorState], msg: Start) -> None:
@@ -124,7 +149,18 @@ class SupervisorActor(Live):
     def shut_down(self, turn: Turn[SupervisorState], msg: Shutdown) -> None:
         """The one above wants it to end: at once, whatever it is in the middle of."""
         stop = self.running(turn.state)
-        self.begin(turn, Job("shutdown", stop, cause=msg.cause, attempt=msg.attempt, since=turn.now, final=msg.final))
+        job = Job(
+            "shutdown", stop, cause=msg.cause, attempt=msg.attempt, since=turn.now, final=msg.final,
+            hard=msg.within == 0,
+        )  # fmt: skip
+        self.begin(turn, job)
+
+    @handles(Suspended)
+    def suspended(self, turn: Turn[SupervisorState], msg: Suspended) -> None:
+        """It was given up, and a person is asked: whoever asks its children is told so at once."""
+        for kid in turn.state.kids.values():
+            if kid.incarnation >= 0 and kid.status != "ended":
+                turn.order(kid.spec.id, msg)
 
     # -- what children say --------------------------------------------------------------------------------------
 
@@ -137,7 +173,7 @@ class SupervisorActor(Live):
         if msg.ignored:
             turn.emit(Ended(msg.child, "ignored", turn.now))
             if kid.spec.restart == "temporary" or kid.spec.pool:
-                turn.emit(Forgotten(msg.child, gone=True))
+                self.forget(turn, kid)
         else:
             turn.emit(Up(msg.child, msg.incarnation, turn.now))
         self.came(turn, msg.child)
@@ -150,14 +186,21 @@ class SupervisorActor(Live):
 
     @handles(ChildFailed)
     def child_failed(self, turn: Turn[SupervisorState], msg: ChildFailed) -> None:
-        kid = turn.state.kids.get(msg.child)
+        kid, job = turn.state.kids.get(msg.child), turn.state.job
         if kid is None:
-            self.virtual_failed(turn, msg)
-        elif kid.status == "stopping":  # it has ended, if not in order
-            self.is_down(turn, kid, "failed")
+            if not self._names(msg.child):
+                self.virtual_failed(turn, msg)
+        elif kid.status == "stopping":
+            if msg.attempt and msg.attempt == kid.attempt:  # it has ended, if not in order
+                self.is_down(turn, kid, "failed")
+            elif not msg.attempt and kid.spec.kind == "supervisor" and job is not None:  # it may have failed at this
+                self.order_stop(turn, msg.child, job)
         elif kid.status == "starting":
-            self.forget_alarm(turn, kid)
-            self._failed_to_start(turn, kid, msg.failure, msg.item)
+            if msg.attempt == kid.attempt or (
+                not msg.attempt and kid.spec.kind == "supervisor" and msg.incarnation > kid.incarnation
+            ):
+                self.forget_alarm(turn, kid)
+                self._failed_to_start(turn, kid, msg.failure, msg.item)
         elif kid.status != "running" or msg.incarnation < kid.incarnation:
             return  # word of a life that is over
         elif turn.state.job is not None:
@@ -184,12 +227,19 @@ class SupervisorActor(Live):
     @handles(Overdue)
     def overdue(self, turn: Turn[SupervisorState], msg: Overdue) -> None:
         """An order was not answered in time."""
-        kid = turn.state.kids.get(msg.child)
-        if kid is None or kid.attempt != msg.attempt:
+        kid, job = turn.state.kids.get(msg.child), turn.state.job
+        if kid is None or kid.attempt != msg.attempt or kid.status not in ("starting", "stopping"):
             return
-        if kid.status == "stopping":
-            self.is_down(turn, kid, "leaked")
-        elif kid.status == "starting":
+        if turn.now - msg.due > BEHIND:
+            alarm = self.alarm(turn, msg.child, msg.attempt, msg.after, hard=msg.hard)
+            how = Starting if kid.status == "starting" else Stopping
+            turn.emit(how(msg.child, msg.attempt, alarm, turn.now))
+        elif kid.status == "stopping":
+            if kid.spec.kind == "supervisor" and not msg.hard and job is not None:
+                self.order_stop(turn, msg.child, job, hard=True)
+            else:
+                self.is_down(turn, kid, "leaked")
+        else:
             why = f"{msg.child} did not start within {kid.spec.start:g} s"
             failure = Failure("retry_later", "start_timeout", why, where=msg.child)
             turn.order(msg.child, Shutdown(0, 0.0, cause=failure))
@@ -199,7 +249,7 @@ class SupervisorActor(Live):
     def try_again(self, turn: Turn[SupervisorState], msg: _TryAgain) -> None:
         """The wait before a restart is over. (Until now whoever wanted to stop it could.)"""
         kid = turn.state.kids.get(msg.child)
-        if kid is None or kid.status != "waiting":
+        if kid is None or kid.status != "waiting" or kid.attempt != msg.attempt:
             return
         if turn.state.job is not None:
             turn.stash()
@@ -216,15 +266,17 @@ class SupervisorActor(Live):
             return
         usual: Directive = "stop" if kid.spec.restart == "temporary" else "restart"
         decision = decide(self.decider, msg.failure, turn.me, usual)
+        if decision.directive == "resume" and kid.spec.kind == "supervisor":  # which has ended, and its tree with it
+            decision = msgspec.structs.replace(decision, directive="restart")
         failure = troubled(msg.failure, decision)
         if decision.directive != "restart":
             turn.emit(Decided(msg.child, decision.directive, decision.rule, failure, msg.item))
         if decision.directive == "resume":
             turn.order(msg.child, Resume())
         elif decision.directive == "stop" or kid.spec.restart == "temporary":
-            turn.order(msg.child, Stop(stopped(turn.me, msg.child, failure)))
+            self.end(turn, kid, stopped(turn.me, msg.child, failure))
             turn.emit(Ended(msg.child, failure.code, turn.now, failure))
-            self._after_end(turn, kid, by_itself=kid.spec.restart == "temporary")
+            self._after_end(turn, kid, by_itself=True)
         elif decision.directive == "escalate":
             why = f"{msg.child} failed, and {turn.me} leaves the decision to others: {failure.message}"
             self._give_up_all(turn, kid, Failure("abandon", "escalated", why, where=turn.me, cause=failure), msg.item)
@@ -245,7 +297,7 @@ class SupervisorActor(Live):
     def _after_end(self, turn: Turn[SupervisorState], kid: Kid, *, by_itself: bool) -> None:
         """A child has ended and is not restarted: what that means for its supervisor."""
         if kid.spec.restart == "temporary" or kid.spec.pool:
-            turn.emit(Forgotten(kid.spec.id, gone=True))
+            self.forget(turn, kid)
         if not by_itself or not kid.spec.significant or self.policy.auto_shutdown == "never":
             return
         others = (k for k in turn.state.kids.values() if k.spec.significant and k.spec.id != kid.spec.id)
@@ -273,13 +325,18 @@ class SupervisorActor(Live):
         state, policy, child = turn.state, self.policy, kid.spec.id
         clock = turn.now - state.paused
         window, slow, alone = state.window, state.slow, kid.restarts
-        budget = kid.spec.budget if kid.spec.counts else kid.spec.budget or policy.intensity
+        counts = kid.spec.counts and not self.top
+        budget = kid.spec.budget if counts else kid.spec.budget or policy.intensity
         over: tuple[str, Intensity] | None = None
         if budget is not None:
-            alone, within = count(alone, clock, budget)
+            alone, within = count(kid.restarts, clock, budget)
             over = over if within else (child, budget)
-        if kid.spec.counts:
-            all_of = child if self.top else f"the children of {turn.me}"
+        if not counts and policy.slow is not None:
+            longer, within = count(kid.restarts, clock, policy.slow)
+            over = over if within or over is not None else (child, policy.slow)
+            alone = longer if len(longer) > len(alone) else alone
+        if counts:
+            all_of = f"the children of {turn.me}"
             window, within = count(window, clock, policy.intensity)
             over = over if within else (all_of, policy.intensity)
             if policy.slow is not None:
@@ -297,13 +354,16 @@ class SupervisorActor(Live):
         failures = streak(kid.streak, turn.now, backoff)
         wait = delay(backoff, failures, turn.random)
         others = tuple(c for unit in self._steps(state, kid).start for c in unit if c != child)
+        for other in others:
+            if state.kids[other].status == "waiting":
+                self.forget_alarm(turn, state.kids[other])
+        alarm = turn.remind(_TryAgain(child, kid.attempt), after=wait) if wait > 0 else ""
         turn.emit(
             Restarting(
-                child, window, wait, failure, item, failures, others=others, slow=slow, alone=alone, at=turn.now, known=True
+                child, window, wait, failure, item, failures, others=others, slow=slow, alone=alone, at=turn.now,
+                known=True, alarm=alarm,
             )
         )  # fmt: skip
-        if wait > 0:
-            turn.remind(_TryAgain(child), after=wait)
         return wait
 
     def _too_often(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str, why: str) -> None:
@@ -314,13 +374,19 @@ class SupervisorActor(Live):
         is given up alone."""
         if self.top or not kid.spec.counts:
             cause = failure.cause or failure
-            self.give_up(
-                turn, ChildFailed(kid.spec.id, kid.incarnation, cause, item, turn.context.run), failure.message
-            )
+            word = ChildFailed(kid.spec.id, kid.incarnation, cause, item, turn.context.run)
+            self.give_up(turn, word, failure.message, failure.code)
             return
-        turn.emit(Exhausted(failure))
         turn.emit(Down(kid.spec.id, "failed", turn.now))
-        self.begin(turn, Job("end", self.running(turn.state), cause=failure, child=kid.spec.id, since=turn.now))
+        self._give_up_myself(turn, kid, failure)
+
+    def _give_up_myself(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure) -> None:
+        before = turn.state.job
+        answers = before.attempt if before is not None and before.goal == "start" else 0
+        turn.emit(Exhausted(failure))
+        stop = self.running(turn.state)
+        job = Job("end", stop, cause=failure, child=kid.spec.id, attempt=answers, since=turn.now)
+        self.begin(turn, job)
 
     def _failed_to_start(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> None:
         """A start or restart that was ordered did not come off."""
@@ -328,41 +394,63 @@ class SupervisorActor(Live):
         goal = job.goal if job is not None else "restart"
         turn.emit(Down(child, "failed", turn.now))
         kid = turn.state.kids[child]
-        if goal in ("shutdown", "end", "exit"):
+        if goal in ENDS:
             self.came(turn, child)
-        elif goal == "add":
+        elif goal == "add" and job is not None and job.child == child:
             self.not_added(turn, kid, failure)
-        elif goal == "start" and not self.top:
+        elif goal == "start" and not self.top and not kid.spec.pool:
             why = f"{turn.me} failed to start its child {child}: {failure.message}"
             over = Failure("abandon", "failed_to_start", why, where=turn.me, cause=failure)
-            turn.emit(Exhausted(over))
-            self.begin(turn, Job("end", self.running(turn.state), cause=over, child=child, since=turn.now))
-        elif self.top or job is None or not kid.spec.counts:  # it stands for itself, and the others go on
-            if self._counted(turn, kid, failure, item) == 0.0:
-                self.also_start(turn, child, failure)
+            self._give_up_myself(turn, kid, over)
+        elif self.top or job is None or kid.spec.pool or job.later:  # it stands for itself, and the others go on
+            if kid.spec.restart == "temporary":
+                self.end(turn, kid, stopped(turn.me, child, failure))
+                turn.emit(Ended(child, failure.code, turn.now, failure))
+                self._after_end(turn, kid, by_itself=True)
+            elif self._counted(turn, kid, failure, item) == 0.0:
+                self.also_start(turn, (child,), failure)
             self.advance(turn)
         else:
             self.drop_job(turn)
             self._restart(turn, kid, failure, item)
+            with_it = {c for unit in self._steps(turn.state, kid).start for c in unit}
+            for unit in job.start:
+                rest = tuple(c for c in unit if c not in with_it)
+                if rest:
+                    self.also_start(turn, rest, failure)
 
     def go_on(self, turn: Turn[SupervisorState], child: Address, cause: Failure) -> None:
         if child in turn.state.kids:
-            self.also_start(turn, child, cause)
+            self.also_start(turn, (child,), cause)
         else:
             super().go_on(turn, child, cause)
 
     def give_in(self, turn: Turn[SupervisorState], child: Address, why: Failure) -> None:
-        super().give_in(turn, child, why)
         kid = turn.state.kids.get(child)
-        if kid is not None:
-            turn.emit(Ended(child, "stopped", turn.now, why))
-            self._after_end(turn, kid, by_itself=False)
+        if kid is None:
+            super().give_in(turn, child, why)
+            return
+        self.end(turn, kid, why)
+        turn.emit(Ended(child, "stopped", turn.now, why))
+        self._after_end(turn, kid, by_itself=False)
+
+    def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
+        if kid.status != "waiting":
+            return ()
+        kids = state.kids
+        held = (tuple(c for c in unit if kids[c].status == "down") for unit in self._steps(state, kid).start)
+        return tuple(unit for unit in held if unit)
 
     # -- who there is -------------------------------------------------------------------------------------------
 
     def _steps(self, state: SupervisorState, kid: Kid) -> Steps:
         alone = kid.spec.pool or self.top
         return steps("one_for_one" if alone else self.policy.strategy, self.order(state), kid.spec.id)
+
+    def _names(self, child: Address) -> bool:
+        """Whether it is, or was, a child that this supervisor starts, and no virtual one."""
+        led = any(spec.id == child for spec in self.specs)
+        return led or any(spec.kind == "member" and fits(spec.id, child) for spec, _ in self.pools)
 
     def _list(self, turn: Turn[SupervisorState], *, anew: bool = False) -> None:
         """Children of the definition that are not known yet, and those that it describes in another way now. ``anew``: also those that
@@ -379,4 +467,9 @@ class SupervisorActor(Live):
         defined = {spec.id for spec in self.specs}
         for kid in list(turn.state.kids.values()):
             if not kid.live and kid.spec.id not in defined:
+                self.forget_alarm(turn, kid)
                 turn.emit(Forgotten(kid.spec.id))
+        kids = turn.state.kids
+        arranged = (*(s.id for s in self.specs if s.id in kids), *(child for child in kids if child not in defined))
+        if arranged != tuple(kids):
+            turn.emit(Arranged(arranged))

@@ -115,7 +115,7 @@ class Tree:
     def _team(self, team: Supervisor, above: Address) -> None:
         name = Address(team.name)
         actor = SupervisorActor(team.policy, team.specs, decider=team.decide, above=above, pools=team.pools)
-        self._add(team.name, actor, above)
+        self._add(team.name, actor, above, "in order" if is_led(team, team.policy) else "by mail")
         if team.workers:
             self._add(f"{team.name}/{{run}}", TeamActor(team), name)
         if counts(team):

@@ -109,9 +109,8 @@ class Virtual(Roster):
         elif decision.directive == "stop":
             turn.order(msg.child, Stop(stopped(turn.me, msg.child, failure)))
         elif decision.directive == "escalate":
-            self.give_up(
-                turn, msg, f"{msg.child} failed, and {turn.me} leaves the decision to others: {failure.message}"
-            )
+            why = f"{msg.child} failed, and {turn.me} leaves the decision to others: {failure.message}"
+            self.give_up(turn, msg, why, "escalated")
         else:
             self._restart_alone(turn, msg, failure)
 
@@ -163,6 +162,8 @@ class Virtual(Roster):
 
     @handles(_RestartNow)
     def restart_now(self, turn: Turn[SupervisorState], msg: _RestartNow) -> None:
+        if msg.child in turn.state.kids:  # it was started by name meanwhile
+            return
         turn.order(msg.child, Restart(self.begins_with(msg.child), msg.failure))
 
     def prototype(self, child: Address) -> tuple[ChildSpec | None, int | None]:
@@ -179,9 +180,9 @@ class Virtual(Roster):
 
     # -- giving up ----------------------------------------------------------------------------------------------
 
-    def give_up(self, turn: Turn[SupervisorState], msg: ChildFailed, why: str) -> None:
+    def give_up(self, turn: Turn[SupervisorState], msg: ChildFailed, why: str, code: str = "budget_exhausted") -> None:
         """A child failed once too often: the one above decides about it, and about it alone."""
-        failure = Failure("abandon", "budget_exhausted", why, where=turn.me, cause=msg.failure)
+        failure = Failure("abandon", code, why, where=turn.me, cause=msg.failure)
         turn.emit(GaveUp(msg.child, failure))
         what = f"{why}. The message it failed on ({msg.item}) is parked." if msg.item else f"{why}."
         text = f"{what} Start it again, or stop it?"
