@@ -37,7 +37,12 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
         return ()
     context = context_for(cell.address, envelope)
     word = ChildFailed(
-        cell.address, cell.memory.incarnation, failure, envelope.id, context.run, spent(cell),
+        cell.address,
+        cell.memory.incarnation,
+        failure,
+        envelope.id,
+        context.run,
+        spent(cell),
         attempt_of(envelope),
     )
     data = Raw(encode(word))

@@ -21,7 +21,7 @@ from ..protocols.approvals import Answer
 from ..protocols.children import ChildKind, ChildSpec, RestartType, check_spec
 from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
-from ..protocols.ids import Address
+from ..protocols.ids import Address, address
 from ..protocols.messages import Request
 from .jobs import RUNS, Jobs
 from .roster import Ended, Job, Kid, Listed, Resolved, Status, SupervisorState
@@ -126,6 +126,10 @@ class Live(Jobs):
             return self._no(turn, later, code, f"{msg.child} is a child of {turn.me} already ({kid.status})")
         defined = next((spec for spec in self.specs if spec.id == msg.child), None)
         spec, most = (defined, None) if defined is not None else self.prototype(msg.child)
+        try:
+            address(msg.child)
+        except ValueError:
+            spec = None
         if spec is None:
             why = f"{turn.me} has no child and no template {msg.child!r}"
             return self._no(turn, later, "not_found", why)

@@ -15,14 +15,15 @@ import msgspec
 import understudy as us
 from tests.conformance.part import World
 from understudy.actors.cell import Cell, read_record
-from understudy.protocols.approvals import Decision
+from understudy.protocols.decisions import Decision
 from understudy.protocols.failures import Failure
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Record, Row
 from understudy.supervisor.inbox import InboxItem
+from understudy.supervisor.journal.memory import MemoryJournal
 from understudy.supervisor.live import ChildInfo, StartChild, StopChild, WhichChildren
 from understudy.supervisor.roster import SupervisorState
-from understudy.testing import Sent, Simulated
+from understudy.testing import FaultPlan, Sent, Simulated, system
 
 R = TypeVar("R")
 
@@ -67,6 +68,11 @@ class Bench(ABC):
     def inbox(self) -> tuple[InboxItem, ...]:
         """What people are asked."""
 
+    def settled(self, address: str) -> list[str]:
+        """What came of an actor's calls, as it was told."""
+        events = [event for _, record in self.records(address) for event in record.events]
+        return [msgspec.json.decode(event.data)["came"] for event in events if event.wire == "part.settled"]
+
     @abstractmethod
     async def answer(self, item: str, decision: Decision, reason: str = "") -> None:
         """A person answers."""
@@ -75,6 +81,11 @@ class Bench(ABC):
     @abstractmethod
     def node(self) -> us.System | Simulated:
         """What is behind it."""
+
+    @property
+    @abstractmethod
+    def now(self) -> float:
+        """Journal time."""
 
     # -- what is made of that -----------------------------------------------------------------------------------
 
@@ -155,6 +166,8 @@ class Bench(ABC):
 class Steady(Simulated):
     """Time does not leap while there is something to do: windows are what a test makes of them."""
 
+    now: float
+
     def _tick(self) -> None:
         self.now += self.random.choice((0.0001, 0.001))
 
@@ -164,13 +177,25 @@ class Virtual(Bench):
 
     virtual = True
 
-    def __init__(self, *definitions: Any, world: World, seed: int = 0) -> None:
+    def __init__(
+        self, *definitions: Any, world: World, seed: int = 0, plan: FaultPlan | None = None,
+        journal: MemoryJournal | None = None,
+    ) -> None:  # fmt: skip
         self.world = world
-        self.board = Steady(*definitions, seed=seed)
+        now = None
+        if journal is not None:  # another life on the same journal
+            now = max(row.at for row in journal.rows(limit=1_000_000))
+            journal.close()
+        self.board = Steady(*definitions, seed=seed, plan=plan, journal=journal)
+        self.board.now = max(self.board.now, now or 0.0)
 
     @property
     def node(self) -> Simulated:
         return self.board
+
+    @property
+    def now(self) -> float:
+        return self.board.now
 
     async def __aenter__(self) -> Self:
         self.board.pass_time(0.0)
@@ -223,15 +248,21 @@ class Real(Bench):
 
     virtual = False
 
-    def __init__(self, *definitions: Any, world: World, journal: Path | None = None) -> None:
+    def __init__(
+        self, *definitions: Any, world: World, journal: Path | None = None, plan: FaultPlan | None = None
+    ) -> None:
         self.world = world
-        self.system = us.System(*definitions, journal=journal, drain=1.0, control=False)
+        self.system = system(*definitions, faults=plan, journal=journal, drain=0.0, control=False)
         self._rows = list[Row]()
         self._grew = anyio.Event()
 
     @property
     def node(self) -> us.System:
         return self.system
+
+    @property
+    def now(self) -> float:
+        return self.system._shell.clock.now()
 
     async def __aenter__(self) -> Self:
         watchers = self.system._watchers

@@ -11,6 +11,7 @@ import pytest
 import understudy as us
 from tests.conformance.bench import Bench, Clock, Opens, Real, Virtual
 from tests.conformance.part import World
+from understudy.testing import FaultPlan
 
 
 @pytest.fixture
@@ -25,6 +26,12 @@ def open_(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Opens
     return opener(request.param, world, tmp_path)
 
 
+@pytest.fixture(params=["simulated", "file"])
+def reopens(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Opens:
+    """As ``open_``: whoever opens again finds what was there."""
+    return opener(request.param, world, tmp_path)
+
+
 @pytest.fixture(params=["simulated", "memory"])
 def opens(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Opens:
     """As ``open_``, where the file makes no difference."""
@@ -34,10 +41,14 @@ def opens(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Opens
 def opener(kind: str, world: World, folder: Path) -> Opens:
     """Opens nodes of one kind."""
 
-    def opened(*definitions: Any) -> AbstractAsyncContextManager[Bench]:
+    kept = dict[str, Any]()
+
+    def opened(*definitions: Any, plan: FaultPlan | None = None) -> AbstractAsyncContextManager[Bench]:
         if kind == "simulated":
-            return Virtual(*definitions, world=world)
+            bench = Virtual(*definitions, world=world, plan=plan, journal=kept.get("journal"))
+            kept["journal"] = bench.board.journal
+            return bench
         file = folder / "node.db" if kind == "file" else None
-        return Real(*definitions, us.Child("clock", Clock), world=world, journal=file)
+        return Real(*definitions, us.Child("clock", Clock), world=world, journal=file, plan=plan)
 
     return opened

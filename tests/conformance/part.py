@@ -66,8 +66,15 @@ class Pay(us.Message):
     """Begin a call that may be made once only."""
 
 
-class Look(us.Request[str]):
-    """Begin a call that may be made again, and answer what came of it."""
+class Look(us.Message):
+    """Begin a call that may be made again."""
+
+
+class Settled(us.Event, wire="part.settled"):
+    """What came of a call."""
+
+    tool: str
+    came: str
 
 
 class Ask(us.Request[int]):
@@ -77,6 +84,18 @@ class Ask(us.Request[int]):
 
 
 RAISES: dict[str, type[Exception]] = {"RuntimeError": RuntimeError, "KeyError": KeyError, "ValueError": ValueError}
+
+
+@us.tool(effect="once", timeout=60.0)
+def pay(who: str) -> str:
+    """May be made once only."""
+    return f"paid for {who}"
+
+
+@us.tool(effect="read", timeout=60.0)
+def look(who: str) -> str:
+    """May be made again."""
+    return f"seen by {who}"
 
 
 class Part(us.Actor):
@@ -138,6 +157,26 @@ class Part(us.Actor):
         turn.ask(msg.whom, Count(), tag=later)
         return later
 
+    @us.handles(Pay)
+    def pays(self, turn: us.Turn[State], msg: Pay) -> None:
+        turn.call(pay, turn.me)
+
+    @us.handles(Look)
+    def looks(self, turn: us.Turn[State], msg: Look) -> None:
+        turn.call(look, turn.me)
+
+    @us.settles(pay)
+    def paid(self, turn: us.Turn[State], outcome: us.Outcome[str]) -> None:
+        turn.emit(Settled("pay", outcome.failure.code if outcome.failure else outcome.value))
+
+    @us.settles(look)
+    def looked(self, turn: us.Turn[State], outcome: us.Outcome[str]) -> None:
+        turn.emit(Settled("look", outcome.failure.code if outcome.failure else outcome.value))
+
+    @us.applies(Settled)
+    def settled(self, state: State, event: Settled) -> State:
+        return state
+
     @us.settles(Count)
     def heard(self, turn: us.Turn[State], outcome: us.Outcome[int]) -> None:
         turn.reply(outcome.tag, outcome.value)
@@ -195,10 +234,11 @@ OFTEN = us.Intensity(10, 60.0)
 
 def part(world: World, name: str, **spec: Any) -> us.Child:
     """A child at an address of its own."""
-    return us.Child(name, Part(world), **spec)
+    return us.Child(name, Part(world), tools=[pay, look], **spec)
 
 
 def team(world: World, *children: str | us.Child | us.Supervisor, name: str = "team", **options: Any) -> us.Supervisor:
     """A supervisor over parts, which may fail often."""
     workers = [part(world, child) if isinstance(child, str) else child for child in children]
-    return us.Supervisor(name, workers, **{"backoff": QUICK, "intensity": OFTEN, **options})
+    given: dict[str, Any] = {"backoff": QUICK, "intensity": OFTEN, **options}
+    return us.Supervisor(name, workers, **given)

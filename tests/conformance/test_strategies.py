@@ -21,7 +21,7 @@ async def test_children_are_started_left_to_right_each_after_the_one_before_has_
 async def test_mail_to_a_child_that_is_not_started_yet_waits_for_its_start(opens: Opens, world: World) -> None:
     async with opens(team(world, "a", "b")) as bench:
         assert await bench.ask("b", Count()) == 1
-        turns = [row.kind for row, record in bench.records("b") if row.kind == "turn"]
+        turns = [row.kind for row, _ in bench.records("b") if row.kind == "turn"]
         assert turns
         assert bench.lives() == ["up a", "up b"]
 
