@@ -158,10 +158,15 @@ def is_led(worker: object, policy: Policy) -> TypeGuard[Child | Supervisor]:
     """Whether it is started and stopped by its supervisor: a fixed child, or a supervisor that has some, or a pool. A memory-only
     child that stands for itself is virtual: it comes and goes with its mail, and leaves no row."""
     if isinstance(worker, Supervisor):
-        return bool(worker.specs) or any(isinstance(child, Pool) for child in worker.children)
+        return leads(worker)
     if not isinstance(worker, Child) or not worker.fixed:
         return False
     return worker.actor.durable or worker.spec.significant or policy.strategy != "one_for_one"
+
+
+def leads(supervisor: Supervisor) -> bool:
+    """Whether it has anybody to start and stop, now or by name."""
+    return bool(supervisor.specs) or any(isinstance(child, Pool) for child in supervisor.children)
 
 
 def is_led_by_root(definition: object) -> TypeGuard[Child | Supervisor]:

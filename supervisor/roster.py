@@ -134,6 +134,13 @@ class Starting(Event, wire="supervisor.starting"):
     at: float
 
 
+class WaitedOn(Event, wire="supervisor.waited_on"):
+    """Its alarm came late itself, for the process was down: the child has its time once more."""
+
+    child: Address
+    alarm: str
+
+
 class Up(Event, wire="supervisor.up"):
     """A child has started."""
 
@@ -309,6 +316,10 @@ class Roster(Actor):
             state, event.child, status="starting", attempt=event.attempt, alarm=event.alarm, since=event.at
         )
         return changed.evolve(orders=event.attempt)
+
+    @applies(WaitedOn)
+    def waited_on(self, state: SupervisorState, event: WaitedOn) -> SupervisorState:
+        return _changed(state, event.child, alarm=event.alarm)
 
     @applies(Up)
     def started(self, state: SupervisorState, event: Up) -> SupervisorState:

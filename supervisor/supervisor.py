@@ -53,10 +53,9 @@ from .roster import (
     Listed,
     Respecified,
     Restarting,
-    Starting,
-    Stopping,
     SupervisorState,
     Up,
+    WaitedOn,
 )
 from .strategy import Steps, Unit, steps
 from .virtual import stopped, troubled
@@ -232,8 +231,7 @@ class SupervisorActor(Live):
             return
         if turn.now - msg.due > BEHIND:
             alarm = self.alarm(turn, msg.child, msg.attempt, msg.after, hard=msg.hard)
-            how = Starting if kid.status == "starting" else Stopping
-            turn.emit(how(msg.child, msg.attempt, alarm, turn.now))
+            turn.emit(WaitedOn(msg.child, alarm))
         elif kid.status == "stopping":
             if kid.spec.kind == "supervisor" and not msg.hard and job is not None:
                 self.order_stop(turn, msg.child, job, hard=True)

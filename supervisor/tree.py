@@ -36,7 +36,7 @@ from .conflicts.board import BoardActor
 from .conflicts.known import Known
 from .conflicts.leases import LeaseActor
 from .conflicts.policy import Conflicts
-from .definitions import Supervisor, is_led, is_led_by_root, pool_of
+from .definitions import Supervisor, is_led, is_led_by_root, leads, pool_of
 from .supervisor import SupervisorActor
 from .team.dispatch import TeamActor
 from .team.panel import PANEL, PanelActor
@@ -115,7 +115,7 @@ class Tree:
     def _team(self, team: Supervisor, above: Address) -> None:
         name = Address(team.name)
         actor = SupervisorActor(team.policy, team.specs, decider=team.decide, above=above, pools=team.pools)
-        self._add(team.name, actor, above, "in order" if is_led(team, team.policy) else "by mail")
+        self._add(team.name, actor, above, "in order" if leads(team) else "by mail")
         if team.workers:
             self._add(f"{team.name}/{{run}}", TeamActor(team), name)
         if counts(team):
