@@ -130,7 +130,8 @@ class EphemeralLife(EphemeralMail):
         if post[3] is not None:
             self.answer(cell, post[3], NULL, None, post[2])
 
-    def _start(self, cell: Ephemeral, more: More, post: Post, attempt: int) -> None:
+    def _start(self, cell: Ephemeral, more: More, post: Post, attempt: int) -> bool:
+        """Begin, as ordered, and say so. Gives whether it did not fail at it."""
         if cell.odd and cell.kind.begin is not None:
             turn = EphemeralTurn(cell, (None, post[1], post[2], None))
             try:
@@ -140,13 +141,14 @@ class EphemeralLife(EphemeralMail):
                 self._tell_supervisor(
                     cell, ChildStarted(cell.address, more.incarnation, attempt, ignored=True), post[2]
                 )
-                return
+                return True
             except (Exception, Blocked) as error:  # noqa: BLE001 - the actor's own code: its failure is told
                 self._raised(cell, post, error, vital=True, attempt=attempt)
-                return
+                return False
             cell.state, cell.odd = turn.state, 0
             self._let_out(turn)
         self._up(cell, more, attempt, post[2])
+        return True
 
     def _restart(self, cell: Ephemeral, more: More, post: Post) -> None:
         envelope: Envelope = post[0]
@@ -167,9 +169,8 @@ class EphemeralLife(EphemeralMail):
             cell.state = turn.state
             self._let_out(turn)
         cell.odd = cell.kind.odd
-        if order.attempt:  # whoever ordered it waits for its start
-            self._start(cell, more, post, order.attempt)
-        if more.life != "restarting":
+        # Whoever ordered it waits for its start; without an order it begins with its mail.
+        if not order.attempt or self._start(cell, more, post, order.attempt):
             cell.mail = [*more.held, *(cell.mail or ())]
             more.held.clear()
 

@@ -1,0 +1,81 @@
+"""Memory-only children in a group: nothing of them outlives the process, and the group's rules hold for them all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+import understudy as us
+from tests.conformance.bench import Opens, Virtual
+from tests.conformance.part import OFTEN, QUICK, Count, Fail, Finish, Fleeting, World, part
+from understudy.protocols.children import Strategy
+
+
+def group(world: World, strategy: Strategy = "one_for_all", **options: object) -> us.Supervisor:
+    children = [part(world, "a"), us.Child("m", Fleeting(world)), part(world, "z")]
+    return us.Supervisor("team", children, strategy=strategy, backoff=QUICK, intensity=OFTEN, **options)  # type: ignore[arg-type]
+
+
+async def test_it_is_started_in_its_turn_and_restarted_with_the_others(open_: Opens, world: World) -> None:
+    async with open_(group(world)) as bench:
+        assert [await bench.ask("m", Count()) for _ in range(2)] == [1, 2]
+        await bench.ask("z", Count())
+        assert [step for step in bench.steps("team") if step.startswith("up")] == ["up a", "up m", "up z"]
+        await bench.tell("z", Fail())
+        await bench.until(lambda: bench.lives()[2:] == ["end a", "up a", "up z"])
+        assert await bench.ask("m", Count()) == 1, "it has nothing to keep its state in"
+
+
+async def test_its_failure_takes_the_group_down(opens: Opens, world: World) -> None:
+    async with opens(group(world)) as bench:
+        await bench.ask("z", Count())
+        await bench.tell("m", Fail())
+        await bench.until(lambda: bench.lives()[2:] == ["end z", "end a", "up a", "up z"])
+        assert await bench.ask("m", Count()) == 1
+        assert bench.status("team") == {"a": "running", "m": "running", "z": "running"}
+
+
+async def test_a_start_of_it_that_fails_again_is_seen_and_counted(opens: Opens, world: World) -> None:
+    async with opens(group(world, "rest_for_one")) as bench:
+        await bench.ask("z", Count())
+        world.fails["m"] = 2
+        await bench.tell("m", Fail())
+        await bench.until(lambda: bench.incarnation("z") == 1)
+        assert await bench.ask("m", Count()) == 1
+        assert len(bench.supervisor("team").window) == 3
+
+
+async def test_one_that_ends_itself_is_not_restarted(opens: Opens, world: World) -> None:
+    async with opens(group(world)) as bench:
+        await bench.ask("z", Count())
+        await bench.tell("m", Finish())
+        await bench.until(lambda: bench.status("team")["m"] == "ended")
+
+
+async def test_it_is_started_anew_in_the_next_life_of_the_process_and_its_failures_are_heard(
+    reopens: Opens, world: World
+) -> None:
+    async with reopens(group(world)) as bench:
+        for _ in range(2):
+            await bench.tell("m", Fail())
+            await bench.ask("m", Count())
+        assert await bench.ask("z", Count()) == 1
+    async with reopens(group(world)) as bench:
+        assert await bench.ask("m", Count()) == 1
+        await bench.until(lambda: set(bench.status("team").values()) == {"running"})
+        before = bench.incarnation("z")
+        await bench.tell("m", Fail())
+        await bench.until(lambda: bench.incarnation("z") == before + 1)
+        assert await bench.ask("m", Count()) == 1
+
+
+@pytest.mark.parametrize("step", range(0, 120, 3))
+async def test_a_crash_in_the_middle_of_its_restart_leaves_nothing_undone(world: World, step: int) -> None:
+    async with Virtual(group(world), world=world, seed=step) as bench:
+        await bench.ask("z", Count())
+        await bench.tell("m", Fail())
+        for _ in range(step):
+            bench.board.step()
+        bench.board.crash(down=0.0)
+        assert await bench.ask("m", Count()) == 1
+        bench.board.rest()
+        assert set(bench.status("team").values()) == {"running"}
