@@ -261,6 +261,7 @@ async def test_a_system_closes_in_time_over_a_call_that_does_not_end_and_says_so
             notes = [row for row in await again.rows("system") if b"leaked" in bytes(row.payload)]
             assert notes
             assert b"deaf of deaf/1 was given up on and goes on" in bytes(notes[0].payload)
+            await again.rest()  # until its actor is in memory again
             (item,) = again.inbox()
             assert item.kind == "in_doubt"
     finally:
