@@ -36,15 +36,10 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
     if not supervisor:
         return ()
     context = context_for(cell.address, envelope)
-    word = ChildFailed(
-        cell.address,
-        cell.memory.incarnation,
-        failure,
-        envelope.id,
-        context.run,
-        spent(cell),
-        attempt_of(envelope),
-    )
+    where, run = cell.address, context.run
+    word = ChildFailed(where, cell.memory.incarnation, failure, envelope.id, run, attempt=attempt_of(envelope))
+    if cost := spent(cell):  # a default is left out of the row only where it is the default itself
+        word = msgspec.structs.replace(word, cost=cost)
     data = Raw(encode(word))
     return (Envelope(id, supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now),)
 

@@ -88,7 +88,7 @@ class Stop(Message, wire="us.stop"):
     failure: Failure
 
 
-class ChildFailed(Message, wire="us.child_failed"):
+class ChildFailed(Message, wire="us.child_failed", omit_defaults=True):
     """Told to the supervisor in the same row in which a child's turn failed.
 
     Attributes:

@@ -26,7 +26,7 @@ def fingerprint(reader: JournalReader, but: str = "") -> dict[str, dict[str, str
         memory = cell.memory
         facts = (memory.life, memory.incarnation, memory.seq, memory.turns, memory.context)
         open_things = (sorted(memory.effects), sorted(memory.timers), sorted(memory.askers))
-        state = canonical(cell.state) if cell.state is not None else b""
+        state = canonical(said(cell.state)) if cell.state is not None else b""
         actors[address] = f"{memory.life} {memory.seq} {digest(canonical(facts), canonical(open_things), state)}"
     sets = {
         "mail": [(mail.envelope.id, plain(mail)) for mail in reader.mail()],
@@ -35,6 +35,13 @@ def fingerprint(reader: JournalReader, but: str = "") -> dict[str, dict[str, str
     }
     open_now = {f"{name} {id}": digest(canonical(thing)) for name, things in sets.items() for id, thing in things}
     return {"actors": actors, "open": open_now}
+
+
+def said(state: msgspec.Struct) -> object:
+    """A state without the fields that are at their defaults: one that a later version has, and that nothing has changed, says nothing."""
+    first = type(state)()
+    fields = (name for name in state.__struct_fields__ if getattr(state, name) != getattr(first, name))
+    return {name: getattr(state, name) for name in fields}
 
 
 def plain(thing: msgspec.Struct) -> object:

@@ -6,7 +6,8 @@ Three lives of one team (``troupe``): the first is closed in order, the second d
 when all is acknowledged. Then the texts of one finished run are erased by hand (its rows keep their digests), the
 write-ahead log is put into the file, and the fingerprints that every later version must fold again are written beside it.
 
-The file is never made again for the same format: a new format gets a file of its own.
+The file is never made again for the same format: a new format gets a file of its own. (The fingerprints were taken again, by the code
+of commit 5935f2b, when it was settled that a field at its default says nothing.)
 """
 
 from __future__ import annotations
