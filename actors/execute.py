@@ -29,7 +29,7 @@ from .delegation import closes, tie
 from .draft import Draft, settled
 from .failing import failed
 from .mailbox import Item
-from .orders import ANSWERED, ignores, ordered, restart_of, tell_end, up
+from .orders import ANSWERED, begins_in_order, ignores, ordered, restart_of, tell_end, up
 from .outcome import Later, Outcome, Tag, read_outcome, tag_value
 from .postal import later_id
 from .reminders import series_of, tick
@@ -37,7 +37,7 @@ from .snapshots import weigh
 from .surroundings import Surroundings
 from .turn import Turn
 from .undelivered import Untaken, Word, unhandled
-from .watching import hears_of, obey, tell_watchers
+from .watching import NOTICES, hears_of, obey, tell_watchers
 
 _STOP, _RESTART, _STARTED, _TERMINATED = Stop.__wire__, Restart.__wire__, Started.__wire__, Terminated.__wire__
 _OWN = frozenset({_STOP, _RESTART, _STARTED, _TERMINATED, OUTCOME})
@@ -138,6 +138,8 @@ def _run(
         up(cell, turn, restart.attempt, incarnation)
         return
     if envelope.lane == "control" and (ordered(cell, turn, envelope, _start) or obey(cell, turn, envelope)):
+        if cell.memory.life == "absent" and begins_in_order(cell) and envelope.wire in NOTICES:
+            turn.life = "absent"  # its mail waits for its start still
         return
     if envelope.wire == _STARTED:  # it was spawned, and has begun now or before
         _start(cell, turn)
@@ -264,7 +266,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         changes += turn.changes
     if turn.finished or turn.ended_by is not None:
         tell_end(cell, turn)
-    if life is not None and life != "restarting":  # what is open there is the next incarnation's
+    if life is not None and life not in ("restarting", "absent"):  # what is open there is the next incarnation's
         failure = decode(envelope.body, Stop).failure if ending else turn.ended_by
         changes += _end(cell, turn, life, failure, {e.id for e in changes})
         if restart is not None:

@@ -24,4 +24,4 @@ def turned_away(cell: Cell, envelope: Envelope) -> Failure | None:
     if envelope.reply_to is None or envelope.lane != "work" or envelope.wire == Task.__wire__:
         return None
     postal = cell.memory.postal
-    return postal.given_up if postal is not None and cell.memory.life == "restarting" else None
+    return postal.given_up if postal is not None and cell.memory.life in ("restarting", "absent") else None

@@ -634,7 +634,10 @@ class Kernel(Mailroom, Outlook):
             self._take_in(word.id)  # in the same batch as the last call's end: nobody else would say it after a crash
 
     def _suspend(self, cell: Cell) -> None:
-        if cell.memory.life == "restarting":
+        memory = cell.memory
+        if memory.life == "restarting" or (
+            memory.life == "absent" and memory.postal is not None and memory.postal.given_up is not None
+        ):
             self._suspended[cell.address] = cell
         elif self._suspended:
             self._suspended.pop(cell.address, None)

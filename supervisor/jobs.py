@@ -219,5 +219,5 @@ class Jobs(Virtual):
 
 
 def goes(job: Job, kid: Kid) -> bool:
-    """Whether a child that is stopped in this job does not come back: a temporary one never does."""
-    return job.final or kid.spec.restart == "temporary"
+    """Whether a child that is stopped in this job does not come back: a temporary one never does, unless its supervisor begins anew."""
+    return job.final or (kid.spec.restart == "temporary" and (kid.live or job.goal != "start"))

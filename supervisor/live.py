@@ -254,8 +254,13 @@ class Live(Jobs):
 
     def _answered_otherwise(self, turn: Turn[SupervisorState], kid: Kid, how: str) -> None:
         """Somebody decided about a child by name while others were asked about it."""
-        if kid.spec.id in turn.state.given_up:
-            turn.emit(Resolved(kid.spec.id, Answer("", "approve", by="somebody", reason=how)))
+        child = kid.spec.id
+        if child not in turn.state.given_up:
+            return
+        turn.emit(Resolved(child, Answer("", "approve", by="somebody", reason=how)))
+        for effect in turn.pending():  # at the root, where people were asked
+            if effect.state == "asking" and effect.question is not None and effect.question.about == child:
+                turn.changes = (*turn.changes, msgspec.structs.replace(effect, state="withdrawn", due=None))
 
     def _no(self, turn: Turn[SupervisorState], later: Later[Any], code: str, why: str, hint: str = "") -> Later[Any]:
         turn.refuse(later, Failure("change_arguments", code, why, hint, where=turn.me))

@@ -372,7 +372,7 @@ class Roster(Actor):
     @applies(Resolved)
     def resolved(self, state: SupervisorState, event: Resolved) -> SupervisorState:
         if event.child in state.kids:  # whatever becomes of it, counting begins anew
-            state = _changed(state, event.child, status="down", restarts=(), streak=None).evolve(window=(), slow=())
+            state = _changed(state, event.child, status="down", restarts=(), streak=None)
         return state.evolve(
             given_up=without(state.given_up, (event.child,)),
             restarts=without(state.restarts, (event.child,)),

@@ -158,7 +158,7 @@ class SupervisorActor(Live):
     def suspended(self, turn: Turn[SupervisorState], msg: Suspended) -> None:
         """It was given up, and a person is asked: whoever asks its children is told so at once."""
         for kid in turn.state.kids.values():
-            if kid.incarnation >= 0 and kid.status != "ended":
+            if kid.status != "ended":
                 turn.order(kid.spec.id, msg)
 
     # -- what children say --------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class SupervisorActor(Live):
             ):
                 self.forget_alarm(turn, kid)
                 self._failed_to_start(turn, kid, msg.failure, msg.item)
-        elif kid.status != "running" or msg.incarnation < kid.incarnation:
+        elif kid.status != "running" or msg.attempt or msg.incarnation < kid.incarnation:
             return  # word of a life that is over
         elif turn.state.job is not None:
             turn.stash()

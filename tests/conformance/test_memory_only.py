@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 import understudy as us
 from tests.conformance.bench import Opens, Virtual
 from tests.conformance.part import OFTEN, QUICK, Count, Fail, Finish, Fleeting, World, part
 from understudy.protocols.children import Strategy
+from understudy.supervisor.simulated import EPOCH
+from understudy.supervisor.supervisor import SupervisorActor
 
 
 def group(world: World, strategy: Strategy = "one_for_all", **options: object) -> us.Supervisor:
@@ -68,14 +72,37 @@ async def test_it_is_started_anew_in_the_next_life_of_the_process_and_its_failur
         assert await bench.ask("m", Count()) == 1
 
 
-@pytest.mark.parametrize("step", range(0, 120, 3))
-async def test_a_crash_in_the_middle_of_its_restart_leaves_nothing_undone(world: World, step: int) -> None:
-    async with Virtual(group(world), world=world, seed=step) as bench:
-        await bench.ask("z", Count())
-        await bench.tell("m", Fail())
-        for _ in range(step):
-            bench.board.step()
-        bench.board.crash(down=0.0)
+async def crashed_in_the_middle(world: World, seed: int, step: int) -> Virtual:
+    """The failure of a sibling, and a crash so many steps later."""
+    bench = Virtual(group(world), world=world, seed=seed)
+    await bench.ask("z", Count())
+    await bench.tell("z", Fail())
+    for _ in range(step):
+        bench.board.step()
+    bench.board.crash(down=0.0)
+    bench.board.rest()
+    return bench
+
+
+async def test_a_crash_in_the_middle_of_its_restart_leaves_nothing_undone() -> None:
+    for seed, step in product(range(8), range(20)):
+        bench = await crashed_in_the_middle(World(), seed, step)
+        assert set(bench.status("team").values()) == {"running"}, f"seed {seed}, after a crash at step {step}"
+        started = [event for event in bench.events("team", "starting") if event["child"] == "m"]
+        assert len(started) >= 2, "in this life, too"
+        assert bench.board.now < EPOCH + 5.0, "nobody waited for word of it"
         assert await bench.ask("m", Count()) == 1
-        bench.board.rest()
-        assert set(bench.status("team").values()) == {"running"}
+
+
+async def test_the_control_a_supervisor_that_does_not_look_after_it_waits_for_word_of_the_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nothing(self: SupervisorActor, turn: object) -> None:
+        """As if nothing were lost."""
+
+    monkeypatch.setattr(SupervisorActor, "_look_after_lost", nothing)
+    late = False
+    for seed, step in product(range(8), range(20)):
+        bench = await crashed_in_the_middle(World(), seed, step)
+        late = late or bench.board.now > EPOCH + 5.0
+    assert late

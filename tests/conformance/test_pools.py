@@ -68,9 +68,12 @@ async def test_members_do_not_count_toward_the_intensity_and_one_that_gives_up_d
         await bench.until(bench.inbox)
         assert bench.status("team") == {"a": "running", "jobs/1": "given_up", "jobs/2": "running"}
         assert await bench.ask("jobs/2", Count()) == 2
+        await bench.tell("a", Fail())
+        assert await bench.ask("a", Count()) == 1
         (item,) = bench.inbox()
         await bench.answer(item.id, "approve")
         assert await bench.ask("jobs/1", Count()) == 2
+        assert len(bench.supervisor("team").window) == 1, "the budget of the others is theirs"
 
 
 async def test_members_that_count_end_the_supervisor(opens: Opens, world: World) -> None:

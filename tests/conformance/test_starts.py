@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import understudy as us
-from tests.conformance.bench import Opens
-from tests.conformance.part import Count, Fail, Part, World, part, team
+from tests.conformance.bench import Opens, Virtual
+from tests.conformance.part import Count, Fail, Finish, Part, World, part, team
 from understudy.protocols.ids import Address
 from understudy.supervisor.live import RestartChild, StartChild
 
@@ -28,7 +28,7 @@ async def test_a_failing_start_stops_those_started_before_in_reverse_and_names_t
 
 async def test_a_start_that_fails_for_ever_climbs_to_a_person_with_each_level_named(open_: Opens, world: World) -> None:
     world.fails["a"] = 1_000
-    inner = team(world, "a", name="inner", backoff=us.Backoff(base=0.0))
+    inner = team(world, "a", "b", name="inner", backoff=us.Backoff(base=0.0))
     async with open_(team(world, inner, name="outer", backoff=us.Backoff(base=0.0))) as bench:
         await bench.until(bench.inbox)
         (item,) = bench.inbox()
@@ -38,6 +38,12 @@ async def test_a_start_that_fails_for_ever_climbs_to_a_person_with_each_level_na
         assert codes == ["budget_exhausted", "failed_to_start", "failed_to_start", "crashed"]
         assert "RuntimeError: a cannot start" in item.text
         assert len(bench.events("root", "restarting")) == 3, "three restarts are allowed in five seconds"
+        for name in ("a", "b"):
+            assert (await bench.refused(name, Count())).code == "parked", "nobody waits for days without knowing"
+        world.fails.clear()
+        await bench.answer(item.id, "approve")
+        for name in ("a", "b"):
+            assert await bench.ask(name, Count()) == 1
 
 
 async def test_a_failing_restart_is_tried_again_and_counts(opens: Opens, world: World) -> None:
@@ -125,3 +131,31 @@ async def test_fresh_children_forget_and_their_started_handler_runs_again(opens:
         await bench.tell("a", Fail())
         await bench.until(lambda: bench.incarnation("b") == 1)
         assert (await bench.ask("a", Count()), await bench.ask("b", Count())) == (1, 2)
+
+
+class Watcher(us.Actor):
+    """Watches somebody who is started after it."""
+
+    @us.handles(us.Started)
+    def started(self, turn: us.Turn[us.State], msg: us.Started) -> None:
+        turn.watch("z")
+
+    @us.handles(us.Terminated)
+    def over(self, turn: us.Turn[us.State], msg: us.Terminated) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_watch_does_not_begin_who_is_not_started_yet(world: World, seed: int) -> None:
+    async with Virtual(team(world, us.Child("w", Watcher), "a", "b", "z"), world=world, seed=seed) as bench:
+        assert await bench.ask("z", Count()) == 1
+        assert bench.lives() == ["up a", "up b", "up z"]
+
+
+async def test_a_watch_of_a_child_that_is_not_started_yet_is_kept(opens: Opens, world: World) -> None:
+    async with opens(team(world, us.Child("w", Watcher), "a", "z")) as bench:
+        await bench.ask("z", Count())
+        assert bench.cell("z").memory.postal is not None
+        await bench.tell("z", Finish())
+        await bench.until(lambda: any(record.took for row, record in bench.records("w") if row.kind == "turn"))
+        await bench.until(lambda: bench.cell("w").memory.postal.watching == {})  # type: ignore[union-attr]
