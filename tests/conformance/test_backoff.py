@@ -28,14 +28,19 @@ async def test_the_first_failure_does_not_wait_and_later_ones_wait_longer_with_j
 
 async def test_a_wait_does_not_burn_the_intensity(world: World) -> None:
     """Failures further apart than the window, because of the waits, are no loop for it; the slow limit sees them."""
-    async with Virtual(team(world, "a", backoff=LONG, intensity=us.Intensity(1, 1.0)), world=world) as bench:
-        for _ in range(2):
-            await bench.tell("a", Fail())
-        bench.board.rest()
-        for _ in range(10):
+    async with Virtual(team(world, "a", backoff=LONG, intensity=us.Intensity(2, 1.0)), world=world) as bench:
+        for _ in range(12):
             await bench.tell("a", Fail())
             bench.board.rest()
-        assert not bench.events("team", "exhausted") or len(bench.supervisor("team").window) <= 1
+        assert not bench.events("team", "exhausted")
+        assert len(bench.supervisor("team").slow) == 12
+        await bench.pass_time(2_000.0)
+    never = us.Backoff(base=0.0)
+    async with Virtual(team(world, "a", backoff=never, intensity=us.Intensity(2, 1.0)), world=world) as bench:
+        for _ in range(3):
+            await bench.tell("a", Fail())
+        bench.board.rest()
+        assert bench.events("team", "exhausted"), "the control: without waits they are one"
 
 
 async def test_quiet_begins_a_new_streak(opens: Opens, world: World) -> None:
