@@ -108,7 +108,9 @@ class Jobs(Virtual):
         self.forget_alarm(turn, kid)
         alarm = self.alarm(turn, child, attempt, kid.spec.start) if kid.spec.kind != "supervisor" else ""
         turn.emit(Starting(child, attempt, alarm, turn.now))
-        turn.order(child, Start(attempt, kid.spec.on_restart or self.policy.on_restart, job.cause))
+        # A supervisor knows who runs below it, and which orders are answered: it never begins with nothing.
+        state = "keep" if kid.spec.kind == "supervisor" else kid.spec.on_restart or self.policy.on_restart
+        turn.order(child, Start(attempt, state, job.cause))
 
     def order_stop(self, turn: Turn[SupervisorState], child: Address, job: Job, *, hard: bool = False) -> None:
         """Order a child to end. ``hard``: at once. A supervisor whose time is over is ordered so again, before it is left alone."""
@@ -184,6 +186,7 @@ class Jobs(Virtual):
             up = False
             if job.final:
                 self._end_the_rest(turn, job)
+                self.end_the_waiting(turn)
         turn.emit(Doing(up=up))
         if job.goal == "shutdown":
             turn.life = "stopped" if job.final else "restarting"

@@ -128,8 +128,11 @@ class SupervisorActor(Live):
 
     @handles(Start)
     def start(self, turn: Turn[SupervisorState], msg: Start) -> None:
-        self._list(turn)
-        self.begin(turn, Job("start", start=self.order(turn.state), attempt=msg.attempt))
+        """It is to begin; where it was in the middle of its end, when that is over."""
+        self._list(turn, anew=True)
+        stop = self.running(turn.state)
+        since = turn.now if stop else 0.0
+        self.begin(turn, Job("start", stop, self.order(turn.state), attempt=msg.attempt, since=since))
 
     @handles(Restarted)
     def again(self, turn: Turn[SupervisorState], msg: Restarted) -> None:
@@ -147,6 +150,8 @@ class SupervisorActor(Live):
     @handles(Shutdown)
     def shut_down(self, turn: Turn[SupervisorState], msg: Shutdown) -> None:
         """The one above wants it to end: at once, whatever it is in the middle of."""
+        if msg.final:
+            self._list(turn)  # what it never started is over, too
         stop = self.running(turn.state)
         job = Job(
             "shutdown", stop, cause=msg.cause, attempt=msg.attempt, since=turn.now, final=msg.final,

@@ -231,7 +231,7 @@ class Virtual(Roster):
         origin, _, child = str(outcome.tag if outcome.tag is not None else turn.me).rpartition(" ")
         if origin:
             turn.tell(origin, Verdict(Address(child), answer))
-        else:
+        elif child in turn.state.given_up or child == turn.me:  # and nobody has decided before
             self._resolve(turn, Address(child), answer)
 
     @handles(Verdict)
@@ -257,6 +257,15 @@ class Virtual(Roster):
     def give_in(self, turn: Turn[SupervisorState], child: Address, why: Failure) -> None:
         """A child that was given up is stopped."""
         turn.order(child, Stop(why))
+
+    def end_the_waiting(self, turn: Turn[SupervisorState]) -> None:
+        """Virtual children that wait for a restart, or for somebody's decision, end with their supervisor for good."""
+        state = turn.state
+        waiting = {child for child, last in state.streaks.items() if last.until > turn.now} | set(state.given_up)
+        for child in sorted(waiting - set(state.kids)):
+            turn.order(
+                child, Stop(Failure("abandon", "stopped", f"{turn.me}, which kept it going, has ended", where=child))
+            )
 
     def _quiet(self, state: SupervisorState, now: float, but: Address) -> tuple[Address, ...]:
         """Children whose last failure is of no account any more."""

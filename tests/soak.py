@@ -37,6 +37,8 @@ PROOFS = {
     "storms": Proof("storms of 50 kills", 1, 60, 30.0),
     "lives": Proof("lives of a writer, killed", 15, 1_500, 0.17),
     "seeds": Proof("seeds of the bank", 300, 100_000, 0.025),
+    "trees": Proof("small trees of supervisors", 40, 4_000, 0.6),
+    "forests": Proof("trees of a thousand actors", 1, 200, 8.0),
     "fleets": Proof("seeds of the fleet", 80, 10_000, 0.005),
     "histories": Proof("histories of a crew", 60, 5_000, 0.005),
     "sequences": Proof("sequences of what is done to a journal", 40, 2_000, 0.13),
