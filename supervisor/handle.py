@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from ..protocols.children import ChildSpec, RestartType
 from ..protocols.ids import Address, address
@@ -19,10 +19,15 @@ from .live import (
     WhichChildren,
 )
 
-if TYPE_CHECKING:
-    from .system import System
-
 R = TypeVar("R")
+
+
+class Asks(Protocol):
+    """What a handle needs of its system."""
+
+    async def ask(self, to: str, request: Request[R], *, timeout: float | None) -> R:
+        """See ``System.ask``."""
+        ...
 
 
 class SupervisorHandle:
@@ -40,7 +45,7 @@ class SupervisorHandle:
         timeout: seconds to wait for an answer; None for ever.
     """
 
-    def __init__(self, system: System, name: str, timeout: float | None = 60.0) -> None:
+    def __init__(self, system: Asks, name: str, timeout: float | None = 60.0) -> None:
         self._system, self._timeout = system, timeout
         self.address: Address = address(name)
 
