@@ -145,13 +145,15 @@ class More:
         asks: what it asked and was not answered yet: settler and tag, by token.
         askers: requests that it left open, by the id of their ``Later``.
         led: its supervisor started it, and is told when it ends itself.
+        begun: when it failed, its ``Started`` handler had run.
     """
 
-    __slots__ = ("askers", "asks", "control", "held", "incarnation", "led", "life")
+    __slots__ = ("askers", "asks", "begun", "control", "held", "incarnation", "led", "life")
 
     def __init__(self) -> None:
         self.life = "running"
         self.led = False
+        self.begun = False
         self.incarnation = 0
         self.control: deque[Post] = deque()
         self.held: deque[Post] = deque()

@@ -78,7 +78,7 @@ class EphemeralLife(EphemeralMail):
                     cell, post, Failure("abandon", "stopped", f"{cell.address} was stopped", where=cell.address)
                 )
         elif box:
-            if self.begin(cell, box[0]) is not None:
+            if cell.odd > 0 and self.begin(cell, box[0]) is not None:
                 self._hold(cell, list(box)[1:])
             elif cell.odd > 0:  # it stopped itself at once, and so would the next one
                 for post in box:
@@ -120,7 +120,7 @@ class EphemeralLife(EphemeralMail):
         ):
             self._restart(cell, more, post)
         elif envelope.wire == Resume.__wire__ and more.life == "restarting":
-            more.life, cell.odd = "running", cell.kind.odd
+            more.life, cell.odd = "running", 0 if more.begun else cell.kind.odd
             cell.mail = [*more.held, *(cell.mail or ())]
             more.held.clear()
         elif envelope.wire == Shutdown.__wire__:
@@ -251,7 +251,7 @@ class EphemeralLife(EphemeralMail):
     def _failed(self, cell: Ephemeral, failure: Failure, item: str, on_behalf: Context, attempt: int = 0) -> None:
         self.dead[failure.code] += 1
         more = cell.rare()
-        more.life = "restarting"
+        more.life, more.begun = "restarting", not cell.odd
         cell.odd = 1
         word = ChildFailed(cell.address, more.incarnation, failure, item, on_behalf.run, attempt=attempt)
         self._tell_supervisor(cell, word, on_behalf)

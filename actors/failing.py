@@ -44,6 +44,14 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
     return (Envelope(id, supervisor, ChildFailed.__wire__, data, sender=cell.address, context=context, at=now),)
 
 
+def _leads(cell: Cell, child: Address) -> bool:
+    """Whether a supervisor starts and stops this child: then whoever begins it anew, or has ended it, sees to the child, too."""
+    if cell.mount is None or cell.mount.among is None or cell.broken is not None:
+        return False
+    mount = cell.mount.among.find(child)
+    return mount is not None and mount.supervisor == cell.address and mount.begun != "by mail"
+
+
 def spent(cell: Cell) -> float:
     """US dollars that an actor says it has spent; 0 where it cannot say."""
     if cell.mount is None or cell.broken is not None:
@@ -75,7 +83,7 @@ def failed(
     if kind == "failed" or cell.broken:
         sends += word_of_failure(cell, envelope, failure, item_id(gid, 0), now)
     child = decode(envelope.body, ChildFailed).child if envelope.wire == ChildFailed.__wire__ else None
-    if child is not None and supervisor:  # whoever is above decides in its place: nobody stays suspended
+    if child is not None and supervisor and not _leads(cell, child):  # who is above decides: nobody stays suspended
         sends.append(msgspec.structs.replace(envelope, id=item_id(gid, 3), to=supervisor, sender=cell.address))
     left = open_request(cell, envelope) if kind == "failed" and not again else ""
     asker = cell.memory.askers[left] if left else envelope.reply_to

@@ -258,9 +258,7 @@ class Live(Jobs):
         if child not in turn.state.given_up:
             return
         turn.emit(Resolved(child, Answer("", "approve", by="somebody", reason=how)))
-        for effect in turn.pending():  # at the root, where people were asked
-            if effect.state == "asking" and effect.question is not None and effect.question.about == child:
-                turn.changes = (*turn.changes, msgspec.structs.replace(effect, state="withdrawn", due=None))
+        self.withdraw(turn, child)
 
     def _no(self, turn: Turn[SupervisorState], later: Later[Any], code: str, why: str, hint: str = "") -> Later[Any]:
         turn.refuse(later, Failure("change_arguments", code, why, hint, where=turn.me))

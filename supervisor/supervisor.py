@@ -309,22 +309,29 @@ class SupervisorActor(Live):
         stop = self.running(turn.state)
         self.begin(turn, Job("exit", stop, child=kid.spec.id, since=turn.now, final=True))
 
-    def _restart(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> None:
-        """Restart a child, and others with it; or give up, if that is once too often."""
-        wait = self._counted(turn, kid, failure, item)
+    def _restart(
+        self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str, *, again: bool = False
+    ) -> None:
+        """Restart a child, and others with it; or give up, if that is once too often. ``again``: it failed to restart."""
+        wait = self._counted(turn, kid, failure, item, again=again)
         if wait is None:
             return
         do = self._steps(turn.state, kid)
         kids = turn.state.kids
         stop = tuple(unit for unit in (tuple(c for c in u if kids[c].status in RUNS) for u in do.stop) if unit)
-        if wait == 0.0 or stop:
-            start = do.start if wait == 0.0 else ()
+        at_once = wait == 0.0 and not again
+        if at_once or stop:
+            start = do.start if at_once else ()
             self.begin(
                 turn, Job("restart", stop, start, cause=failure, child=kid.spec.id, since=turn.now if stop else 0.0)
             )
 
-    def _counted(self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str) -> float | None:
-        """Count a restart before it is tried. Gives the wait before it, for which a reminder is set; None where that was too often."""
+    def _counted(
+        self, turn: Turn[SupervisorState], kid: Kid, failure: Failure, item: str, *, again: bool = False
+    ) -> float | None:
+        """Count a restart before it is tried. Gives the wait before it, for which a reminder is set; None where that was too often.
+        ``again``: it is tried again, which takes a reminder also without a wait: requests come between.
+        """
         state, policy, child = turn.state, self.policy, kid.spec.id
         clock = turn.now - state.paused
         window, slow, alone = state.window, state.slow, kid.restarts
@@ -360,7 +367,7 @@ class SupervisorActor(Live):
         for other in others:
             if state.kids[other].status == "waiting":
                 self.forget_alarm(turn, state.kids[other])
-        alarm = turn.remind(_TryAgain(child, kid.attempt), after=wait) if wait > 0 else ""
+        alarm = turn.remind(_TryAgain(child, kid.attempt), after=wait) if wait > 0 or again else ""
         turn.emit(
             Restarting(
                 child, window, wait, failure, item, failures, others=others, slow=slow, alone=alone, at=turn.now,
@@ -410,12 +417,12 @@ class SupervisorActor(Live):
                 self.end(turn, kid, stopped(turn.me, child, failure))
                 turn.emit(Ended(child, failure.code, turn.now, failure))
                 self._after_end(turn, kid, by_itself=True)
-            elif self._counted(turn, kid, failure, item) == 0.0:
-                self.also_start(turn, (child,), failure)
+            else:
+                self._counted(turn, kid, failure, item, again=True)
             self.advance(turn)
         else:
             self.drop_job(turn)
-            self._restart(turn, kid, failure, item)
+            self._restart(turn, kid, failure, item, again=True)
             with_it = {c for unit in self._steps(turn.state, kid).start for c in unit}
             for unit in job.start:
                 rest = tuple(c for c in unit if c not in with_it)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ..actors.actor import PERSON, handles, settles
 from ..actors.outcome import Outcome
 from ..actors.turn import Turn
@@ -56,6 +58,12 @@ class Verdict(Message, wire="supervisor.verdict"):
 
     child: Address
     answer: Answer
+
+
+class Withdrawn(Message, wire="supervisor.withdrawn"):
+    """To the supervisor above: it need not decide about a child any more."""
+
+    child: Address
 
 
 class _RestartNow(Message, wire="supervisor.restart_now"):
@@ -238,6 +246,20 @@ class Virtual(Roster):
     def verdict(self, turn: Turn[SupervisorState], msg: Verdict) -> None:
         if msg.child in turn.state.given_up:  # and nobody has decided before
             self._resolve(turn, msg.child, msg.answer)
+
+    def withdraw(self, turn: Turn[SupervisorState], child: Address) -> None:
+        """It was decided about a child by name: nobody is to be asked about it any more."""
+        if not self.top:
+            turn.tell(self.above, Withdrawn(child))
+            return
+        for effect in turn.pending():
+            if effect.state == "asking" and effect.question is not None and effect.question.about == child:
+                turn.changes = (*turn.changes, msgspec.structs.replace(effect, state="withdrawn", due=None))
+
+    @handles(Withdrawn)
+    def withdrawn(self, turn: Turn[SupervisorState], msg: Withdrawn) -> None:
+        """A supervisor below has decided about a child that it had given up."""
+        self.withdraw(turn, msg.child)
 
     def _resolve(self, turn: Turn[SupervisorState], child: Address, answer: Answer) -> None:
         known = turn.state.given_up.get(child) or Failure("abandon", "failed", f"{child} failed")

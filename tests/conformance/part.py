@@ -16,7 +16,7 @@ class World:
         ignores: who has nothing to do.
         stubborn: who fails when it is to end.
         raised: what a failing start raises.
-        called: calls that were made, by name of whoever made them.
+        called: how often ``Started`` handlers of memory-only actors came through, by address.
     """
 
     def __init__(self) -> None:
@@ -210,6 +210,7 @@ class Fleeting(us.Actor):
         if self.world.fails[turn.me] > 0:
             self.world.fails[turn.me] -= 1
             raise RuntimeError(f"{turn.me} cannot start")
+        self.world.called[turn.me] += 1
 
     @us.handles(Fail)
     def fail(self, turn: us.Turn[State], msg: Fail) -> None:

@@ -189,3 +189,26 @@ async def test_a_child_at_a_template_may_be_started_by_name_and_is_then_kept_lik
         await bench.until(lambda: bench.incarnation("t/1") == 1)
         assert await bench.ask("t/2", Count()) == 1, "others begin with their mail"
         assert list(await bench.which("team")) == ["a", "t/1"]
+
+
+async def test_a_start_that_fails_for_ever_without_a_wait_leaves_room_for_requests(open_: Opens, world: World) -> None:
+    async with open_(team(world, "a", "b", intensity=us.Intensity(1_000_000, 60.0), slow=None)) as bench:
+        await bench.ask("b", Count())
+        world.fails["a"] = 1_000_000
+        await bench.tell("a", Fail())
+        await bench.until(lambda: len(bench.events("team", "restarting")) > 5)
+        await bench.stop("team", "a")
+        assert bench.status("team") == {"a": "ended", "b": "running"}
+
+
+async def test_a_member_that_was_given_up_and_is_stopped_by_name_is_no_question_any_more(
+    opens: Opens, world: World
+) -> None:
+    inner = us.Supervisor("inner", [us.Pool("jobs/{key}", Part(world))], intensity=us.Intensity(0, 60.0))
+    async with opens(us.Supervisor("outer", [inner])) as bench:
+        await bench.start("inner", "jobs/1")
+        await bench.tell("jobs/1", Fail())
+        await bench.until(bench.inbox)
+        await bench.stop("inner", "jobs/1")
+        await bench.until(lambda: not bench.inbox())
+        assert await bench.which("inner") == {}

@@ -21,12 +21,14 @@ def group(world: World, strategy: Strategy = "one_for_all", **options: object) -
 
 async def test_it_is_started_in_its_turn_and_restarted_with_the_others(open_: Opens, world: World) -> None:
     async with open_(group(world)) as bench:
-        assert [await bench.ask("m", Count()) for _ in range(2)] == [1, 2]
         await bench.ask("z", Count())
+        assert [await bench.ask("m", Count()) for _ in range(2)] == [1, 2]
+        assert world.called["m"] == 1
         assert [step for step in bench.steps("team") if step.startswith("up")] == ["up a", "up m", "up z"]
         await bench.tell("z", Fail())
         await bench.until(lambda: bench.lives()[2:] == ["end a", "up a", "up z"])
         assert await bench.ask("m", Count()) == 1, "it has nothing to keep its state in"
+        assert world.called["m"] == 2
 
 
 async def test_its_failure_takes_the_group_down(opens: Opens, world: World) -> None:
@@ -70,6 +72,16 @@ async def test_it_is_started_anew_in_the_next_life_of_the_process_and_its_failur
         await bench.tell("m", Fail())
         await bench.until(lambda: bench.incarnation("z") == before + 1)
         assert await bench.ask("m", Count()) == 1
+
+
+async def test_one_that_goes_on_after_a_failure_does_not_begin_again(opens: Opens, world: World) -> None:
+    async with opens(group(world, decide={"RuntimeError": "resume"})) as bench:
+        await bench.ask("z", Count())
+        assert await bench.ask("m", Count()) == 1
+        world.fails["m"] = 1
+        await bench.tell("m", Fail())
+        assert await bench.ask("m", Count()) == 2
+        assert world.fails["m"] == 1, "its Started handler did not run again"
 
 
 async def crashed_in_the_middle(world: World, seed: int, step: int) -> Virtual:
