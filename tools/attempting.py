@@ -29,7 +29,7 @@ class Leak(Struct, frozen=True):
         effect: its id.
         tool: its name.
         actor: who intended it.
-        how: ``thread`` (which nobody can stop) or ``task`` (which swallowed its cancellation).
+        how: ``thread`` (which nobody can stop), ``task`` (which swallowed its cancellation) or ``process`` (which could not be killed).
     """
 
     effect: str
@@ -38,8 +38,14 @@ class Leak(Struct, frozen=True):
     how: str
 
     def __str__(self) -> str:
-        why = "a thread cannot be stopped" if self.how == "thread" else "it swallowed its cancellation"
-        return f"{self.tool} of {self.actor} was given up on and goes on: {why}"
+        return f"{self.tool} of {self.actor} was given up on and goes on: {_WHY[self.how]}"
+
+
+_WHY = {
+    "thread": "a thread cannot be stopped",
+    "task": "it swallowed its cancellation",
+    "process": "its process was killed and is not gone, so it hangs in the kernel",
+}
 
 
 class Attempting:

@@ -13,12 +13,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
 
-from ..protocols.codec import encode, roundtrip
+from ..protocols.bounds import check
+from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, interruption, leaves, of_exception, said
@@ -33,6 +34,9 @@ from .steps import Steps
 from .tasks import in_task
 from .threads import in_thread
 from .tool import LeaseRule, NotDone, Tool
+
+if TYPE_CHECKING:
+    from .process import Ended
 
 MAX_RESULT = 256_000
 """Bytes of one tool's result as JSON."""
@@ -138,7 +142,9 @@ class Performer:
 
         attempting.listen(tool.spec.heartbeat)
         name = f"tool {effect.name}"
-        if tool.is_async:
+        if tool.isolation == "process":
+            return await _apart(tool, effect, call, attempting, lambda: self.on_leak(attempting.left("process")))
+        if tool.isolation == "task":
             return await self._in_task(_run_async(tool, effect, values, self.watch), name, attempting)
         run = partial(run_plain, tool, effect, values)
         return await in_thread(run, name, attempting.late, lambda: self.on_leak(attempting.left("thread")))
@@ -195,6 +201,31 @@ def _not_told_of(leak: Leak) -> None:
     """A performer of its own tells nobody."""
 
 
+async def _apart(
+    tool: Tool[..., Any], effect: Effect, call: Call, attempting: Attempting, on_left: Callable[[], None]
+) -> Attempt:
+    """In a process of its own. It is gone when this ends, so nothing goes on: what is unknown is only how far it came."""
+    from .process import in_process, job_of, told  # programs without such tools never load it
+
+    assert tool.apart is not None
+
+    def came(ended: Ended) -> Attempt:
+        attempt = told(ended, effect.name)
+        if attempt is not None:
+            return attempt
+        try:
+            assert ended.answer is not None
+            data = ended.answer.value
+            check(data, "its result", most=MAX_RESULT)
+            return _result(tool, effect, decode(data, tool.returns))
+        except (NotStorable, msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _drift(effect, error)
+
+    job = job_of(tool.apart, effect.name, bytes(effect.args), call, MAX_RESULT)
+    on_late: Callable[[Ended], None] = lambda ended: attempting.late(came(ended))  # noqa: E731 - typed, that is all
+    return came(await in_process(job, tool.environ, f"tool {effect.name}", call.beat, on_late, on_left))
+
+
 async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any], watch: Watch) -> Attempt:
     try:
         return _result(tool, effect, await Steps(tool.function(**values), watch, effect))
@@ -229,7 +260,10 @@ def _must_rise(error: BaseException) -> None:
 def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> Attempt:
     """Call a plain function here and now, and give what it came to. The performer does so in a thread, a simulation in place."""
     try:
-        return _result(tool, effect, tool.function(**values))
+        result = tool.function(**values)
+        if inspect.iscoroutine(result):  # an ``async def`` that is to run in a thread
+            result = asyncio.run(result)
+        return _result(tool, effect, result)
     except BaseException as error:  # noqa: BLE001 - a tool may raise SystemExit; it must not end the thread pool
         return _crash(error, effect)
 
@@ -259,14 +293,18 @@ def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
         if len(data) <= MAX_RESULT:
             roundtrip(value, tool.returns, MAX_RESULT)
     except (NotStorable, msgspec.ValidationError) as error:
-        message = f"{effect.name} ran, but its result is not what it declares: {error}"
-        return Attempt(failure=Failure("abandon", "schema_drift", message[:1_000], where=effect.name))
+        return _drift(effect, error)
     if len(data) > MAX_RESULT:
         message = f"{effect.name} ran, but its result is {len(data):,} bytes, more than {MAX_RESULT:,}"
         return Attempt(
             failure=Failure("change_arguments", "result_too_large", message, hint="ask for less", where=effect.name)
         )
     return Attempt(value=data)
+
+
+def _drift(effect: Effect, error: Exception) -> Attempt:
+    message = f"{effect.name} ran, but its result is not what it declares: {error}"
+    return Attempt(failure=Failure("abandon", "schema_drift", message[:1_000], where=effect.name))
 
 
 def _crash(error: BaseException, effect: Effect) -> Attempt:

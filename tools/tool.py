@@ -12,8 +12,8 @@ performs it and records what came of it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Final, Protocol, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, Final, Literal, Protocol, TypeVar, cast, get_args, overload
 
 from ..protocols.codec import digest
 from ..protocols.effects import EffectClass, Retry
@@ -25,6 +25,9 @@ from .schema import Signature, bound
 
 R = TypeVar("R")
 EFFECTS: Final = ("read", "idempotent", "reconcilable", "once")
+
+Isolation = Literal["task", "thread", "process"]
+"""Where a call runs: in the event loop; in a thread of its own; in a process of its own."""
 
 
 class NotDone:
@@ -114,6 +117,10 @@ class Tool(ToolRef[P, R]):
         self.lease: LeaseRule | None = None
         self.reconciler: Callable[..., Any] | None = None
         self.is_async = inspect.iscoroutinefunction(function)
+        self.isolation: Isolation = "task" if self.is_async else "thread"
+        self.environ: tuple[str, ...] = ()
+        self.apart: tuple[str, str] | None = None
+        """Module and name under which a process of its own finds the function."""
         description = (inspect.getdoc(function) or "").strip()
         self._spec = ToolSpec(
             name, description, self.signature.parameters, effect, timeout, retry, key_ttl, "", heartbeat
@@ -199,6 +206,31 @@ class Tool(ToolRef[P, R]):
         self.reconciler = function
         return function
 
+    def isolate(self, isolation: Isolation, environ: Sequence[str] = ()) -> None:
+        """Say where calls run (``us.tool(isolation=…, environ=…)``).
+
+        Raises:
+            DefinitionError: the function cannot run there.
+        """
+        if isolation not in get_args(Isolation):
+            hint = f"one of {', '.join(get_args(Isolation))}"
+            raise DefinitionError(f"tool {self.spec.name!r}: isolation={isolation!r}", hint=hint)
+        if isolation == "task" and not self.is_async:
+            raise DefinitionError(
+                f'tool {self.spec.name!r}: isolation="task", but it is a plain function and would block the loop',
+                hint='make it "async def", or take isolation="thread"',
+            )
+        if isolation != "process" and environ:
+            raise DefinitionError(
+                f"tool {self.spec.name!r}: environ= says what a process of its own sees",
+                hint='add isolation="process"; tasks and threads see everything',
+            )
+        self.isolation = isolation
+        if isolation == "process":
+            from .process import importable, variables
+
+            self.environ, self.apart = variables(environ, self.spec.name), importable(self.function, self.spec.name)
+
     def bind(self, values: dict[str, Any], call: Call) -> dict[str, Any]:  # arguments of the function
         """The arguments the function is called with."""
         return bound(values, self.signature.wants_call, call)
@@ -252,6 +284,8 @@ def tool(
     key_ttl: float = 86_400.0,
     approve: bool | Callable[..., bool] = False,
     heartbeat: float | None = None,
+    isolation: Isolation | None = None,
+    environ: Sequence[str] = (),
 ) -> ToolDecorator:
     """Make a typed function a tool.
 
@@ -264,6 +298,10 @@ def tool(
         heartbeat: the longest silence, in seconds: a call that does not say ``call.heartbeat()`` (on its ``us.Call``) for longer has failed
             (``silent``), before its timeout is over. None: it need not.
         approve: True: a person approves every call. A function: sugar for ``approve_if``.
+        isolation: where calls run. ``task``: in the event loop, the default of an ``async def``. ``thread``: in a thread of its own, the
+            default of a ``def``. ``process``: in a process of its own, which is killed with all its children when the call times out or
+            is cancelled, and whose environment holds only what is granted; for functions at the top of a module.
+        environ: names of the environment variables that such a process sees.
 
     Raises:
         DefinitionError: a parameter or the result has no type, or an option is out of range.
@@ -282,6 +320,8 @@ def tool(
             depth=2,
             heartbeat=heartbeat,
         )
+        if isolation is not None or environ:
+            made.isolate(isolation or made.isolation, environ)
         if approve is True:
             made.policy = Policy(
                 lambda *_args, **_kwargs: True, text=f"Every call of {made.spec.name} needs an approval."
