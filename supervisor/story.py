@@ -451,7 +451,9 @@ _FORMS: dict[str, type[Struct]] = {
     form.__wire__: form
     for form in (Received, Asked, Routed, Returned, Began, Thought, Observed, Told, Fell, Retasked, TeamRetasked)
 }
-_SILENT = frozenset({"team.closed", "agent.ended", "worker.accepted", "worker.ended"})
+_SILENT = frozenset(
+    {"team.closed", "agent.stuck", "agent.helped", "agent.ended", "worker.accepted", "worker.ended"}
+)  # the question and its answer are told by their own rows
 _SUPERVISION: dict[str, type[Struct]] = {form.__wire__: form for form in (Restarting, GaveUp, Resolved, Decided)}
 
 

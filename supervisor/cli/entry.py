@@ -15,6 +15,7 @@ from ...protocols.errors import JournalDamaged, UnderstudyError
 from ..journal.reading import HINT
 from . import exits
 from .app import app
+from .plain import plain, plain_json
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -26,7 +27,7 @@ class _Lines(logging.Formatter):
         """One line, and a traceback where there is one."""
         facts = ", ".join(f"{key}={value}" for key, value in vars(record).items() if key not in _PLAIN)
         text = f"understudy: {record.getMessage()}" + (f" ({facts})" if facts else "")
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return plain(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
 
 
 def run(arguments: list[str] | None) -> int:
@@ -87,9 +88,9 @@ def _leaf(error: BaseException) -> BaseException:
 def _say(message: str, hint: str, code: int, as_json: bool, kind: str = "") -> int:
     if as_json:
         error = {"type": kind, "message": message, "hint": hint}
-        print(msgspec.json.encode({"error": error, "exit": code}).decode())
+        print(plain_json(msgspec.json.encode({"error": error, "exit": code}).decode()))
     else:
-        print(f"understudy: {message}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+        print(plain(f"understudy: {message}" + (f"\n  {hint}" if hint else "")), file=sys.stderr)
     return code
 
 

@@ -27,6 +27,7 @@ from ..journal.retention import retain as erase
 from ..journal.stats import Stats
 from ..journal.stats import stats as count
 from . import exits, options
+from .plain import echo
 from .progress import progress
 from .source import must_exist, warn
 
@@ -53,12 +54,12 @@ def verify(journal: Path, as_json: bool, quiet: bool) -> int:
         options.emit({"journal": str(journal), "whole": found.whole, "audit": found, "exit": code})
         return code
     for finding in found.findings:
-        click.echo(f"{finding.table} {finding.item}: {finding.why}")
+        echo(f"{finding.table} {finding.item}: {finding.why}")
     for warning in found.warnings:
-        click.echo(f"understudy: {warning}", err=True)
+        echo(f"understudy: {warning}", err=True)
     erased = f", {found.erased:,} of them erased" if found.erased else ""
     if found.whole:
-        click.echo(
+        echo(
             f"{journal} is whole: {found.rows:,} rows{erased}, {found.actors:,} actors, {found.open:,} open items, {found.keys:,} keys"
         )
     else:
@@ -67,7 +68,7 @@ def verify(journal: Path, as_json: bool, quiet: bool) -> int:
             if found.bad
             else "the rows are whole"
         )
-        click.echo(f"{journal} is damaged: {until}")
+        echo(f"{journal} is damaged: {until}")
     return code
 
 
@@ -85,7 +86,7 @@ def backup(to: Path, journal: Path, force: bool, as_json: bool, quiet: bool) -> 
     if as_json:
         options.emit(made)
     else:
-        click.echo(f"{made.path}: {made.rows:,} rows, {_size(made.bytes)}, verified")
+        echo(f"{made.path}: {made.rows:,} rows, {_size(made.bytes)}, verified")
     return exits.DONE
 
 
@@ -130,7 +131,7 @@ def export(output: Path | None, below: str, journal: Path, force: bool, as_json:
     if as_json:
         options.emit({"file": str(output), "rows": rows})
     elif output is not None:
-        click.echo(f"{output}: {rows:,} rows")
+        echo(f"{output}: {rows:,} rows")
     return exits.DONE
 
 
@@ -179,13 +180,11 @@ def retain(days: float, archive: Path | None, compact: bool, journal: Path, as_j
         options.emit({"retained": done, "archive": kept})
         return exits.DONE
     if kept is not None:
-        click.echo(f"{kept.path}: {kept.rows:,} rows, verified; what is erased now replays from there")
+        echo(f"{kept.path}: {kept.rows:,} rows, verified; what is erased now replays from there")
     stays = f"; {done.kept:,} rows stay, because others need what they sent" if done.kept else ""
-    click.echo(f"{journal}: {done.runs:,} runs erased, {done.rows:,} rows, {_size(done.bytes)} of text{stays}")
+    echo(f"{journal}: {done.runs:,} runs erased, {done.rows:,} rows, {_size(done.bytes)} of text{stays}")
     if done.rows and not compact:
-        click.echo(
-            "Until --compact, erased text can still stand in free parts of the file, for whoever reads its bytes."
-        )
+        echo("Until --compact, erased text can still stand in free parts of the file, for whoever reads its bytes.")
     return exits.DONE
 
 
@@ -224,22 +223,22 @@ def _written(path: Path | None) -> Generator[BinaryIO]:
 def _show(found: Stats, journal: Path) -> None:
     owned = "owned by a process" if offline.owned(journal) else "owned by nobody"
     days = (found.last - found.first) / 86_400
-    click.echo(f"{journal}: format {found.format}, {owned}, taken over {found.epoch} times")
-    click.echo(f"  file       {_size(found.file)}, {_size(found.free)} of it free; write-ahead log {_size(found.log)}")
-    click.echo(
+    echo(f"{journal}: format {found.format}, {owned}, taken over {found.epoch} times")
+    echo(f"  file       {_size(found.file)}, {_size(found.free)} of it free; write-ahead log {_size(found.log)}")
+    echo(
         f"  rows       {found.rows:,} over {days:.1f} days, {found.row:.0f} bytes of file each; {found.erased:,} erased"
     )
-    click.echo(f"  runs       {found.runs:,}, {found.unfinished:,} unfinished; {found.actors:,} actors")
-    click.echo(
+    echo(f"  runs       {found.runs:,}, {found.unfinished:,} unfinished; {found.actors:,} actors")
+    echo(
         f"  open       {found.mail:,} messages, {found.effects:,} effects ({found.waiting:,} wait for people), {found.timers:,} timers"
     )
-    click.echo(f"  kept       {found.keys:,} keys, {found.snapshots:,} snapshots")
+    echo(f"  kept       {found.keys:,} keys, {found.snapshots:,} snapshots")
     if found.last:
-        click.echo(f"  last row   {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found.last))}")
+        echo(f"  last row   {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(found.last))}")
     for kind in found.kinds:
-        click.echo(f"  {kind.kind:<10} {kind.rows:,} rows, {_size(kind.bytes)}")
+        echo(f"  {kind.kind:<10} {kind.rows:,} rows, {_size(kind.bytes)}")
     for stream in found.biggest:
-        click.echo(f"  {_size(stream.bytes):>10} {stream.rows:>9,} rows  {stream.actor}")
+        echo(f"  {_size(stream.bytes):>10} {stream.rows:>9,} rows  {stream.actor}")
 
 
 def _size(size: float) -> str:

@@ -23,6 +23,7 @@ from ..tree import ROOT
 from ..virtual import Escalated
 from . import exits, options, source
 from .books import Books
+from .plain import echo
 from .work import command
 
 _UPWARDS = (ChildFailed.__wire__.encode(), Escalated.__wire__.encode())
@@ -82,10 +83,10 @@ def stuck(journal: Path, as_json: bool) -> int:
     if as_json:
         options.emit(found)
     elif not found:
-        click.echo("Nothing is stuck: whatever is unfinished will go on, or waits for people.")
+        echo("Nothing is stuck: whatever is unfinished will go on, or waits for people.")
     else:
         for one in found:
-            click.echo(f"{one.actor}: {one.why}" + (f" ({one.item})" if one.item else ""))
+            echo(f"{one.actor}: {one.why}" + (f" ({one.item})" if one.item else ""))
     return exits.FAILED if found else exits.DONE
 
 
@@ -119,10 +120,10 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
             }
         )
     elif other is None:
-        click.echo(f"{report.run}: equal, {report.turns} turns of {report.actors} actors")
+        echo(f"{report.run}: equal, {report.turns} turns of {report.actors} actors")
     else:
-        click.echo(f"{report.run}: row {other.gid} ({other.stream}, its row {other.seq}) differs in {other.field!r}")
-        click.echo(f"  recorded: {other.recorded}\n  now:      {other.now}")
+        echo(f"{report.run}: row {other.gid} ({other.stream}, its row {other.seq}) differs in {other.field!r}")
+        echo(f"  recorded: {other.recorded}\n  now:      {other.now}")
     return exits.DONE if other is None else exits.FAILED
 
 

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from ..run import DEFAULT_JOURNAL
+from .plain import plain_json
 
 
 class _Text(click.types.StringParamType):
@@ -113,4 +114,4 @@ def person(name: str) -> str:
 
 def emit(value: object) -> None:
     """Print JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo(plain_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))

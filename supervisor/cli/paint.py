@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as no_markup
 from rich.table import Table
 
 from ..story import Story
 from .books import REFERENCE, RunLine, Totals
 from .lines import BadLine
 from .paint_people import answers, clock, items
+from .plain import plain
 
 _WORDS = {
     "done": "done",
@@ -27,6 +28,11 @@ _WORDS = {
 _STYLES = {"good": "green", "bad": "red", "person": "yellow", "quiet": "dim", "plain": ""}
 SHOWN = 12
 """Lines of a list in a summary."""
+
+
+def escape(text: str) -> str:
+    """A text as a terminal may have it: no markup, and no control characters."""
+    return no_markup(plain(text))
 
 
 def out() -> Console:

@@ -13,6 +13,7 @@ from ...protocols.decisions import Decision
 from ..dossier import Dossier
 from ..inbox import InboxItem, arguments_text
 from ..story import Line
+from .plain import plain
 
 LONGEST = 2_000
 """Characters of a text that are printed; ``--json`` gives all of it."""
@@ -114,8 +115,7 @@ def answers(entry: InboxItem, journal: str) -> list[str]:
 
 def said(text: str) -> str:
     """A text as a terminal may have it: no markup, no control characters, and not without end."""
-    clean = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text[:LONGEST])
-    return escape(clean + ("…" if len(text) > LONGEST else ""))
+    return escape(plain(text[:LONGEST]) + ("…" if len(text) > LONGEST else ""))
 
 
 def clock(at: float) -> str:

@@ -20,6 +20,7 @@ from ..run import DEFAULT_JOURNAL
 from ..target import load
 from ..tree import Tree
 from . import exits, options, source
+from .plain import echo
 
 _ID = click.argument("id", type=options.TEXT)
 _REASON = click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
@@ -42,15 +43,13 @@ def list_(journal: Path, as_json: bool) -> int:
     if as_json:
         options.emit([_facts(message) for message in found])
     elif not found:
-        click.echo("Nothing was put aside.")
+        echo("Nothing was put aside.")
     else:
         for message in found:
-            click.echo(
-                f"{message.id:>6}  {message.to}  {message.wire}  {message.failure.code}: {message.failure.message}"
-            )
-        click.echo(f"\n{len(found)} put aside. To look at the first, send it again, or drop it:")
+            echo(f"{message.id:>6}  {message.to}  {message.wire}  {message.failure.code}: {message.failure.message}")
+        echo(f"\n{len(found)} put aside. To look at the first, send it again, or drop it:")
         for what in ("show", "resend", "drop"):
-            click.echo(f"  understudy parked {what} {found[0].id}{_of(journal)}")
+            echo(f"  understudy parked {what} {found[0].id}{_of(journal)}")
     return exits.DONE
 
 
@@ -67,9 +66,9 @@ def show(id: str, journal: Path, as_json: bool) -> int:
     if as_json:
         options.emit(_facts(message))
         return exits.DONE
-    click.echo(f"{message.id}: {message.wire} for {message.to}, from {message.sender or 'outside'}")
-    click.echo(f"{message.how}: " + "\n  because ".join(map(str, message.failure.chain())))
-    click.echo(msgspec.json.format(bytes(message.message), indent=2).decode())
+    echo(f"{message.id}: {message.wire} for {message.to}, from {message.sender or 'outside'}")
+    echo(f"{message.how}: " + "\n  because ".join(map(str, message.failure.chain())))
+    echo(msgspec.json.format(bytes(message.message), indent=2).decode())
     return exits.DONE
 
 
@@ -129,9 +128,9 @@ def _done(id: str, decision: str, by: str, taken: bool, as_json: bool) -> int:
     if as_json:
         options.emit({"resolved": id, "decision": decision, "by": by, "owner": taken})
         return exits.DONE
-    click.echo(f"{id}: {'sent again' if decision == 'resend' else 'dropped'}, by {by}")
+    echo(f"{id}: {'sent again' if decision == 'resend' else 'dropped'}, by {by}")
     if not taken and decision == "resend":
-        click.echo("No process runs this journal now: it is taken when its program runs again.")
+        echo("No process runs this journal now: it is taken when its program runs again.")
     return exits.DONE
 
 

@@ -19,6 +19,7 @@ from ..journal.reader import read_only
 from ..parked import FileLetters
 from ..verdicts import how_it_ended
 from . import exits, options, source
+from .plain import echo
 from .work import command, going_on
 
 SHOWN = 50
@@ -133,12 +134,12 @@ def give_answers(
     for id in ids:
         asked = known[id].asked
         note = f"; {', '.join(asked)} was asked" if asked and who not in asked else ""
-        click.echo(f"{id}: {decision.replace('_', ' ')}, by {who}{note}  ({known[id].run})")
+        echo(f"{id}: {decision.replace('_', ' ')}, by {who}{note}  ({known[id].run})")
     again = sorted({going_on(*named, journal) for named in made.values() if named[0]})
     if not taken and again:
-        click.echo("No process runs this journal now. To go on:" + "".join(f"\n  {line}" for line in again))
+        echo("No process runs this journal now. To go on:" + "".join(f"\n  {line}" for line in again))
     elif not taken:
-        click.echo("No process runs this journal now. Run its program again to go on.")
+        echo("No process runs this journal now. Run its program again to go on.")
     return exits.DONE
 
 

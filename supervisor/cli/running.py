@@ -21,6 +21,7 @@ from ..system import System
 from ..target import load
 from . import exits, options, source
 from .lines import BadLine, Entry, read
+from .plain import echo, plain
 from .work import Job, Outcome, command, work
 from .work import serve as keep_serving
 
@@ -69,7 +70,7 @@ def run(
     if lines is not None:
         entries, bad = read(lines)
         for line in bad:
-            click.echo(f"understudy: {getattr(lines, 'name', 'input')}: {line}", err=True)
+            echo(f"understudy: {getattr(lines, 'name', 'input')}: {line}", err=True)
     elif task is not None:
         entries = [Entry(1, id or uuid.uuid4().hex[:12], Task(task))]
     else:
@@ -89,14 +90,15 @@ def run(
     console = paint.out()
     single = outcome.lines[0] if task is not None and outcome.lines else None
     if single is not None and single.status == "done":
-        click.echo(_text(bytes(single.output)))
+        given = _text(bytes(single.output))
+        click.echo(plain(given) if sys.stdout.isatty() else given)  # a file or a program gets it as it is
     if single is None or single.status != "done" or len(outcome.lines) > 1:
         paint.summary(console, outcome.lines, outcome.totals, bad, command([str(journal)]))
     if outcome.interrupted:
-        click.echo(f"\nInterrupted; nothing is lost. To go on:\n  {again}", err=True)
+        echo(f"\nInterrupted; nothing is lost. To go on:\n  {again}", err=True)
     elif single is not None and (id is None or segment(id) != id):
         look = command(["understudy", "show", single.run, "--journal", str(journal)])
-        click.echo(f"(run {single.run}; {look})", err=True)
+        echo(f"(run {single.run}; {look})", err=True)
     return code
 
 
@@ -112,10 +114,10 @@ def serve(target: str, journal: Path, model: str, drain: float) -> int:
     def began(system: System) -> None:
         for warning in system.opened.warnings:
             _say(warning)
-        click.echo(f"serving {target} on {journal} (process {os.getpid()}); Ctrl-C drains", err=True)
+        echo(f"serving {target} on {journal} (process {os.getpid()}); Ctrl-C drains", err=True)
 
     anyio.run(partial(keep_serving, job, began, _say))
-    click.echo("drained", err=True)
+    echo("drained", err=True)
     return exits.DONE
 
 
@@ -132,7 +134,7 @@ def submit(to: str, task: str, id: str | None, journal: Path, as_json: bool) -> 
     if as_json:
         options.emit({"run": run})
     else:
-        click.echo(run)
+        echo(run)
     return exits.DONE
 
 
@@ -156,12 +158,12 @@ def stop(wait: float, journal: Path, as_json: bool) -> int:
     if as_json:
         options.emit({"pid": pid, "ended": ended})
     else:
-        click.echo(f"process {pid} has drained" if ended else f"process {pid} was told and still drains")
+        echo(f"process {pid} has drained" if ended else f"process {pid} was told and still drains")
     return exits.DONE
 
 
 def _say(text: str) -> None:
-    click.echo(f"understudy: {text}", err=True)
+    echo(f"understudy: {text}", err=True)
 
 
 def _code(outcome: Outcome, bad: list[BadLine]) -> int:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import click
-
 from ...actors.registry import Directory
 from ...protocols.approvals import Answer
 from ...protocols.errors import JournalError, JournalHeld, TargetError, UnderstudyError
@@ -22,6 +20,7 @@ from ..journal.files import other_names
 from ..journal.reader import JournalReader, read_only
 from ..journal.reading import must_fit, reading
 from ..remote import Remote, Unanswered, reach
+from .plain import echo
 
 ARRIVING = 2.0
 """Seconds for which a journal may be held by a process that has not made its socket yet."""
@@ -101,7 +100,7 @@ def looking(path: Path) -> Generator[Source]:
 def warn(reader: JournalReader) -> None:
     """Say on standard error where what is shown is not all that was acknowledged."""
     if why := reader.lost() or other_names(reader.path):
-        click.echo(f"understudy: warning: {why}. What follows is what is left", err=True)
+        echo(f"understudy: warning: {why}. What follows is what is left", err=True)
 
 
 def give(path: Path, answer: Answer, made: tuple[str, str] = ("", "")) -> bool:

@@ -18,6 +18,8 @@ from ..run import DEFAULT_JOURNAL
 from ..target import load
 from ..tree import Tree
 from . import exits, options, source
+from .plain import line as one_line
+from .plain import plain
 
 LINE = 1_000
 """Characters of a decision that are shown."""
@@ -78,7 +80,7 @@ def _decisions(reader: JournalReader, *, as_json: bool) -> int:
         return exits.DONE
     for line in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.at))
-        click.echo(f"{at}  {line.by}  {_plain(line.text, LINE)}")
+        click.echo(f"{at}  {plain(line.by)}  {one_line(line.text, LINE)}")
     if not found:
         click.echo("No supervisor had anything to decide.")
     return exits.DONE
@@ -92,7 +94,7 @@ def _look(reader: JournalReader, directory: Directory | None, *, everybody: bool
 def drawn(node: TreeNode, lead: str = "", below: str = "") -> Iterator[str]:
     """The tree as lines of text."""
     status = click.style(node.status.replace("_", " "), fg=_TONES.get(node.status))
-    words = [f"{lead}{node.address}", status, *_facts(node)]
+    words = [f"{lead}{plain(node.address)}", status, *_facts(node)]
     yield "  ".join(words)
     last = len(node.children) - 1
     for number, child in enumerate(node.children):
@@ -110,19 +112,13 @@ def _facts(node: TreeNode) -> Iterator[str]:
     if node.limit is not None and (node.restarts or node.kind == "supervisor"):
         yield f"restarts {node.restarts}/{node.limit.max_restarts} in {node.limit.within:g} s"
     if node.doing:
-        yield f"in the middle of: {node.doing}"
+        yield f"in the middle of: {plain(node.doing)}"
     if node.due is not None:
         yield f"restarted in {node.due:.1f} s"
     if node.mailbox:
         waits = "" if node.oldest is None else f", oldest {node.oldest:.0f} s"
         yield f"mailbox {node.mailbox}{waits}"
     if node.step:
-        yield _plain(node.step)
+        yield one_line(node.step, 200)
     if node.failure:
-        yield click.style(_plain(node.failure), fg="red")
-
-
-def _plain(text: str, most: int = 200) -> str:
-    """Somebody else's text in one line, without what a terminal would take for an order."""
-    line = "".join(char if char.isprintable() else " " for char in text)
-    return line if len(line) <= most else line[: most - 1] + "…"
+        yield click.style(one_line(node.failure, 200), fg="red")
