@@ -20,6 +20,7 @@ from msgspec import Raw, Struct
 
 from ..protocols.approvals import Answer, Question
 from ..protocols.codec import decoder
+from ..protocols.effects import Effect
 from ..protocols.errors import DefinitionError, Unreadable
 from ..protocols.journal import StoredEvent
 from ..protocols.mail import MailboxPolicy
@@ -193,6 +194,11 @@ class Actor:
     def consider(self, state: Any, question: Question, answer: Answer) -> None:
         """Look at a person's answer before it is taken: raise ``ValueError`` (or anything else), and it is refused with the
         reason, and the question stays open. Pure, and not part of a turn. Only asked where the answer has a value."""
+
+    def considers(self, state: Any, effect: Effect, answer: Answer) -> None:
+        """The same for an actor that has several questions open and tells them apart by what it gave with each (``effect.tag``)."""
+        assert effect.question is not None
+        self.consider(state, effect.question, answer)
 
     def spent(self, state: Any) -> float:  # the subclass's own State
         """US dollars that it has spent so far, for its supervisor's ``cost`` limit. Agents and teams know it; others say 0."""

@@ -111,7 +111,7 @@ def considered(cell: Cell, effect: Effect, given: Decision) -> None:
     if cell.mount is None or cell.state is None:
         return
     try:
-        cell.mount.actor.consider(cell.state, question, msgspec.structs.replace(answer, decision=given))
+        cell.mount.actor.considers(cell.state, effect, msgspec.structs.replace(answer, decision=given))
     except UnderstudyError:
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
+from math import inf
 
 from ...actors.agent import Agent
 from ...protocols.plans import STEP_NAME, Plan, Step
@@ -39,7 +40,7 @@ def refusal(plan: Plan, team: Supervisor, now: float | None = None, deadline: fl
         return f"the plan may take {worst:,} model calls, more than the {limits.thinks:,} that {team.name!r} allows"
     if now is not None and deadline is not None:
         longest = _longest(plan)
-        if now + longest > deadline:
+        if longest and now + longest > deadline:
             left = max(0.0, deadline - now)
             return f"the plan may take {longest:g} s one step after the other, and its deadline is in {left:g} s"
     return ""
@@ -70,8 +71,8 @@ def _step(step: Step, names: Counter[str], team: Supervisor) -> str:
         return f"{what} has an input named {taken!r}, and so is the result of the step before it"
     if early := next((n for n in REFERENCE.findall(step.objective) if n in names and n not in step.after), ""):
         return f"{what} speaks of {{{early}}} but does not come after {early!r}"
-    if step.within is not None and not step.within > 0:
-        return f"{what} may take {step.within:g} s: more than 0, please"
+    if step.within is not None and not 0 < step.within < inf:
+        return f"{what} may take {step.within:g} s: more than 0, please, and not for ever (None is for as long as the task may)"
     return ""
 
 

@@ -10,7 +10,6 @@ One actor a run, at ``<team>/<run>``; the workers' runs are below it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +24,7 @@ from ...protocols.approvals import Answer, Question
 from ...protocols.codec import NULL, decode
 from ...protocols.decisions import Decision
 from ...protocols.decisions import again as tries_again
+from ...protocols.effects import Effect
 from ...protocols.errors import Rejected
 from ...protocols.failures import Failure, of_exception
 from ...protocols.lifecycle import Restarted
@@ -35,7 +35,7 @@ from .checking import refusal
 from .events import TASK, Asked, Closed, PlanRefused, Received, Retasked, Returned, Routed, TeamState, Work
 from .offering import without
 from .panel import PANEL, Consult, Seat
-from .planned import Planning, named
+from .planned import Planning, fits_worker, named
 from .routing import NOBODY, able, by_words, least_busy, unable
 
 TAKES: tuple[Decision, ...] = ("retry", "change", "replace", "result", "stop")
@@ -139,15 +139,16 @@ class TeamActor(Planning):
         else:
             self.close(turn, Result("done", answer.value, by=answer.by))
 
-    def consider(self, state: TeamState, question: Question, answer: Answer) -> None:
-        """A change must be a task, a result of the type that the worker who has the task gives, or any of them where nobody has it."""
-        if answer.decision == "change":
+    def considers(self, state: TeamState, effect: Effect, answer: Answer) -> None:
+        """A change must be a task, a result of the type that the worker who has the task or step gives, or any of them where nobody has
+        it."""
+        step = self.asked_about(state, effect)
+        if step is not None:
+            self.consider_step(state, step, answer)
+        elif answer.decision == "change":
             changed_task(state.task, answer.value)
         elif answer.decision == "result" and not (isinstance(self.team.route, Planner) and _plan(answer.value)):
-            having = [w.output for w in self.team.workers if w.name == state.to]
-            outputs = having or [w.output for w in self.team.workers]
-            if str not in outputs:  # plain text may be anything: a team has no type of its own
-                fits_one_of(answer.value, outputs)
+            fits_worker(answer.value, self.team, (state.to,))
 
     @handles(Restarted)
     def again(self, turn: Turn[TeamState], msg: Restarted) -> None:
@@ -370,20 +371,6 @@ class TeamActor(Planning):
     @applies(Closed)
     def was_closed(self, state: TeamState, event: Closed) -> TeamState:
         return state
-
-
-def fits_one_of(value: Raw, forms: Sequence[Any]) -> None:  # type forms
-    """Refuse a result that none of these types takes. Raises msgspec.DecodeError, the last one's."""
-    wrong: msgspec.DecodeError | None = None
-    for form in forms:
-        try:
-            decode(value, form)
-        except msgspec.DecodeError as error:
-            wrong = error
-        else:
-            return
-    if wrong is not None:
-        raise wrong
 
 
 def _plan(value: Raw) -> Plan | None:

@@ -72,6 +72,12 @@ class Queued(Event, wire="team.queued", omit_defaults=True):
     together: bool = False
 
 
+class PutBack(Event, wire="team.put_back"):
+    """A step had asked for a place, and does not want it now: nothing more may begin, or it is skipped."""
+
+    step: str
+
+
 class HandedOver(Event, wire="team.handed_over", omit_defaults=True):
     """A worker was given up; another one takes its work."""
 

@@ -23,7 +23,7 @@ from ...protocols.mail import Terminated
 from ...protocols.plans import Step
 from ...protocols.tasks import Task
 from ..definitions import Supervisor
-from .events import TASK, Asked, HandedOver, LeftToPerson, Queue, Queued, TeamState, Work
+from .events import TASK, Asked, HandedOver, LeftToPerson, PutBack, Queue, Queued, TeamState, Work
 from .panel import PANEL
 from .places import Free, Keep, Place, Take, keeper
 from .routing import able, counts
@@ -50,6 +50,14 @@ class Offering(Actor):
 
     def nobody(self, turn: Turn[TeamState], work: str, text: str, failure: Failure | None) -> None:
         """It cannot be given to anybody: ask a person."""
+        raise NotImplementedError
+
+    def held_back(self, turn: Turn[TeamState], work: str) -> bool:
+        """Whether it may not begin now, though there is a place for it."""
+        raise NotImplementedError
+
+    def go_without(self, turn: Turn[TeamState], step: Step, by: Address, why: str) -> None:
+        """An optional step has failed: the others go on."""
         raise NotImplementedError
 
     def step(self, state: TeamState, work: str) -> Step | None:
@@ -82,10 +90,10 @@ class Offering(Actor):
         followed = bool(work) or self.counted or bool(turn.state.task.needs)
         turn.emit(Asked(name, known + 1, work, turn.now if followed else None))
         at = self.place_of(turn, Work(name, known + 1), work)
-        if self.counted or self.others(turn.state, work):
+        step = self.step(turn.state, work)
+        if self.counted or (step is not None and step.optional) or self.others(turn.state, work):
             turn.watch(at)
         tag = {"step": work, "by": name, "try": known + 1} if work else name
-        step = self.step(turn.state, work)
         within = step.within if step is not None else None
         turn.ask(at, self.task_of(turn, work, name), tag=tag, within=within)
 
@@ -93,6 +101,11 @@ class Offering(Actor):
         """It is with nobody now; the run itself goes on."""
         if self.counted:
             turn.tell(self.keeper, Free(work))
+
+    def put_back(self, turn: Turn[TeamState], work: str) -> None:
+        """It waits for no place any more, and has none."""
+        turn.emit(PutBack(work))
+        self.free(turn, work)
 
     def others(self, state: TeamState, work: str) -> tuple[str, ...]:
         """Who else may take it over: those who can what it needs, where it says that it needs anything."""
@@ -139,7 +152,9 @@ class Offering(Actor):
         work = str(outcome.tag["place"])
         if work not in turn.state.queued:
             return
-        if outcome.failure is None and turn.state.queued[work].together:
+        if outcome.failure is None and self.held_back(turn, work):
+            self.put_back(turn, work)
+        elif outcome.failure is None and turn.state.queued[work].together:
             self.convene(turn, outcome.value.workers)
         elif outcome.failure is None:
             self.hand(turn, work, outcome.value.workers[0])
@@ -163,12 +178,17 @@ class Offering(Actor):
 
     def _given_up(self, turn: Turn[TeamState], work: str, has: Work, failure: Failure | None) -> None:
         why = failure.message if failure is not None else "it was given up"
-        others = self.others(turn.state, work)
+        others, step, at = self.others(turn.state, work), self.step(turn.state, work), self.place_of(turn, has, work)
+        if not others and step is not None and step.optional:
+            over = Failure("abandon", "replaced", f"{at} was given up, and the others go on without it", cause=failure)
+            turn.order(at, Stop(over))
+            self.free(turn, work)
+            self.go_without(turn, step, at, why)
+            return
         if not others:
             turn.emit(LeftToPerson(has.name, why, work))
             self.free(turn, work)
             return
-        at = self.place_of(turn, has, work)
         turn.emit(HandedOver(has.name, why, work))
         over = Failure("abandon", "replaced", f"{at} was given up and somebody else has its work", cause=failure)
         turn.order(at, Stop(over))
@@ -196,6 +216,10 @@ class Offering(Actor):
             return state.evolve(work=work, queued=queued, runs={**state.runs, event.step: event.tries})
         seats = state.seats + 1 if event.seat else state.seats
         return state.evolve(work=work, queued=queued, tries={**state.tries, event.name: event.tries}, seats=seats)
+
+    @applies(PutBack)
+    def was_put_back(self, state: TeamState, event: PutBack) -> TeamState:
+        return state.evolve(queued=without(state.queued, event.step))
 
     @applies(HandedOver)
     def was_handed_over(self, state: TeamState, event: HandedOver) -> TeamState:

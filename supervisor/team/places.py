@@ -190,11 +190,18 @@ class PlacesActor(Actor):
 
     @handles(Free)
     def free(self, turn: Turn[PlacesState], msg: Free) -> None:
+        for waiting in turn.state.waiting:
+            if (waiting.run, waiting.work) == (turn.sender, msg.work):
+                over = Failure("abandon", "withdrawn", "it waits for no place any more", where=turn.me)
+                turn.refuse(Later[Place](waiting.later), over)
         turn.emit(Freed(turn.sender, msg.work))
         self._go_on(turn)
 
     @handles(Terminated)
     def ended(self, turn: Turn[PlacesState], msg: Terminated) -> None:
+        for waiting in turn.state.waiting:
+            if waiting.run == msg.address:  # it hears no answer; what is left open would be remembered for ever
+                turn.rare.answered.append(waiting.later)
         turn.emit(Left(msg.address))
         self._go_on(turn)
 

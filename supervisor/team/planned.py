@@ -10,6 +10,7 @@ optional, leaves the others what they can do without it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -17,14 +18,17 @@ from msgspec import Raw
 from ...actors.actor import applies, handles
 from ...actors.turn import Turn
 from ...protocols.approvals import Answer, Question
-from ...protocols.codec import NULL, encode
+from ...protocols.codec import NULL, decode, encode
 from ...protocols.decisions import Decision
 from ...protocols.decisions import again as tries_again
+from ...protocols.effects import Effect
 from ...protocols.failures import Failure
+from ...protocols.ids import Address
 from ...protocols.messages import Message
 from ...protocols.model import Usage
 from ...protocols.plans import Plan, Step
 from ...protocols.tasks import Part, Result, Task, changed_task
+from ..definitions import Supervisor
 from .checking import REFERENCE
 from .events import Lifted, Overspent, Planned, Returned, StepChanged, StepOver, TeamState
 from .offering import Offering, without
@@ -106,7 +110,7 @@ class Planning(Offering):
             elif all(name in state.parts for name in step.after):
                 if self._spent(turn):
                     break
-                size = len(encode(self.task_of(turn, step.name, "")))
+                size = self._size(turn.state, step)
                 made += size + EACH
                 if size > TASK_BYTES:
                     why = f"with what the steps before it gave its task has {size:,} bytes, more than {TASK_BYTES:,}"
@@ -159,22 +163,53 @@ class Planning(Offering):
         else:
             self._done(turn, step, answer.value, answer.by, given=True)
 
+    def asked_about(self, state: TeamState, effect: Effect) -> Step | None:
+        """The step that a question is about; None where it is about the task, or about money."""
+        tag: Any = decode(effect.tag, object)
+        return self.step(state, tag) if isinstance(tag, str) and tag != BUDGET else None
+
+    def consider_step(self, state: TeamState, step: Step, answer: Answer) -> None:
+        """Refuse a change that is no task or becomes too large, and a result that does not fit whoever was to give it."""
+        if answer.decision == "change":
+            changed = changed_task(self._told(state, step), answer.value)
+            size = self._size(state.evolve(changed={**state.changed, step.name: changed}), step)
+            if size > TASK_BYTES:
+                raise ValueError(
+                    f"with what the steps before it gave, its task has {size:,} bytes, more than {TASK_BYTES:,}"
+                )
+        elif answer.decision == "result":
+            fits_worker(answer.value, self.team, (step.worker,) if step.worker else able(self.team, step.needs))
+
     # -- what a step is told ------------------------------------------------------------------------------------
 
     def step_task(self, state: TeamState, step: Step) -> Task:
         """The task of a step: on behalf of whoever the whole is, with what the steps before it gave."""
         given = {name: state.outputs[name] for name in step.after if name in state.outputs}
-
-        def put(name: str) -> str:
-            return as_text(given[name]) if name in given else f"(nothing: {_word(state.parts[name])})"
-
-        after = set(step.after)
-        told = state.changed.get(step.name) or Task(step.objective, step.inputs)
-        objective = REFERENCE.sub(
-            lambda m: put(m[1]) if m[1] in after and m[1] in state.parts else m[0], told.objective
-        )
+        told, texts = self._told(state, step), self._texts(state, step)
+        objective = REFERENCE.sub(lambda m: texts.get(m[1], m[0]), told.objective)
         whole = state.task
         return Task(objective, {**told.inputs, **given}, whole.user, whole.tenant, whole.session, whole.tags)
+
+    @staticmethod
+    def _told(state: TeamState, step: Step) -> Task:
+        """Its words and inputs, as the plan or a person gave them."""
+        return state.changed.get(step.name) or Task(step.objective, step.inputs)
+
+    @staticmethod
+    def _texts(state: TeamState, step: Step) -> dict[str, str]:
+        """What stands in its words for each step before it that is over."""
+        return {
+            name: as_text(state.outputs[name]) if name in state.outputs else f"(nothing: {_word(state.parts[name])})"
+            for name in step.after
+            if name in state.parts
+        }
+
+    def _size(self, state: TeamState, step: Step) -> int:
+        """Bytes of its task, at least; a plan that names a long result a thousand times is not written out to be counted."""
+        texts = self._texts(state, step)
+        lengths = {name: len(text) for name, text in texts.items()}
+        words = sum(lengths.get(name, 0) for name in REFERENCE.findall(self._told(state, step).objective))
+        return words if words > TASK_BYTES else len(encode(self.step_task(state, step)))
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -229,6 +264,13 @@ class Planning(Offering):
 
     # -- what it may spend --------------------------------------------------------------------------------------
 
+    def held_back(self, turn: Turn[TeamState], work: str) -> bool:
+        """A step that never began, where all that may be spent is: steps that waited for a place must not go over it either."""
+        return bool(work) and work not in turn.state.runs and self._spent(turn)
+
+    def go_without(self, turn: Turn[TeamState], step: Step, by: Address, why: str) -> None:
+        self._failed(turn, step, by, why)
+
     def _spent(self, turn: Turn[TeamState]) -> bool:
         """Whether nothing more may begin; then a person is asked, once."""
         limits, state = self.team.plans, turn.state
@@ -265,7 +307,9 @@ class Planning(Offering):
         if answer is None or answer.decision == "reject":
             for step in plan.steps:
                 state = turn.state
-                if step.name not in state.parts and step.name not in state.runs and step.name not in state.queued:
+                if step.name not in state.parts and step.name not in state.runs:
+                    if step.name in state.queued:
+                        self.put_back(turn, step.name)
                     self._over(turn, step, Part("skipped", reason=reason))
         self.go_on(turn, plan.steps)
 
@@ -315,6 +359,24 @@ def as_text(output: Raw) -> str:
     """A result as it stands in a sentence."""
     value = msgspec.json.decode(output)
     return value if isinstance(value, str) else bytes(output).decode()
+
+
+def fits_worker(value: Raw, team: Supervisor, names: tuple[str, ...]) -> None:
+    """Refuse a result that none of these workers could give (of all of them, where none of these is one). Plain text may be anything: a
+    team has no type of its own. Raises msgspec.DecodeError, the last one's."""
+    outputs = [w.output for w in team.workers if w.name in names] or [w.output for w in team.workers]
+    if str in outputs:
+        return
+    wrong: msgspec.DecodeError | None = None
+    for form in outputs:
+        try:
+            decode(value, form)
+        except msgspec.DecodeError as error:
+            wrong = error
+        else:
+            return
+    if wrong is not None:
+        raise wrong
 
 
 def named(value: Raw, names: tuple[str, ...]) -> str | None:

@@ -9,7 +9,18 @@ from msgspec import Struct
 
 from ...protocols.journal import StoredEvent
 from ...protocols.upcasting import lift
-from .events import HandedOver, LeftToPerson, Lifted, Overspent, Planned, PlanRefused, Queued, StepChanged, StepOver
+from .events import (
+    HandedOver,
+    LeftToPerson,
+    Lifted,
+    Overspent,
+    Planned,
+    PlanRefused,
+    PutBack,
+    Queued,
+    StepChanged,
+    StepOver,
+)
 from .planned import short
 
 Told = tuple[str, Literal["plain", "good", "bad", "person", "quiet"]]
@@ -24,6 +35,10 @@ def line(stored: StoredEvent) -> Told:
 
 def _queued(event: Queued) -> Told:
     return f"{_what(event.step)} waits for a place with {' or '.join(event.names)}", "quiet"
+
+
+def _put_back(event: PutBack) -> Told:
+    return f"step {event.step} waits for no place any more", "quiet"
 
 
 def _handed(event: HandedOver) -> Told:
@@ -82,6 +97,7 @@ def _add(form: type[Struct], say: Callable[[Any], Told]) -> None:
 
 
 _add(Queued, _queued)
+_add(PutBack, _put_back)
 _add(HandedOver, _handed)
 _add(LeftToPerson, _left)
 _add(Planned, _planned)
