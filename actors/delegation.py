@@ -31,13 +31,15 @@ def closes(cell: Cell, envelope: Envelope) -> tuple[Address, ...] | None:
     """The chain of a task that is on its way back, from the one who had it before to this one; None for any other task."""
     context, me = envelope.context, cell.address
     sender = envelope.sender
-    if sender in (OUTSIDE, me) or DECIDED in sender:
+    if sender == OUTSIDE or DECIDED in sender:
         return None
     hands = [(context.run, "")] + [hop_of(hop) for hop in context.via]
     if hands[-1][0] != sender:
         hands.append((sender, ""))
     if len(hands) > DEEPEST:
         return (*(Address(by) for by, _ in hands), me)
+    if sender == me:
+        return None  # a task for itself, in whatever words, is no circle unless it never ends
     assert cell.mount is not None
     base = _base(me, cell.mount.template)
     mark = ""
@@ -60,7 +62,7 @@ def tie(
     """Do not begin a task that came back: hand it to whoever sees to conflicts here, or refuse it where there is nobody."""
     assert cell.mount is not None
     id = turn.next_id()
-    to = Address(f"{cell.mount.supervisor}/shared/conflict/loop-{id.replace('.', '-')}")
+    to = Address(f"{cell.mount.supervisor}{DECIDED}{id.replace('.', '-')}")
     among = cell.mount.among
     if request is None or among is None or among.find(to) is None:
         why = circle(chain)

@@ -11,8 +11,8 @@ from ..protocols.codec import digest
 from ..protocols.envelope import Context
 from ..protocols.ids import Address
 
-DECIDED: Final = "/conflict/"
-"""In the address of an actor that sees to a conflict: a task that comes from there was given to somebody on purpose."""
+DECIDED: Final = "/shared/conflict/loop-"
+"""In the address of an actor that sees to a task that went round: a task that comes from there was given to somebody on purpose."""
 
 
 def hop_of(hop: str) -> tuple[str, str]:
@@ -26,9 +26,12 @@ def mark_of(body: Raw) -> str:
     return digest(body)[:8]
 
 
-def handed_on(context: Context, me: Address, body: Raw) -> Context:
-    """The context of a task that this actor hands on."""
+def handed_on(context: Context, me: Address, body: Raw, *, waits: bool = False, to: str = "") -> Context:
+    """The context of a task that this actor hands on. A task that it asks of itself is a hand more each time: that may have its sense,
+    but it must end (``DEEPEST``). One that it tells itself is a task for later, and nobody waits for the end of that."""
     via = list(context.via)
+    if waits and to == me:
+        return msgspec.structs.replace(context, via=(*via, f"{me}#{mark_of(body)}"))
     known = 0 if context.run == me else next((n for n, hop in enumerate(via) if hop_of(hop)[0] == me), len(via))
     kept = [
         *via[:known],

@@ -226,7 +226,9 @@ class Turn(Generic[S]):
         data, _ = roundtrip(request, type(request))
         envelope = self._envelope(self._next(), address(to), request, data, self._request[1])
         if type(request) is Task:
-            envelope = msgspec.structs.replace(envelope, context=handed_on(self.context, self.me, data))
+            envelope = msgspec.structs.replace(
+                envelope, context=handed_on(self.context, self.me, data, waits=True, to=to)
+            )
         self.sends.append(envelope)
         return Later(self._request[0])
 
@@ -460,7 +462,9 @@ class Turn(Generic[S]):
         id = f"{self._frame.gid}.{self._ordinal}"
         self._ordinal += 1
         back = self._back(id, asks, due) if asks else None
-        context = self.context if cls is not Task else handed_on(self.context, self.me, data)
+        context = self.context
+        if cls is Task:
+            context = handed_on(context, self.me, data, waits=asks is not None, to=to)
         envelope = Envelope(
             id, address(to), cls.__wire__, data, self.me, context, back, version=cls.__version__, at=self.now
         )

@@ -161,7 +161,11 @@ class ConflictActor(Actor):
         if answer.decision in ("reject", "stop"):
             self._heard(turn, Nobody(why), answer.by)
             return
-        given = msgspec.json.decode(answer.value)
+        try:
+            given: Any = msgspec.json.decode(answer.value)
+        except ValueError as error:  # JSON by its form, and no number or text that anybody could read
+            self._person(turn, f"The answer given by {answer.by} cannot be read: {error}.")
+            return
         winner = named(given, conflict) if isinstance(given, str) else None
         if winner is not None:
             self._heard(turn, Wins(winner, why), answer.by)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import understudy as us
-from tests.supervisor.conflicts.experts import resolved
+from tests.supervisor.conflicts.experts import resolved, state
 from understudy.protocols.codec import decode
 from understudy.supervisor.conflicts.resolvers import Resolver
 from understudy.testing import Faults, Sent, Simulated
@@ -164,6 +164,35 @@ def test_a_task_that_goes_through_too_many_hands_is_refused() -> None:
     assert why.code == "delegation_too_deep"
 
 
+@pytest.mark.parametrize("how", ["ask", "ask again", "forward"])
+def test_who_asks_itself_for_ever_is_stopped(how: str) -> None:
+    found = failure(task(node(a=f"a {how}")))
+    assert found.code == "delegation_too_deep"
+
+
+def test_who_tells_itself_a_task_for_later_is_not() -> None:
+    class Patient(us.Actor):
+        class Done(us.Event, wire="patient.done"):
+            pass
+
+        class State(us.State):
+            done: int = 0
+
+        @us.handles(us.Task)
+        def work(self, turn: us.Turn[State], task: us.Task) -> us.Result:
+            if turn.emit(Patient.Done()).done < 100:
+                turn.tell(turn.me, task)
+            return us.Result("done")
+
+        @us.applies(Done)
+        def was_done(self, state: State, event: Done) -> State:
+            return state.evolve(done=state.done + 1)
+
+    board = Simulated(us.Supervisor("team", [us.Child("desks/{name}", Patient)]))
+    task(board)
+    assert state(board, "desks/a").done == 100
+
+
 def test_whoever_crashes_in_the_middle_one_answer_comes() -> None:
     for seed in range(30):
         board = node(seed=seed, a="b", b="c", c="a")
@@ -201,19 +230,20 @@ async def test_an_agent_hands_a_task_over_to_a_colleague_and_gets_what_came_of_i
     assert len(actors) == 3
 
 
-async def test_agents_that_hand_a_task_back_and_forth_are_told_the_chain() -> None:
+@pytest.mark.parametrize("run", ["r", "conflict", "shared", "loop-1"])
+async def test_agents_that_hand_a_task_back_and_forth_are_told_the_chain(run: str) -> None:
     one = agent("writer", "Write.", call("hand_over", to="counter", objective="Count the sheep"), "I could not.")
     other = agent("counter", "Count.", call("hand_over", to="writer", objective="You count them"), "They send it back.")
     team = us.Supervisor("team", [one, other], route=lambda _: "writer")
     async with us.System(team) as system:
-        assert (await system.run(team, "Write of sheep", id="r", timeout=20)).output == "I could not."
-        counter = next(line.address for line in await system.actors("team/r") if "counter" in line.address)
+        assert (await system.run(team, "Write of sheep", id=run, timeout=20)).output == "I could not."
+        counter = next(line.address for line in await system.actors(f"team/{run}") if "counter" in line.address)
         rows = b"".join(bytes(row.payload) for row in await system.rows(counter))
-        writers = [line.address for line in await system.actors("team/r") if "writer" in line.address]
+        writers = [line.address for line in await system.actors(f"team/{run}") if "writer" in line.address]
         await system.rest()
     assert b"delegation_cycle" in rows
-    assert b"team/r/writer -> team/r/counter" in rows
-    assert all(line.startswith("team/r/writer") for line in writers)
+    assert f"team/{run}/writer -> team/{run}/counter".encode() in rows
+    assert all(line.startswith(f"team/{run}/writer") for line in writers)
 
 
 async def test_the_better_suited_one_does_it_where_that_is_declared() -> None:
