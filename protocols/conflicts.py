@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from .codec import NULL
+from .codec import NULL, digest, encode
 from .failures import Failure
 from .ids import Address
 from .messages import Event, Request
@@ -20,7 +20,9 @@ from .tasks import Result, Task
 ConflictKind = Literal["answers", "entries", "claims", "delegation"]
 
 MAX_TOLD = 300_000
-"""Bytes of all values of one conflict that stand in its record; where they have more, they are told of by their size."""
+"""Bytes of all values of one conflict that stand in its record; where they have more, each is told of by its size and its beginning."""
+BEGINNING = 4_000
+"""Characters of a value that is too large for the record which stand there."""
 
 
 class Claim(Struct, frozen=True, omit_defaults=True):
@@ -34,6 +36,8 @@ class Claim(Struct, frozen=True, omit_defaults=True):
         stance: the part that decides whether two claims agree, as canonical JSON.
         reason: in its own words, where it gave any.
         at: journal time at which it was made.
+        outside: it was made by a caller that is no actor; resolvers know all of these as ``outside``, too.
+        cut: the value was too large for the record, which says how large it is and how it begins; the stance is a digest of what it was.
     """
 
     who: str
@@ -43,6 +47,8 @@ class Claim(Struct, frozen=True, omit_defaults=True):
     stance: Raw = NULL
     reason: str = ""
     at: float = 0.0
+    outside: bool = False
+    cut: bool = False
 
     @property
     def plain(self) -> Any:  # whatever JSON holds
@@ -173,12 +179,15 @@ def names(conflict: Conflict) -> tuple[str, ...]:
 
 
 def told(conflict: Conflict) -> Conflict:
-    """A conflict as its record holds it: with values that are too large told of by their size."""
+    """A conflict as its record holds it: with only the beginnings of values that are too large. Who agrees with whom stays as it was."""
     if sum(len(bytes(c.value)) + len(bytes(c.stance)) for c in conflict.claims) <= MAX_TOLD:
         return conflict
     return msgspec.structs.replace(conflict, claims=tuple(_short(claim) for claim in conflict.claims))
 
 
 def _short(claim: Claim) -> Claim:
-    size = len(bytes(claim.value))
-    return msgspec.structs.replace(claim, value=Raw(b'"%d bytes, see %s"' % (size, claim.run.encode())), stance=NULL)
+    value = bytes(claim.value)
+    begins = value[: 4 * BEGINNING].decode(errors="replace")[:BEGINNING]
+    short = Raw(encode(f"{len(value)} bytes, see {claim.run}; it begins: {begins}"))
+    stance = Raw(b'"%s"' % digest(bytes(claim.stance)).encode())
+    return msgspec.structs.replace(claim, value=short, stance=stance, cut=True)

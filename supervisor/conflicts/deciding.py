@@ -9,6 +9,7 @@ is left a person decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -90,7 +91,8 @@ def named(text: str, conflict: Conflict) -> int | None:
     for n, name in enumerate(names(conflict)):
         if text in (name, str(conflict.claims[n].run)):
             return n
-    return None
+    strangers = [n for n, claim in enumerate(conflict.claims) if claim.outside]
+    return strangers[0] if text == "outside" and len(strangers) == 1 else None
 
 
 def _nonsense(step: Resolver, why: str) -> Failure:
@@ -110,9 +112,29 @@ def claim(who: str, value: Raw, run: Address, now: float, compare: Callable[...,
     sure = float(confidence) if isinstance(confidence, (int, float)) and not isinstance(confidence, bool) else -1.0
     fits = 0.0 <= sure <= 1.0
     if compare is not None:
-        stance: object = compare(plain)
+        counts: object = compare(plain)
     elif fits:
-        stance = {name: part for name, part in fields.items() if name != "confidence"}
+        counts = {name: part for name, part in fields.items() if name != "confidence"}
     else:
-        stance = cast("object", plain)
-    return Claim(who, value, sure if fits else None, run, Raw(canonical(stance)), at=now)
+        counts = cast("object", plain)
+    return Claim(who, value, sure if fits else None, run, stance(counts), at=now)
+
+
+def stance(value: object) -> Raw:
+    """What decides whether two claims agree: canonical JSON, in which equal numbers are equal (3 and 3.0, 0.0 and -0.0).
+
+    Raises:
+        ValueError: there is a number in it that is none, or infinite: JSON would call all of those null, and so they would agree.
+        NotStorable, TypeError: JSON does not hold it.
+    """
+    return Raw(canonical(_level(msgspec.to_builtins(value, order="deterministic"))))
+
+
+def _level(part: Any) -> object:
+    if isinstance(part, float):
+        if not math.isfinite(part):
+            raise ValueError(f"{part} cannot be compared")
+        return int(part) if part.is_integer() else part
+    if isinstance(part, dict):
+        return {key: _level(one) for key, one in cast("dict[str, Any]", part).items()}
+    return [_level(one) for one in cast("list[Any]", part)] if isinstance(part, (list, tuple)) else part

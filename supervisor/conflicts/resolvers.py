@@ -21,6 +21,8 @@ from ...protocols.conflicts import Claim, Conflict, ConflictKind, Ruling
 from ...protocols.errors import DefinitionError
 from ..words import words
 
+LONGEST: Final = 3_660 * 86_400.0
+"""Seconds that somebody may have at most: ten years."""
 EVERY_KIND: Final[frozenset[ConflictKind]] = frozenset({"answers", "entries", "claims", "delegation"})
 
 
@@ -222,7 +224,7 @@ class Priority(Resolver):
 
     def decide(self, conflict: Conflict) -> Said:
         for name in self.order:
-            theirs = [n for n, claim in enumerate(conflict.claims) if claim.who == name]
+            theirs = [n for n, c in enumerate(conflict.claims) if c.who == name or (c.outside and name == "outside")]
             if len(theirs) > 1 and len({bytes(conflict.claims[n].stance) for n in theirs}) > 1:
                 return Undecided(f"{name} makes {len(theirs)} claims that contradict each other")
             if theirs:
@@ -288,6 +290,10 @@ class Merge(Resolver):
         self.function = function
 
     def decide(self, conflict: Conflict) -> Said:
+        if any(claim.cut for claim in conflict.claims):
+            return Undecided(
+                "the values are too large to be at hand once somebody else was asked; merge comes before that"
+            )
         made = self.function(conflict.claims)
         called = getattr(self.function, "__name__", "the function")
         if made is None:
@@ -463,9 +469,9 @@ def _surest(conflict: Conflict, group: list[int]) -> int:
 
 
 def _seconds(whose: str, field: str, given: object) -> float:
-    fits = isinstance(given, (int, float)) and not isinstance(given, bool) and math.isfinite(given) and given > 0
+    fits = isinstance(given, (int, float)) and not isinstance(given, bool) and 0 < given <= LONGEST
     if not fits:
-        raise DefinitionError(f"{whose}: {field}={given!r}", hint="seconds, above 0")
+        raise DefinitionError(f"{whose}: {field}={given!r}", hint=f"seconds, above 0 and up to {LONGEST:,.0f}")
     seconds: float = msgspec.convert(given, float)
     return seconds
 

@@ -169,7 +169,9 @@ class PanelActor(Actor):
                 continue
             try:
                 claims.append(claim(seat.name, result.output, seat.run, now, self.policy.compare))
-            except Exception as error:  # noqa: BLE001 - the user's ``compare``: what it cannot read agrees with nothing but its like
+            except KeyboardInterrupt:  # of whoever sits at the terminal
+                raise
+            except BaseException as error:  # noqa: BLE001 - the user's ``compare``: what it cannot read agrees with nothing but its like
                 failure = of_exception(error, where="compare", code="compare_failed")
                 claims.append(Claim(seat.name, result.output, None, seat.run, result.output, failure.message, now))
         return tuple(claims), tuple(silent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import understudy as us
 from tests.supervisor.conflicts.experts import consult, events, output, resolved, result, says, team
 from tests.supervisor.conflicts.experts import with_a_crash_after_every_step as crashes
 from understudy.protocols.conflicts import Agreed, ConflictFound
+from understudy.supervisor.conflicts.resolvers import Resolver
 from understudy.testing import FaultPlan, Faults, Sent, Simulated
 
 
@@ -137,6 +139,27 @@ def test_what_has_to_be_equal_may_be_said() -> None:
     assert sent.reply is None, "the control"
     _, sent = consult(team(one, other, compare=lambda advice: advice["priority"]))
     assert output(sent) == one
+
+
+def test_equal_numbers_agree_however_they_are_written_and_those_that_are_none_agree_with_nothing() -> None:
+    node, sent = consult(team({"depth": 3, "drift": 0.0}, {"depth": 3.0, "drift": -0.0}))
+    assert output(sent) == {"depth": 3, "drift": 0.0}
+    assert not events(node, "desk/r/panel", ConflictFound)
+    for number in (math.nan, math.inf):
+        node, sent = consult(team("tide", "wave", compare={"tide": {"n": number}, "wave": {"n": number}}.__getitem__))
+        assert sent.reply is None, "JSON would call both of them null"
+        (found,) = events(node, "desk/r/panel", ConflictFound)
+        assert "cannot be compared" in found.conflict.claims[0].reason
+
+
+def leaves(answer: Any) -> object:
+    raise SystemExit(3)
+
+
+def test_a_compare_function_that_wants_to_leave_the_process_is_said_like_any_failure() -> None:
+    node, _ = consult(team("tide", "wave", compare=leaves))
+    (found,) = events(node, "desk/r/panel", ConflictFound)
+    assert "SystemExit" in found.conflict.claims[0].reason
 
 
 def test_a_compare_function_that_raises_is_said_and_decides_nothing() -> None:
@@ -277,6 +300,32 @@ def test_a_judge_who_names_nobody_is_passed_over(said: str) -> None:
     node, sent = consult(team("tide", "wave", answers_by=us.judge(judge) | us.priority(["b"])))
     assert output(sent) == "wave"
     assert resolved(node)[0].decided.passed[0].resolver == "judge(judge)"
+
+
+def unsure() -> Resolver:
+    return us.judge(us.Agent("judge", "Be fair.", model=us.Scripted("I cannot say")))
+
+
+def test_answers_too_large_for_the_record_still_contradict_each_other_after_somebody_was_asked() -> None:
+    large = [letter * 150_000 for letter in "abc"]
+    node, sent = consult(team(*large, answers_by=unsure() | us.majority()))
+    assert sent.reply is None, "no two of them say the same"
+    (item,) = node.inbox()
+    assert 'it begins: \\"aaaa' in item.text
+    node.answer(item.id, "answer", value="b")
+    node.pass_time(1)
+    assert output(sent) == large[1], "whole, though the record has only its beginning"
+    node, sent = consult(team(*large[:2], large[1], answers_by=unsure() | us.majority()))
+    assert output(sent) == large[1]
+
+
+def test_nothing_is_merged_of_the_beginnings_of_answers() -> None:
+    large = [letter * 150_000 for letter in "abc"]
+    both = us.merge(lambda claims: claims[0].plain + claims[1].plain)
+    _, sent = consult(team(*large, answers_by=unsure() | both | us.priority(["c"])))
+    assert output(sent) == large[2]
+    _, sent = consult(team("tide", "wave", answers_by=unsure() | both))
+    assert output(sent) == "tidewave", "the control"
 
 
 def test_a_judge_who_takes_too_long_is_passed_over() -> None:

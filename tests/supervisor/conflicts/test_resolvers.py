@@ -126,6 +126,7 @@ agent = us.Agent("judge", "Be fair.", model=us.Scripted())
         (lambda: us.majority(float("nan")), "quorum=nan"),
         (lambda: us.majority(True), "quorum=True"),
         (lambda: us.majority("2"), "quorum='2'"),  # type: ignore[arg-type]
+        (lambda: us.person(within=10**400), "within="),
         (lambda: us.weighted(-0.1), "margin=-0.1"),
         (lambda: us.weighted(2), "margin=2"),
         (lambda: us.weighted(float("nan")), "margin=nan"),
