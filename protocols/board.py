@@ -25,6 +25,8 @@ MAX_BOARD = 2_000_000
 """Bytes of all values."""
 MAX_KEY = 200
 """Characters of an entry's key."""
+MAX_REASON = 1_000
+"""Characters of why somebody writes."""
 MAX_DISPUTES = 16
 """Lost races of one board that judges or people may be deciding at a time."""
 
@@ -45,6 +47,7 @@ class BoardEntry(Struct, frozen=True, omit_defaults=True):
         at: journal time of that.
         confidence: how sure its writer was, from 0 to 1; None where it did not say.
         disputed: a lost race for it is being decided; until then nobody else may write it.
+        outside: its writer is a caller that is no actor.
     """
 
     key: str
@@ -54,6 +57,7 @@ class BoardEntry(Struct, frozen=True, omit_defaults=True):
     at: float = 0.0
     confidence: float | None = None
     disputed: bool = False
+    outside: bool = False
 
     @property
     def plain(self) -> Any:  # whatever JSON holds
@@ -93,8 +97,8 @@ class BoardWrite(Request[BoardWritten], wire="us.board_write"):
         value: as JSON; ``BoardWrite.of`` takes plain Python.
         expected: the version that was read; 0 where there was none.
         confidence: from 0 to 1, for ``us.weighted``; None for not said.
-        reason: why, one line; kept with the claim.
-        by: who writes, for a caller that is no actor.
+        reason: why, one line of at most 1,000 characters; kept with the claim.
+        by: who writes, for a caller that is no actor: a name that nobody in the team has.
     """
 
     key: str

@@ -64,7 +64,7 @@ class LeaseStand(Struct, frozen=True, omit_defaults=True):
 
 
 class LeaseAcquire(Request[Lease], wire="us.lease_acquire"):
-    """Ask for a resource. Who has it already keeps its token, and its time is extended.
+    """Ask for a resource. Who has it already keeps its token, and its time is extended; ``need`` and ``tell`` are then as said last.
 
     Refused with ``lease_held`` (by whom, and until when), ``lease_refused`` (somebody decided so), ``lease_queue_full``.
 
@@ -74,7 +74,7 @@ class LeaseAcquire(Request[Lease], wire="us.lease_acquire"):
         wait: seconds to wait for it where somebody else has it.
         need: from 0 to 1, how much it is needed, for ``us.weighted``; None for not said.
         tell: tell me (``us.LeaseLost``) when it is over and I did not give it back.
-        holder: who asks, for a caller that is no actor.
+        holder: who asks, for a caller that is no actor: a name that nobody in the team has.
     """
 
     resource: str

@@ -18,6 +18,7 @@ from ...protocols.board import (
     MAX_DISPUTES,
     MAX_ENTRIES,
     MAX_KEY,
+    MAX_REASON,
     MAX_VALUE,
     BoardDrop,
     BoardEntry,
@@ -26,14 +27,14 @@ from ...protocols.board import (
     BoardWrite,
     BoardWritten,
 )
-from ...protocols.codec import canonical
 from ...protocols.conflicts import Claim, Conflict, ConflictFound, ConflictResolved, Decided, Resolve, told
+from ...protocols.errors import NotStorable, Rejected
 from ...protocols.failures import Failure
 from ...protocols.ids import Address
 from ...protocols.lifecycle import Restarted
 from ...protocols.messages import Event, State
 from ...protocols.tasks import Cancel
-from .deciding import Accept, settle
+from .deciding import Accept, settle, stance
 from .known import Known
 from .policy import Conflicts
 
@@ -102,26 +103,39 @@ class BoardActor(Actor):
 
     @handles(BoardWrite)
     def write(self, turn: Turn[BoardState], msg: BoardWrite) -> Later[BoardWritten]:
+        who, outside = self._who(turn, msg.by), not turn.sender
         later = turn.later(msg)
-        who = self.known.name(turn.sender) if turn.sender else msg.by or "outside"
         entry = _entry(turn.state, msg.key)
-        refusal = _unfit(turn.state, msg.key, msg.value, msg.confidence)
+        refusal = _unfit(turn.state, msg.key, msg.value, msg.confidence) or _unreadable(msg)
         if refusal is not None:
             turn.refuse(later, refusal)
         elif entry.disputed:
             turn.refuse(later, _busy(entry))
         elif entry.version == msg.expected:
-            self._put(turn, later, BoardEntry(msg.key, msg.value, entry.version, who, turn.now, msg.confidence))
+            self._put(
+                turn,
+                later,
+                BoardEntry(msg.key, msg.value, entry.version, who, turn.now, msg.confidence, outside=outside),
+            )
         else:
-            stance = Raw(canonical(msgspec.json.decode(msg.value)))
-            mine = Claim(who, msg.value, msg.confidence, turn.sender, stance, msg.reason, turn.now)
-            standing = Raw(canonical(entry.plain))
-            theirs = Claim(entry.by or "nobody", entry.value, entry.confidence, Address(""), standing, "", entry.at)
+            stands = stance(msgspec.json.decode(msg.value))
+            mine = Claim(who, msg.value, msg.confidence, turn.sender, stands, msg.reason, turn.now, outside)
+            theirs = Claim(
+                entry.by or "nobody",
+                entry.value,
+                entry.confidence,
+                Address(""),
+                stance(entry.plain),
+                "",
+                entry.at,
+                entry.outside,
+            )
             self._lost(turn, later, Conflict("entries", msg.key, (theirs, mine)))
         return later
 
     @handles(BoardDrop)
     def drop(self, turn: Turn[BoardState], msg: BoardDrop) -> Later[BoardWritten]:
+        by = self._who(turn, msg.by)
         later = turn.later(msg)
         entry = _entry(turn.state, msg.key)
         if entry.disputed:
@@ -130,7 +144,6 @@ class BoardActor(Actor):
             turn.reply(later, BoardWritten(False, entry))
         else:
             if entry.version:
-                by = self.known.name(turn.sender) if turn.sender else msg.by or "outside"
                 turn.emit(EntryDropped(msg.key, turn.state.version + 1, by))
             turn.reply(later, BoardWritten(True, _entry(turn.state, msg.key)))
         return later
@@ -164,6 +177,13 @@ class BoardActor(Actor):
 
     # -- its steps ----------------------------------------------------------------------------------------------
 
+    def _who(self, turn: Turn[BoardState], by: str) -> str:
+        if turn.sender:
+            return self.known.name(turn.sender)
+        if len(by) > MAX_KEY:
+            raise Rejected(f"by= has {len(by)} characters", hint=f"a name of at most {MAX_KEY}")
+        return self.known.outsider(by) if by else "outside"
+
     def _put(self, turn: Turn[BoardState], later: Later[BoardWritten], entry: BoardEntry) -> None:
         state = turn.emit(EntryWritten(msgspec.structs.replace(entry, version=turn.state.version + 1)))
         turn.reply(later, BoardWritten(True, state.entries[entry.key]))
@@ -195,7 +215,8 @@ class BoardActor(Actor):
         if value is not None:
             by = decided.by if decided.made else mine.who
             sure = None if decided.made else mine.confidence
-            turn.emit(EntryWritten(BoardEntry(key, value, turn.state.version + 1, by, turn.now, sure)))
+            outside = mine.outside and not decided.made
+            turn.emit(EntryWritten(BoardEntry(key, value, turn.state.version + 1, by, turn.now, sure, outside=outside)))
         turn.reply(later, BoardWritten(decided.winner == 1, _entry(turn.state, key), decided))
 
     def _accept(self, state: BoardState, key: str) -> Accept:
@@ -258,6 +279,25 @@ def _unfit(state: BoardState, key: str, value: Raw, confidence: float | None) ->
     if state.size + size - (len(bytes(before.value)) if before is not None else 0) > MAX_BOARD:
         why = f"all values of the board would have more than {MAX_BOARD:,} bytes"
         return Failure("change_arguments", "board_full", why, "drop entries that nobody needs (us.BoardDrop)")
+    return None
+
+
+def _unreadable(msg: BoardWrite) -> Failure | None:
+    """A value is read again when a race for it is lost: one that cannot be read is not written. It is JSON as far as its form goes,
+    for it came in a message; but a number may be too large, or a text no UTF-8."""
+    if len(msg.reason) > MAX_REASON:
+        return Failure(
+            "change_arguments", "bad_reason", f"the reason has {len(msg.reason)} characters", f"{MAX_REASON} at most"
+        )
+    try:
+        stance(msgspec.json.decode(msg.value))
+    except (ValueError, NotStorable) as error:
+        return Failure(
+            "change_arguments",
+            "bad_value",
+            f"the value of {msg.key!r} cannot be read: {error}",
+            "us.BoardWrite.of makes one",
+        )
     return None
 
 

@@ -46,7 +46,7 @@ class Claimant(Struct, frozen=True, omit_defaults=True):
         """Its side of a conflict."""
         name = Raw(encode(self.holder))
         run = Address(self.holder) if self.actor else Address("")
-        return Claim(self.who, name, self.need, run, name, at=self.at)
+        return Claim(self.who, name, self.need, run, name, at=self.at, outside=not self.actor)
 
 
 class Dispute(Struct, frozen=True, omit_defaults=True):
@@ -72,10 +72,11 @@ class LeaseGranted(Event, wire="lease.granted"):
 
 
 class LeaseExtended(Event, wire="lease.extended"):
-    """Its holder keeps it longer."""
+    """Its holder keeps it longer. ``claimant``: how it has it from now on, where it acquired anew what it had."""
 
     token: int
     until: float
+    claimant: Claimant | None = None
 
 
 class LeaseEnded(Event, wire="lease.ended"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from ...protocols.errors import Rejected
 from ...protocols.ids import OUTSIDE, Address, fits
 
 
@@ -24,6 +25,16 @@ class Known(Struct, frozen=True):
         if len(below) >= 2 and below[1] in self.workers:
             return below[1]
         return next((template for template in self.templates if fits(template, address)), address)
+
+    def outsider(self, given: str) -> str:
+        """The name of a caller that is no actor.
+
+        Raises:
+            Rejected: it is the name or the address of somebody in this team.
+        """
+        if given in self.workers or given in self.templates or self.name(given) != given:
+            raise Rejected(f"{given!r} is somebody in this team, and no caller outside", hint="give a name of your own")
+        return given
 
     def names(self) -> Sequence[str]:
         """All that a declaration may name."""

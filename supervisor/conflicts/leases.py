@@ -55,6 +55,10 @@ from .deciding import Open, settle
 from .known import Known
 from .policy import Conflicts
 
+_HOLDER = "its holder: "
+_OVER = f"{_HOLDER}finished"
+"""A holder that ends by itself has not lost anything that it could still believe to have."""
+
 
 class _Expire(Message, wire="lease.expire"):
     token: int
@@ -78,15 +82,16 @@ class LeaseActor(Actor):
     @handles(LeaseAcquire)
     def acquire(self, turn: Turn[LeaseState], msg: LeaseAcquire) -> Later[Lease]:
         self._begin(turn, msg.resource)
-        holder = _holder(turn, msg.holder)
+        holder = _holder(turn, msg.holder, self.known)
         seconds = _seconds("seconds", msg.seconds, least=0.001)
         wait = _seconds("wait", msg.wait, least=0.0)
         if msg.need is not None and not 0.0 <= msg.need <= 1.0:
             raise Rejected(f"need={msg.need} is not between 0 and 1")
         later = turn.later(msg)
-        lease = turn.state.lease
-        if lease is not None and lease.holder == holder:
-            turn.reply(later, self._extend(turn, seconds))
+        owner = turn.state.owner
+        if owner is not None and _has(turn.state, holder, turn.sender != OUTSIDE):
+            anew = msgspec.structs.replace(owner, asked=True, tell=msg.tell, need=msg.need)
+            turn.reply(later, self._extend(turn, seconds, anew))
             return later
         known = self.known.name(turn.sender) if turn.sender else holder
         mine = Claimant(
@@ -114,7 +119,7 @@ class LeaseActor(Actor):
             raise Rejected("only the gate asks whether a call may begin", hint="ask with us.LeaseAcquire")
         later = turn.later(msg)
         state = turn.state
-        if state.lease is not None and state.lease.holder == msg.holder:
+        if state.lease is not None and _has(state, msg.holder, actor=True):
             enough = state.lease.until - turn.now >= msg.seconds
             turn.reply(later, state.lease if enough else self._extend(turn, msg.seconds))
         elif not msg.claim or msg.holder in state.forfeited:
@@ -129,9 +134,9 @@ class LeaseActor(Actor):
     @handles(LeaseRenew)
     def renew(self, turn: Turn[LeaseState], msg: LeaseRenew) -> Later[Lease]:
         self._begin(turn, msg.resource)
-        holder, later = _holder(turn, msg.holder), turn.later(msg)
+        holder, later = _holder(turn, msg.holder, self.known), turn.later(msg)
         lease, seconds = turn.state.lease, _seconds("seconds", msg.seconds, least=0.001)
-        if lease is None or lease.token != msg.token or lease.holder != holder:
+        if lease is None or lease.token != msg.token or not _has(turn.state, holder, turn.sender != OUTSIDE):
             turn.refuse(later, _lost(turn.state, holder))
         else:
             turn.reply(later, self._extend(turn, seconds))
@@ -140,8 +145,8 @@ class LeaseActor(Actor):
     @handles(LeaseRelease)
     def release(self, turn: Turn[LeaseState], msg: LeaseRelease) -> bool:
         self._begin(turn, msg.resource)
-        holder, lease = _holder(turn, msg.holder), turn.state.lease
-        if lease is None or lease.holder != holder or msg.token not in (0, lease.token):
+        holder, lease = _holder(turn, msg.holder, self.known), turn.state.lease
+        if lease is None or not _has(turn.state, holder, turn.sender != OUTSIDE) or msg.token not in (0, lease.token):
             return False
         self._end(turn, "released")
         self._next(turn)
@@ -180,7 +185,7 @@ class LeaseActor(Actor):
             if one.actor and one.holder == msg.address:
                 self._leave(turn, one, f"it {msg.reason}", None)
         if turn.state.owner is not None and turn.state.owner.actor and turn.state.owner.holder == msg.address:
-            self._end(turn, f"its holder: {msg.reason}", msg.failure)
+            self._end(turn, f"{_HOLDER}{msg.reason}", msg.failure)
         self._moot(turn)
         self._next(turn)
 
@@ -214,6 +219,7 @@ class LeaseActor(Actor):
         gone = outcome.failure
         decided = outcome.value if gone is None else Decided("nobody", gone.message, at=turn.now)
         self._follow(turn, dispute.conflict, dispute.numbers, decided)
+        self._newcomers(turn, dispute)
 
     # -- its steps ----------------------------------------------------------------------------------------------
 
@@ -251,8 +257,7 @@ class LeaseActor(Actor):
             if mine.until is None:
                 self._leave(turn, mine, "it does not wait", _undecided(state.resource))
             return
-        conflict = Conflict("claims", turn.state.resource, (state.owner.claim(), mine.claim()))
-        self._decide(turn, conflict, (state.owner.number, mine.number))
+        self._decide(turn, _rivals(state.resource, state.owner, mine), (state.owner.number, mine.number))
 
     def _decide(self, turn: Turn[LeaseState], conflict: Conflict, numbers: tuple[int, ...]) -> None:
         over = settle(self.policy.steps("claims"), conflict, turn.now)
@@ -293,7 +298,7 @@ class LeaseActor(Actor):
         state = turn.state
         if state.lease is not None or state.dispute is not None or not state.waiting:
             return
-        if len(state.waiting) == 1:
+        if len({(one.holder, one.actor) for one in state.waiting}) == 1:
             self._grant(turn, state.waiting[0])
             return
         conflict = Conflict("claims", turn.state.resource, tuple(one.claim() for one in state.waiting))
@@ -311,6 +316,16 @@ class LeaseActor(Actor):
             turn.tell(dispute.to, Cancel("less than two are left who want it"))
             turn.emit(DisputeEnded(dispute.to))
             self._next(turn)
+            self._newcomers(turn, dispute)
+
+    def _newcomers(self, turn: Turn[LeaseState], over: Dispute) -> None:
+        """Who came while something was being decided has not been weighed against who has it now: that is done, in order."""
+        for one in turn.state.waiting:
+            state = turn.state
+            if state.owner is None or state.dispute is not None:
+                return
+            if one.number > max(over.numbers) and state.find(one.number) is not None:
+                self._decide(turn, _rivals(state.resource, state.owner, one), (state.owner.number, one.number))
 
     def _grant(self, turn: Turn[LeaseState], mine: Claimant) -> None:
         lease = Lease(
@@ -324,15 +339,16 @@ class LeaseActor(Actor):
             turn.watch(mine.holder)
         if mine.later:
             turn.reply(Later[Lease](mine.later), lease)
-        for again in [one for one in turn.state.waiting if one.holder == mine.holder]:
+        for again in [one for one in turn.state.waiting if (one.holder, one.actor) == (mine.holder, mine.actor)]:
             self._leave(turn, again, "it has it", None)
             if again.later:
                 turn.reply(Later[Lease](again.later), lease)
 
-    def _extend(self, turn: Turn[LeaseState], seconds: float) -> Lease:
+    def _extend(self, turn: Turn[LeaseState], seconds: float, claimant: Claimant | None = None) -> Lease:
         lease = turn.state.lease
         assert lease is not None
-        state = turn.emit(LeaseExtended(lease.token, max(lease.until, turn.now + seconds)))
+        changed = claimant if claimant != turn.state.owner else None
+        state = turn.emit(LeaseExtended(lease.token, max(lease.until, turn.now + seconds), changed))
         assert state.lease is not None
         return state.lease
 
@@ -400,12 +416,13 @@ class LeaseActor(Actor):
     @applies(LeaseExtended)
     def extended(self, state: LeaseState, event: LeaseExtended) -> LeaseState:
         assert state.lease is not None
-        return state.evolve(lease=msgspec.structs.replace(state.lease, until=event.until))
+        lease = msgspec.structs.replace(state.lease, until=event.until)
+        return state.evolve(lease=lease, owner=event.claimant or state.owner)
 
     @applies(LeaseEnded)
     def is_over(self, state: LeaseState, event: LeaseEnded) -> LeaseState:
         forfeited = state.forfeited
-        if state.owner is not None and state.owner.asked and event.reason in ("expired", "taken"):
+        if state.owner is not None and state.owner.asked and event.reason not in ("released", _OVER):
             forfeited = (*forfeited, state.owner.holder)[-MAX_WAITING:]
         return state.evolve(lease=None, owner=None, alarm="", forfeited=forfeited)
 
@@ -434,7 +451,7 @@ class LeaseActor(Actor):
         return state
 
 
-def _holder(turn: Turn[LeaseState], named: str) -> str:
+def _holder(turn: Turn[LeaseState], named: str, known: Known) -> str:
     """Who asks. An actor is itself; a caller outside says who it is."""
     if turn.sender != OUTSIDE:
         if named not in ("", turn.sender):
@@ -442,7 +459,17 @@ def _holder(turn: Turn[LeaseState], named: str) -> str:
         return turn.sender
     if not named or len(named) > MAX_RESOURCE:
         raise Rejected("it is not said who asks", hint=f"give holder=, a name of at most {MAX_RESOURCE} characters")
-    return named
+    return known.outsider(named)
+
+
+def _has(state: LeaseState, holder: str, actor: bool) -> bool:
+    """Whether this one has it. A caller outside that says an actor's address is not that actor."""
+    owner = state.owner
+    return owner is not None and (owner.holder, owner.actor) == (holder, actor)
+
+
+def _rivals(resource: str, owner: Claimant, mine: Claimant) -> Conflict:
+    return Conflict("claims", resource, (owner.claim(), mine.claim()))
 
 
 def _seconds(field: str, given: float, *, least: float) -> float:

@@ -195,6 +195,38 @@ def test_values_that_json_does_not_hold_are_refused_where_they_are_made() -> Non
     assert bytes(us.BoardWrite.of("plan", [us.Route("a")], 0).value) == b'[{"to":"a"}]'
 
 
+@pytest.mark.parametrize("value", [b"1e999", b"1" * 5_000, b'"\xff"'], ids=["too large", "too long", "no text"])
+def test_a_value_that_nobody_could_read_again_is_refused_and_the_board_goes_on(value: bytes) -> None:
+    board = node()
+    for _ in range(5):
+        assert code(soon(board, board.ask(BOARD, us.BoardWrite("plan", Raw(value), 0)))) == "bad_value"
+    assert came(write(board, "north", 0)).won
+    for _ in range(5):
+        assert code(soon(board, board.ask(BOARD, us.BoardWrite("plan", Raw(value), 0)))) == "bad_value"
+    assert read(board).plain == "north"
+    assert board.inbox() == ()
+
+
+def test_a_reason_is_a_line_and_a_name_is_a_name() -> None:
+    board = node(us.person())
+    write(board, "north", 0)
+    assert code(write(board, "south", 0, reason="x" * 1_001)) == "bad_reason"
+    assert code(write(board, "south", 0, by="x" * 201)) == "rejected"
+    assert read(board).version == 1
+
+
+def test_a_caller_outside_takes_nobodys_name_and_counts_as_outside_whatever_it_is_called() -> None:
+    board = node(us.priority(["outside", "writers/{name}"]))
+    soon(board, board.ask("writers/a", Note("north")))
+    for name in ("writers/{name}", "writers/a"):
+        assert code(write(board, "south", 0, by=name)) == "rejected"
+        assert code(soon(board, board.ask(BOARD, us.BoardDrop("plan", 1, by=name)))) == "rejected"
+    won = came(write(board, "south", 0, by="dispatcher"))
+    assert (won.won, won.entry.by) == (True, "dispatcher")
+    lost = came(soon(board, board.ask("writers/a", Note("north"))))
+    assert not lost.won, "the entry as it stands is from outside, too"
+
+
 def test_it_is_linearizable_against_a_model_under_any_crash() -> None:
     """Whoever was told that it won did win, in the order of versions; who was told that it lost changed nothing."""
     for seed in range(30):

@@ -31,6 +31,10 @@ class Take(us.Message):
     """Acquire the valve yourself."""
 
 
+class Fail(us.Message):
+    """Fail."""
+
+
 class Valve:
     """What is out in the world: it remembers the highest token, and refuses a lower one."""
 
@@ -77,6 +81,10 @@ def plant(*, claim: bool = True, effect: Any = "idempotent", hold: float = 20.0)
         @us.handles(Take)
         def take(self, turn: us.Turn[State], msg: Take) -> None:
             turn.ask(WHERE, us.LeaseAcquire("valve 7", 50.0))
+
+        @us.handles(Fail)
+        def fail(self, turn: us.Turn[State], msg: Fail) -> None:
+            raise RuntimeError("broken")
 
         @us.settles(us.LeaseAcquire)
         def taken(self, turn: us.Turn[State], outcome: us.Outcome[us.Lease]) -> None:
@@ -152,6 +160,34 @@ def test_who_had_acquired_it_and_lost_it_is_refused_until_it_acquires_it_anew() 
     node.pass_time(1)
     assert turn(node, "a").reply is not None
     assert [token for _, token in valve.turned] == [1, 2]
+
+
+def test_who_acquired_what_a_call_of_its_had_taken_has_acquired_it() -> None:
+    team, valve = plant()
+    node = Simulated(team)
+    assert turn(node, "a", 1).reply is not None
+    node.tell("workers/a", Take())
+    node.pass_time(1_000)
+    assert code(turn(node, "a")) == "lease_lost"
+    assert [token for _, token in valve.turned] == [1]
+
+
+def test_who_was_given_up_has_lost_it_too_and_a_person_who_starts_it_again_gives_it_nothing_back() -> None:
+    team, valve = plant()
+    node = Simulated(team)
+    node.tell("workers/a", Take())
+    node.pass_time(1)
+    while not node.inbox():
+        node.tell("workers/a", Fail())
+        node.pass_time(0.5)
+    (item,) = node.inbox()
+    node.pass_time(1)
+    assert state(node, WHERE).lease is None
+    assert turn(node, "b").reply is not None
+    node.answer(item.id, "retry")
+    node.pass_time(60)
+    assert code(turn(node, "a")) == "lease_lost", "another may have changed what it believes to know"
+    assert [token for _, token in valve.turned] == [2]
 
 
 def test_without_a_claim_of_its_own_a_call_needs_a_lease_that_was_acquired() -> None:

@@ -311,6 +311,72 @@ def test_a_caller_who_gives_up_waits_no_more() -> None:
     assert stands(board).waiting == ()
 
 
+def test_a_caller_outside_has_nobodys_name_and_nobodys_lease() -> None:
+    board = node(us.priority(["rescue/{name}"]) | us.first_come())
+    held = lease(get(board, "a", seconds=100.0))
+    for name in ("rescue/{name}", "crew/a"):
+        for wrong in (
+            us.LeaseAcquire(UNIT, holder=name),
+            us.LeaseRelease(UNIT, holder=name),
+            us.LeaseRenew(UNIT, held.token, holder=name),
+        ):
+            assert refusal(soon(board, board.ask(WHERE, wrong))).code == "rejected"
+    assert stands(board).last == 1
+
+
+def test_by_priority_callers_outside_are_known_as_that() -> None:
+    board = node(us.priority(["outside"]) | us.first_come())
+    get(board, "a", seconds=100.0)
+    assert lease(soon(board, board.ask(WHERE, us.LeaseAcquire(UNIT, holder="dispatcher")))).token == 2
+    assert refusal(get(board, "a")).code == "lease_held"
+
+
+def test_silence_may_count_for_callers_outside() -> None:
+    board = node(us.person(within=30, otherwise="outside"))
+    get(board, "a", seconds=1_000.0)
+    wants = soon(board, board.ask(WHERE, us.LeaseAcquire(UNIT, holder="dispatcher")), 31)
+    assert lease(wants).token == 2
+
+
+def test_what_it_asked_for_when_it_acquired_it_again_counts() -> None:
+    board = node()
+    board.ask("crew/a", Take(seconds=5.0))
+    board.pass_time(1)
+    assert state(board, WHERE).owner.tell
+    again = us.LeaseAcquire(UNIT, 5.0, need=0.25, holder="x")
+    board.pass_time(10)
+    for ask in (us.LeaseAcquire(UNIT, 5.0, holder="x"), again):
+        assert lease(soon(board, board.ask(WHERE, ask))).token == 2
+    assert state(board, WHERE).owner.need == 0.25
+
+
+def test_nobody_is_asked_between_two_wishes_of_the_same_one() -> None:
+    board = node(us.person())
+    board.ask(WHERE, us.LeaseAcquire(UNIT, 10.0, holder="x"))
+    board.pass_time(1)
+    waits = [soon(board, board.ask(WHERE, us.LeaseAcquire(UNIT, 10.0, 1_000.0, holder="y"))) for _ in range(2)]
+    board.pass_time(10)
+    assert [lease(sent).token for sent in waits] == [2, 2]
+    assert board.inbox() == ()
+
+
+@pytest.mark.parametrize("ends", ["decided", "given up"])
+def test_who_comes_while_something_is_being_decided_is_weighed_after_that(ends: str) -> None:
+    board = node(us.priority(["rescue/{name}"]) | us.person())
+    soon(board, board.ask(WHERE, us.LeaseAcquire(UNIT, 1_000.0, holder="x")))
+    waits = soon(board, board.ask(WHERE, us.LeaseAcquire(UNIT, 10.0, 5_000.0, holder="y")))
+    late = soon(board, board.ask("rescue/r", Take(wait=5_000.0)))
+    assert late.reply is None
+    (item,) = board.inbox()
+    if ends == "decided":
+        board.answer(item.id, "answer", value="x")
+    else:
+        board.give_up(waits)
+    board.pass_time(1)
+    assert lease(late).token == 2, "it comes before the one who has it"
+    assert board.inbox() == ()
+
+
 STORM = Faults(crash=0.02, commit_fails=0.05, commit_unknown=0.05)
 
 
