@@ -192,6 +192,7 @@ class Run:
             _rests(sent.accepted or sent.error is not None, f"{sent.thing} was never taken")
             if getattr(sent.thing, "reply_to", None) is not None and sent.accepted:
                 _rests(sent.reply is not None or sent.lost, f"{sent.thing} was never answered")
+        _rests(not (still := node.stuck()), f"nothing will ever move: {still}")
         for led in rules.led.values():
             for child, one in led.ones.items():
                 _rests(one.place in ("up", "out"), f"{led.team.name} waits for {child}, which is {one.place}")
