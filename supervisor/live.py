@@ -198,6 +198,8 @@ class Live(Jobs):
             return self._no(turn, later, "running", f"{msg.child} runs", "stop it first")
         if kid.status in ("waiting", "given_up"):
             return self._no(turn, later, "restarting", f"{msg.child} is not over yet ({kid.status})", "stop it first")
+        if kid.status == "down":  # it was to start with others, and its mail waits for that
+            self.end(turn, kid, self.was_stopped(kid))
         self.forget(turn, kid)
         turn.reply(later, None)
         return later

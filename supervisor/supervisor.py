@@ -150,8 +150,8 @@ class SupervisorActor(Live):
     @handles(Shutdown)
     def shut_down(self, turn: Turn[SupervisorState], msg: Shutdown) -> None:
         """The one above wants it to end: at once, whatever it is in the middle of."""
-        if msg.final:
-            self._list(turn)  # what it never started is over, too
+        if msg.final and not turn.state.kids:
+            self._list(turn)  # it never began, and who would have is over, too
         stop = self.running(turn.state)
         job = Job(
             "shutdown", stop, cause=msg.cause, attempt=msg.attempt, since=turn.now, final=msg.final,
