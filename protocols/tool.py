@@ -57,6 +57,7 @@ class Call(Struct, frozen=True):
         fence: fencing token of the lease under which it is made (``Tool.under_lease``); 0 for none. What it works on should refuse
             one that is lower than the highest it has seen.
         beat: where heartbeats go; use ``heartbeat``.
+        at: journal time at which it was intended, in seconds since 1970 (UTC); the same for every attempt.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Call(Struct, frozen=True):
     deadline: float
     fence: int = 0
     beat: Callable[[str], None] = _unheard
+    at: float = 0.0
 
     def heartbeat(self, progress: str = "") -> None:
         """Say that the work goes on. From any thread, as often as you like.

@@ -242,7 +242,13 @@ class Attempts:
         effect = start.effect
         tool = self._tree.tools[effect.agent][effect.name]
         call = Call(
-            effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, self._fences.get(effect.id, 0)
+            effect.id,
+            effect.key,
+            effect.attempt,
+            effect.stream,
+            effect.timeout,
+            self._fences.get(effect.id, 0),
+            at=effect.at,
         )
         try:
             values = tool.bind(tool.signature.read(effect.args), call)

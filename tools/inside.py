@@ -64,7 +64,7 @@ def _inside(effect: EffectClass, ask: Ask) -> Callable[[Callable[P, R]], InsideT
     return lambda function: InsideTool(function, effect, ask)
 
 
-def _only_there(name: str, *given: object) -> NoReturn:
+def only_there(name: str, *given: object) -> NoReturn:
     raise DefinitionError(
         f"{name}{given} is done inside a running system", hint="give it to an agent, or use turn.call"
     )
@@ -95,13 +95,13 @@ def _drop(team: str, key: str, expected: int) -> tuple[Address, Request[Any]]:
 @_inside("read", _read)
 def board_read(key: str) -> BoardEntry:
     """Read an entry of the team's board: its value and its version. Version 0: there is none."""
-    _only_there("board_read", key)
+    only_there("board_read", key)
 
 
 @_inside("read", _keys)
 def board_keys() -> dict[str, int]:
     """The keys of all entries of the team's board, with their versions."""
-    _only_there("board_keys")
+    only_there("board_keys")
 
 
 @_inside("once", _write)
@@ -110,13 +110,13 @@ def board_write(key: str, value: Any, expected: int) -> BoardWritten:
 
     If somebody else wrote it since, `won` says whether your value stands, and `entry` what does: read it before you write again.
     """
-    _only_there("board_write", key, value, expected)
+    only_there("board_write", key, value, expected)
 
 
 @_inside("once", _drop)
 def board_drop(key: str, expected: int) -> BoardWritten:
     """Take an entry off the team's board. `expected` is the version that you read."""
-    _only_there("board_drop", key, expected)
+    only_there("board_drop", key, expected)
 
 
 def _acquire(team: str, resource: str, seconds: float, wait: float) -> tuple[Address, Request[Any]]:
@@ -136,13 +136,13 @@ def _of(team: str, resource: str) -> Address:
 @_inside("once", _acquire)
 def lease_acquire(resource: str, seconds: float = 300.0, wait: float = 0.0) -> Lease:
     """Take a resource for yourself for some seconds, so that nobody else works on it; `wait` seconds for it if it is taken."""
-    _only_there("lease_acquire", resource, seconds, wait)
+    only_there("lease_acquire", resource, seconds, wait)
 
 
 @_inside("once", _release)
 def lease_release(resource: str) -> bool:
     """Give a resource back that you took."""
-    _only_there("lease_release", resource)
+    only_there("lease_release", resource)
 
 
 def _give(team: str, to: str, objective: str) -> tuple[Address, Request[Any]]:  # noqa: ARG001 - an ``Ask``
@@ -154,4 +154,4 @@ def _give(team: str, to: str, objective: str) -> tuple[Address, Request[Any]]:  
 @_inside("once", _give)
 def hand_over(to: str, objective: str) -> Result:
     """Give a colleague of your team a task, by name, and get what came of it. A task that was handed on to you is not handed back."""
-    _only_there("hand_over", to, objective)
+    only_there("hand_over", to, objective)

@@ -128,7 +128,9 @@ class Performer:
         tool = self._tools.get(effect.agent, {}).get(effect.name)
         if tool is None:
             return _gone(effect, "tool")
-        call = Call(effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, fence, attempting.beat)
+        call = Call(
+            effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, fence, attempting.beat, effect.at
+        )
         if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
             found = await self._reconcile(tool, effect)
             if found is not None:
@@ -221,7 +223,10 @@ async def _apart(
         except (NotStorable, msgspec.DecodeError, UnicodeDecodeError) as error:
             return _drift(effect, error)
 
-    job = job_of(tool.apart, effect.name, bytes(effect.args), call, MAX_RESULT)
+    args = bytes(effect.args)
+    if tool.fixed:
+        args = encode(tool.signature.read(args) | tool.fixed)
+    job = job_of(tool.apart, effect.name, args, call, MAX_RESULT)
     on_late: Callable[[Ended], None] = lambda ended: attempting.late(came(ended))  # noqa: E731 - typed, that is all
     return came(await in_process(job, tool.environ, f"tool {effect.name}", call.beat, on_late, on_left))
 

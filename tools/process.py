@@ -293,7 +293,7 @@ def _read(file: int) -> bytes:
 def job_of(target: tuple[str, str], name: str, arguments: bytes, call: Call, most: int) -> Job:
     """A call of a function, as it is sent to its process."""
     here = [str(Path(entry or ".").absolute()) for entry in sys.path]
-    said = (call.id, call.key, call.attempt, call.run, call.deadline, call.fence)
+    said = (call.id, call.key, call.attempt, call.run, call.deadline, call.fence, call.at)
     return Job(here, target[0], target[1], name, msgspec.Raw(arguments), said, most)
 
 

@@ -36,7 +36,7 @@ class Job(Struct, frozen=True):
     name: str
     tool: str
     arguments: Raw
-    call: tuple[str, str, int, Address, float, int]
+    call: tuple[str, str, int, Address, float, int, float]
     most: int
 
 
@@ -65,7 +65,7 @@ def answer(request: bytes, enter: Callable[[], None], beat: Callable[[str], None
     job = msgspec.json.decode(request, type=Job)
     try:
         called = _tool_of(job)
-        values = called.bind(called.signature.read(job.arguments), Call(*job.call, beat))
+        values = called.bind(called.signature.read(job.arguments), Call(*job.call[:6], beat, job.call[6]))
     except ValueError as error:
         return _no(Failure("change_arguments", "bad_arguments", f"{job.tool}: {error}", where=job.tool))
     except BaseException as error:  # noqa: BLE001 - a module may raise anything; nothing has happened yet

@@ -121,6 +121,8 @@ class Tool(ToolRef[P, R]):
         self.environ: tuple[str, ...] = ()
         self.apart: tuple[str, str] | None = None
         """Module and name under which a process of its own finds the function."""
+        self.fixed: dict[str, Any] = {}
+        """Arguments of that function which no caller gives."""
         description = (inspect.getdoc(function) or "").strip()
         self._spec = ToolSpec(
             name, description, self.signature.parameters, effect, timeout, retry, key_ttl, "", heartbeat

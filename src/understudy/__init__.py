@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from .supervisor.team.routing import least_busy as least_busy
     from .supervisor.watchers import Delta as Delta
     from .supervisor.worker import Worker as Worker
+    from .tools import builtin as builtin
     from .tools.inside import board_drop as board_drop
     from .tools.inside import board_keys as board_keys
     from .tools.inside import board_read as board_read
@@ -153,6 +154,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "BoardRead": "protocols.board",
         "BoardWrite": "protocols.board",
         "BoardWritten": "protocols.board",
+        "builtin": "tools",
         "Call": "protocols.tool",
         "Cancel": "protocols.tasks",
         "Cannot": "tools.models.rules",
