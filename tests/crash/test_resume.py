@@ -169,10 +169,10 @@ class Box(us.Actor):
 
 async def test_a_clean_stop_leaves_no_attempt_marks(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    team = us.Supervisor("team", [us.Child("box", Box)], intensity=us.Intensity(max_restarts=0))
+    team = us.Supervisor("team", [us.Child("box/{n}", Box)], intensity=us.Intensity(max_restarts=0))
     async with us.System(team, journal=path) as system:
-        await system.tell("box", Stumble())  # now it is suspended until a person says otherwise
-        await system.tell("box", Note())
+        await system.tell("box/1", Stumble())  # now it is suspended until a person says otherwise
+        await system.tell("box/1", Note())
     for _ in range(5):
         async with us.System(team, journal=path) as system:
             assert system.opened.clean
@@ -180,9 +180,9 @@ async def test_a_clean_stop_leaves_no_attempt_marks(tmp_path: Path) -> None:
     assert "attempt" not in {row.kind for row in rows_of(path)}
     async with us.System(team, journal=path) as system:
         await system.approve(system.inbox()[0].id)
-        await system.tell("box", Note())
+        await system.tell("box/1", Note())
     assert mail_of(path) == ()
-    assert [row.kind for row in rows_of(path) if row.stream == "box"] == [
+    assert [row.kind for row in rows_of(path) if row.stream == "box/1"] == [
         "failed",
         "turn",
         "accepted",
@@ -292,7 +292,7 @@ async def test_a_failing_disk_is_not_taken_for_a_message_that_kills(tmp_path: Pa
     def full(batch: Batch) -> bool:
         nonlocal failures
         note = any(
-            row.stream == "box" and row.kind == "turn" and b'"took":"outside:' in bytes(row.payload)
+            row.stream == "box/1" and row.kind == "turn" and b'"took":"outside:' in bytes(row.payload)
             for row in batch.rows
         )
         if note and failures:
@@ -300,15 +300,21 @@ async def test_a_failing_disk_is_not_taken_for_a_message_that_kills(tmp_path: Pa
             raise JournalFull("no space left")
         return False
 
-    team = us.Supervisor("team", [us.Child("box", Box)], intensity=us.Intensity(max_restarts=0))
+    team = us.Supervisor("team", [us.Child("box/{n}", Box)], intensity=us.Intensity(max_restarts=0))
     with deadly_journal(before=full):
         async with us.System(team, journal=path) as system:
-            await system.tell("box", Stumble())
-            await system.tell("box", Note())
+            await system.tell("box/1", Stumble())
+            await system.tell("box/1", Note())
             await system.rest()  # the supervisor has given up on it
             await system.approve(system.inbox()[0].id)
             with anyio.fail_after(30.0):
                 while mail_of(path):
                     await anyio.lowlevel.checkpoint()
     assert failures == 0
-    assert [row.kind for row in rows_of(path) if row.stream == "box"] == ["failed", "turn", "accepted", "turn", "turn"]
+    assert [row.kind for row in rows_of(path) if row.stream == "box/1"] == [
+        "failed",
+        "turn",
+        "accepted",
+        "turn",
+        "turn",
+    ]

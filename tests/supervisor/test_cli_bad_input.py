@@ -30,7 +30,7 @@ MILLION = ",".join(f'"{n}":0' for n in range(1_000_000))
         ('{"id": "x", "objective": " "}', "line 2, field 'objective': it is empty"),
         ('{"id": "x", "objective": "hello", "inputs": [1]}', "line 2, field 'inputs': it is of the type array; expected the type object"),
         ('{"id": "x", "objective": "hello", "tags": ["a", 1]}', "line 2, field 'tags[1]': it is of the type int"),
-        ('{"id": "x", "objective": "hello", "priority": 1}', "line 2, field 'priority': there is no such field; expected id, obj"),
+        ('{"id": "x", "objective": "hello", "colour": 1}', "line 2, field 'colour': there is no such field; expected id, obj"),
         ('{"id": "x", "objective": "hello", "inputs": {"a": ' + "[" * 100_000, "line 2: it is nested deeper than 100 levels; expected"),
         ('{"id": "x", "objective": "hello", "inputs": {' + MILLION + "}}", "line 2: it is 10,888,936 bytes, more than 500,000"),
     ],

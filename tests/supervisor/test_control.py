@@ -245,7 +245,7 @@ async def test_an_answer_on_the_file_waits_for_no_owner_and_needs_none(tmp_path:
         offline.answer(path, Answer(item.id, "approve", digest="x"))
     before = _rows(path)
     offline.answer(path, Answer(item.id, "approve", "eve", digest=item.digest))
-    with pytest.raises(UnknownItem, match="answered before, by eve"):
+    with pytest.raises(UnknownItem, match="answered before: approve, by eve"):
         offline.answer(path, Answer(item.id, "approve"))
     kinds = [(row.kind, str(row.stream)) for row in _rows(path)[len(before) :]]
     assert kinds == [("system", "system"), ("accepted", "clerk/1"), ("system", "system")]
