@@ -15,6 +15,7 @@ from .codec import NULL, digest, encode
 from .failures import Failure
 from .ids import Address
 from .messages import Event, Request
+from .model import Usage
 from .tasks import Result, Task
 
 ConflictKind = Literal["answers", "entries", "claims", "delegation"]
@@ -100,6 +101,7 @@ class Decided(Struct, frozen=True, omit_defaults=True):
         made: whether it is a value of its own: merged, or given by a person.
         passed: the resolvers that were asked before and did not decide.
         at: journal time.
+        steps, usage, cost: what the judges took who were asked, whether they decided or not: steps, tokens, US dollars.
     """
 
     by: str
@@ -109,6 +111,9 @@ class Decided(Struct, frozen=True, omit_defaults=True):
     made: bool = False
     passed: tuple[Passed, ...] = ()
     at: float = 0.0
+    steps: int = 0
+    usage: Usage = Usage()
+    cost: float = 0.0
 
 
 class ConflictFound(Event, wire="conflict.found"):

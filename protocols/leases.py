@@ -9,6 +9,8 @@ seen can refuse a holder that has lost its lease and does not know it yet (Klepp
 
 from __future__ import annotations
 
+import unicodedata
+
 from msgspec import Struct
 
 from .ids import Address, segment
@@ -23,8 +25,8 @@ MAX_RESOURCE = 200
 
 
 def lease_of(team: str, resource: str) -> Address:
-    """Where a team gives the leases of one resource."""
-    return Address(f"{team}/shared/lease/{segment(resource)}")
+    """Where a team gives the leases of one resource. However its name is composed in Unicode (NFC, NFD), it is one."""
+    return Address(f"{team}/shared/lease/{segment(unicodedata.normalize('NFC', resource))}")
 
 
 class Lease(Struct, frozen=True, omit_defaults=True):

@@ -40,6 +40,7 @@ from ...protocols.failures import Failure
 from ...protocols.ids import Address
 from ...protocols.lifecycle import Restarted
 from ...protocols.messages import Event, State
+from ...protocols.model import Usage
 from ...protocols.tasks import Cancel, Result, Task
 from .deciding import Accept, anything, heard, named, settle
 from .known import Known
@@ -82,8 +83,16 @@ class Turned(Event, wire="conflict.turned"):
     passed: tuple[Passed, ...]
 
 
+class Judged(Event, wire="conflict.judged"):
+    """A judge is back; this is what it took."""
+
+    steps: int
+    usage: Usage
+    cost: float
+
+
 class ConflictState(State):
-    """Where one conflict is. ``knot``: the task that goes round, where it is about one."""
+    """Where one conflict is. ``knot``: the task that goes round, where it is about one; ``spent``: what judges took."""
 
     knot: Knot | None = None
     conflict: Conflict | None = None
@@ -91,6 +100,7 @@ class ConflictState(State):
     at: int = 0
     passed: tuple[Passed, ...] = ()
     given: Address = Address("")
+    spent: tuple[Judged, ...] = ()
 
 
 class ConflictActor(Actor):
@@ -145,6 +155,9 @@ class ConflictActor(Actor):
             return
         conflict, step = _conflict(turn.state), self._step(turn.state)
         by = f"judge {step.agent.name}" if isinstance(step, Judge) else "judge"
+        if outcome.failure is None:
+            took = outcome.value
+            turn.emit(Judged(took.steps, took.usage, took.cost))
         self._heard(turn, _ruling(outcome, conflict), by)
 
     @settles(PERSON)
@@ -242,6 +255,13 @@ class ConflictActor(Actor):
         turn.escalate(asked, topic=f"conflict:{conflict.kind}")
 
     def _end(self, turn: Turn[ConflictState], decided: Decided) -> None:
+        if spent := turn.state.spent:
+            decided = msgspec.structs.replace(
+                decided,
+                steps=sum(one.steps for one in spent),
+                usage=sum((one.usage for one in spent), Usage()),
+                cost=sum(one.cost for one in spent),
+            )
         state = turn.emit(ConflictResolved(told(_conflict(turn.state)), decided))
         if state.knot is not None:
             self._untied(turn, state.knot, decided)
@@ -289,6 +309,10 @@ class ConflictActor(Actor):
     @applies(Turned)
     def turned(self, state: ConflictState, event: Turned) -> ConflictState:
         return state.evolve(at=event.at, passed=event.passed)
+
+    @applies(Judged)
+    def was_judged(self, state: ConflictState, event: Judged) -> ConflictState:
+        return state.evolve(spent=(*state.spent, event))
 
     @applies(ConflictResolved)
     def resolved(self, state: ConflictState, event: ConflictResolved) -> ConflictState:
@@ -360,8 +384,8 @@ def _ruling(outcome: Outcome[Result], conflict: Conflict) -> Said:
         ruling: Ruling = decode(result.output, Ruling)
     except msgspec.DecodeError:
         plain = msgspec.json.decode(result.output)
-        ruling = Ruling(plain.strip() if isinstance(plain, str) else repr(plain)[:200])
-    winner = named(ruling.winner, conflict)
+        ruling = Ruling(plain if isinstance(plain, str) else repr(plain)[:200])
+    winner = named(ruling.winner.strip(), conflict)
     if winner is None:
         return Undecided(f"it named {_cut(ruling.winner, 200)!r}, which is nobody's claim")
     return Wins(winner, ruling.why or "no reason given")

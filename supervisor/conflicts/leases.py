@@ -33,6 +33,7 @@ from ...protocols.leases import (
     LeaseRelease,
     LeaseRenew,
     LeaseStand,
+    lease_of,
 )
 from ...protocols.lifecycle import Restarted
 from ...protocols.mail import Terminated
@@ -226,7 +227,7 @@ class LeaseActor(Actor):
     def _begin(self, turn: Turn[LeaseState], resource: str) -> None:
         if not resource or len(resource) > MAX_RESOURCE:
             raise Rejected(f"the resource's name has {len(resource)} characters", hint=f"1 to {MAX_RESOURCE}")
-        if turn.me.rsplit("/", 1)[1] != segment(resource):
+        if turn.me.rsplit("/", 1)[1] != lease_of("", resource).rsplit("/", 1)[1]:
             raise Rejected(f"{resource!r} is not given here", hint="us.lease_of(team, resource) says where it is")
         if not turn.state.resource:
             turn.emit(Named(resource))

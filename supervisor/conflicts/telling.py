@@ -98,6 +98,7 @@ def _what(conflict: Conflict) -> str:
 
 
 def _cut(text: str, most: int = 80) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
@@ -122,7 +123,15 @@ _add(LeaseEnded, _ended)
 _add(Queued, _queued)
 _add(Left, _left)
 SILENT = frozenset(
-    {"conflict.opened", "conflict.tied", "conflict.turned", "conflict.given", "board.disputed", "board.undisputed"}
+    {
+        "conflict.opened",
+        "conflict.tied",
+        "conflict.turned",
+        "conflict.given",
+        "conflict.judged",
+        "board.disputed",
+        "board.undisputed",
+    }
     | {"lease.named", "lease.dispute_began", "lease.dispute_ended"}
 )
 """Events that say nothing besides the ones above."""

@@ -42,6 +42,7 @@ from ..conflicts.deciding import Open, claim, settle
 from ..conflicts.policy import Conflicts
 
 PANEL: Final = "panel"
+UNDECIDED: Final = Decided("", "")
 
 
 class Seat(Struct, frozen=True):
@@ -179,15 +180,15 @@ class PanelActor(Actor):
     def _follow(self, turn: Turn[PanelState], conflict: Conflict, decided: Decided) -> None:
         state = turn.emit(ConflictResolved(told(conflict), decided))
         if decided.winner is not None:
-            self._end(turn, state.back[conflict.claims[decided.winner].who])
+            self._end(turn, state.back[conflict.claims[decided.winner].who], decided)
         elif decided.made:
-            self._end(turn, Result("done", decided.value, by=decided.by))
+            self._end(turn, Result("done", decided.value, by=decided.by), decided)
         else:
             why = f"{decided.by}: {decided.reason}"
             unresolved = Failure(
                 "abandon", "conflict_unresolved", f"the answers contradict each other; {why}", where=turn.me
             )
-            self._end(turn, self._none(state, unresolved))
+            self._end(turn, self._none(state, unresolved), decided)
 
     def _none(self, state: PanelState, failure: Failure) -> Result:
         """No answer stands: the partial result is what each of them said."""
@@ -202,8 +203,8 @@ class PanelActor(Actor):
         if turn.state.to:
             turn.tell(turn.state.to, Cancel(why))
 
-    def _end(self, turn: Turn[PanelState], result: Result) -> None:
-        spent = turn.state.back.values()
+    def _end(self, turn: Turn[PanelState], result: Result, decided: Decided = UNDECIDED) -> None:
+        spent: tuple[Result | Decided, ...] = (*turn.state.back.values(), decided)
         total = msgspec.structs.replace(
             result,
             steps=sum(r.steps for r in spent),

@@ -350,6 +350,15 @@ def test_what_it_asked_for_when_it_acquired_it_again_counts() -> None:
     assert state(board, WHERE).owner.need == 0.25
 
 
+def test_a_name_is_one_however_its_letters_are_composed() -> None:
+    board = node()
+    one, other = "caf\u00e9", "cafe\u0301"
+    assert us.lease_of("desk", one) == us.lease_of("desk", other)
+    where = us.lease_of("desk", one)
+    assert lease(soon(board, board.ask(where, us.LeaseAcquire(one, holder="x")))).token == 1
+    assert refusal(soon(board, board.ask(where, us.LeaseAcquire(other, holder="y")))).code == "lease_held"
+
+
 def test_nobody_is_asked_between_two_wishes_of_the_same_one() -> None:
     board = node(us.person())
     board.ask(WHERE, us.LeaseAcquire(UNIT, 10.0, holder="x"))

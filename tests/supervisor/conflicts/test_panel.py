@@ -319,6 +319,22 @@ def test_answers_too_large_for_the_record_still_contradict_each_other_after_some
     assert output(sent) == large[1]
 
 
+def test_what_a_judge_took_is_part_of_what_the_run_took_whether_it_decided_or_not() -> None:
+    by = [
+        us.majority(),
+        us.judge(us.Agent("judge", "Be fair.", model=us.Scripted(us.Ruling(" b\n")), output=us.Ruling)),
+        unsure(),
+    ]
+    took: list[tuple[int, bool]] = []
+    for who in by:
+        node, sent = consult(team("tide", "wave", answers_by=who | us.priority(["b"])))
+        assert output(sent) == "wave"
+        (event,) = resolved(node)
+        assert (result(sent).steps, result(sent).usage) == (event.decided.steps, event.decided.usage)
+        took.append((result(sent).steps, result(sent).usage.input_tokens > 0))
+    assert took == [(0, False), (1, True), (1, True)]
+
+
 def test_nothing_is_merged_of_the_beginnings_of_answers() -> None:
     large = [letter * 150_000 for letter in "abc"]
     both = us.merge(lambda claims: claims[0].plain + claims[1].plain)
