@@ -42,10 +42,11 @@ from ...protocols.lifecycle import Restarted
 from ...protocols.messages import Event, State
 from ...protocols.model import Usage
 from ...protocols.tasks import Cancel, Result, Task
+from .asking import Judge, Person
 from .deciding import Accept, anything, heard, named, settle
 from .known import Known
 from .policy import Conflicts
-from .resolvers import Judge, Makes, Nobody, Person, Resolver, Said, Undecided, Wins
+from .resolver import Makes, Nobody, Resolver, Said, Undecided, Wins
 
 SHARED = "shared"
 """In the place of a run: what the whole team shares."""

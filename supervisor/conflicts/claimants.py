@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Raw, Struct
 
+from ...actors.actor import Actor, applies
 from ...protocols.codec import encode
-from ...protocols.conflicts import Claim, Conflict
+from ...protocols.conflicts import Claim, Conflict, ConflictFound, ConflictResolved
 from ...protocols.failures import Failure
 from ...protocols.ids import Address
-from ...protocols.leases import Lease
+from ...protocols.leases import MAX_WAITING, Lease
 from ...protocols.messages import Event, State
+
+HOLDER = "its holder: "
+"""How the reason of a lease begins that ended with its holder."""
+OVER = f"{HOLDER}finished"
+"""A holder that ends by itself has not lost anything that it could still believe to have."""
 
 
 class Claimant(Struct, frozen=True, omit_defaults=True):
@@ -139,3 +146,67 @@ class LeaseState(State):
     def find(self, number: int) -> Claimant | None:
         """Who waits under this number."""
         return next((one for one in self.waiting if one.number == number), None)
+
+    def has(self, holder: str, *, actor: bool) -> bool:
+        """Whether this one has it. A caller outside that says an actor's address is not that actor."""
+        return self.owner is not None and (self.owner.holder, self.owner.actor) == (holder, actor)
+
+
+class LeaseBook(Actor):
+    """What each event makes of the state."""
+
+    State = LeaseState
+    inner = True
+
+    @applies(Named)
+    def named(self, state: LeaseState, event: Named) -> LeaseState:
+        return state.evolve(resource=event.resource)
+
+    @applies(LeaseGranted)
+    def granted(self, state: LeaseState, event: LeaseGranted) -> LeaseState:
+        return state.evolve(
+            last=event.lease.token,
+            lease=event.lease,
+            owner=event.claimant,
+            alarm=event.alarm,
+            waiting=tuple(one for one in state.waiting if one.number != event.claimant.number),
+            forfeited=tuple(one for one in state.forfeited if one != event.lease.holder),
+            count=max(state.count, event.claimant.number),
+        )
+
+    @applies(LeaseExtended)
+    def extended(self, state: LeaseState, event: LeaseExtended) -> LeaseState:
+        assert state.lease is not None
+        lease = msgspec.structs.replace(state.lease, until=event.until)
+        return state.evolve(lease=lease, owner=event.claimant or state.owner)
+
+    @applies(LeaseEnded)
+    def is_over(self, state: LeaseState, event: LeaseEnded) -> LeaseState:
+        forfeited = state.forfeited
+        if state.owner is not None and state.owner.asked and event.reason not in ("released", OVER):
+            forfeited = (*forfeited, state.owner.holder)[-MAX_WAITING:]
+        return state.evolve(lease=None, owner=None, alarm="", forfeited=forfeited)
+
+    @applies(Queued)
+    def queued(self, state: LeaseState, event: Queued) -> LeaseState:
+        return state.evolve(waiting=(*state.waiting, event.claimant), count=event.claimant.number)
+
+    @applies(Left)
+    def left(self, state: LeaseState, event: Left) -> LeaseState:
+        return state.evolve(waiting=tuple(one for one in state.waiting if one.number != event.number))
+
+    @applies(DisputeBegan)
+    def began(self, state: LeaseState, event: DisputeBegan) -> LeaseState:
+        return state.evolve(dispute=event.dispute, disputes=state.disputes + 1)
+
+    @applies(DisputeEnded)
+    def settled(self, state: LeaseState, event: DisputeEnded) -> LeaseState:
+        return state.evolve(dispute=None)
+
+    @applies(ConflictFound)
+    def found(self, state: LeaseState, event: ConflictFound) -> LeaseState:
+        return state
+
+    @applies(ConflictResolved)
+    def resolved(self, state: LeaseState, event: ConflictResolved) -> LeaseState:
+        return state

@@ -20,7 +20,8 @@ from ...protocols.codec import canonical
 from ...protocols.conflicts import Claim, Conflict, Decided, Passed, names
 from ...protocols.failures import Failure, of_exception
 from ...protocols.ids import Address
-from .resolvers import Judge, Makes, Nobody, Person, Resolver, Said, Undecided, Wins
+from .asking import Judge, Person
+from .resolver import Makes, Nobody, Resolver, Said, Undecided, Wins
 
 Accept = Callable[[Raw], str]
 """Whether a value may stand in the place of all claims: empty, or why not."""

@@ -8,7 +8,9 @@ from typing import Any, Final
 from ...actors.agent import Agent
 from ...protocols.conflicts import ConflictKind
 from ...protocols.errors import DefinitionError
-from .resolvers import Judge, Resolver, first_come, majority, person, refuse
+from .asking import Judge
+from .resolver import Resolver
+from .resolvers import first_come, majority, person, refuse
 
 KINDS: Final[tuple[ConflictKind, ...]] = ("answers", "entries", "claims", "delegation")
 

@@ -12,7 +12,7 @@ from understudy.actors.cell import read_record
 from understudy.protocols.codec import decode
 from understudy.protocols.conflicts import ConflictResolved
 from understudy.protocols.ids import Address
-from understudy.supervisor.conflicts.resolvers import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver
 from understudy.testing import FaultPlan, Faults, Sent, Simulated
 
 

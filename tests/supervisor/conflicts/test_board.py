@@ -13,7 +13,7 @@ import understudy as us
 from tests.supervisor.conflicts.experts import events, state
 from understudy.protocols.codec import decode
 from understudy.protocols.conflicts import ConflictResolved
-from understudy.supervisor.conflicts.resolvers import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver
 from understudy.testing import Faults, Sent, Simulated
 
 BOARD = us.board_of("desk")

@@ -9,7 +9,7 @@ import pytest
 import understudy as us
 from tests.supervisor.conflicts.experts import resolved, state
 from understudy.protocols.codec import decode
-from understudy.supervisor.conflicts.resolvers import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver
 from understudy.testing import Faults, Sent, Simulated
 from understudy.tools.models.scripted import call
 

@@ -15,7 +15,7 @@ from understudy.protocols.codec import decode
 from understudy.protocols.conflicts import ConflictResolved
 from understudy.supervisor.conflicts.claimants import LeaseEnded, LeaseGranted
 from understudy.supervisor.conflicts.leases import LeaseActor
-from understudy.supervisor.conflicts.resolvers import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver
 from understudy.testing import Faults, Sent, Simulated
 
 UNIT = "unit A1"

@@ -12,7 +12,7 @@ import understudy as us
 from tests.supervisor.conflicts.experts import consult, events, output, resolved, result, says, team
 from tests.supervisor.conflicts.experts import with_a_crash_after_every_step as crashes
 from understudy.protocols.conflicts import Agreed, ConflictFound
-from understudy.supervisor.conflicts.resolvers import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver
 from understudy.testing import FaultPlan, Faults, Sent, Simulated
 
 

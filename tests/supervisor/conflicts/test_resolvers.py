@@ -13,7 +13,7 @@ import understudy as us
 from understudy.protocols.codec import canonical
 from understudy.protocols.conflicts import Decided, Silent, names
 from understudy.supervisor.conflicts.deciding import Open, named, settle
-from understudy.supervisor.conflicts.resolvers import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver
 
 values = st.sampled_from(["x", "y", "z", 1, None])
 sure = st.none() | st.floats(0.0, 1.0)
