@@ -46,6 +46,8 @@ class Led:
         self.own_start = False
         """It is in the middle of its own start."""
         self.down = not self.top
+        self.over: set[str] = set()
+        """Children that it said have ended for good."""
         self.lost: set[str] = set()
         """Memory-only children that went with the process."""
         self.window: list[float] = []
@@ -137,6 +139,7 @@ class Led:
         if event == "supervisor.listed":
             name = data["spec"]["id"]
             self.ones[name] = One()
+            self.over.discard(name)
             if name in self.order:
                 self.order.remove(name)
             self.order.append(name)
@@ -146,6 +149,9 @@ class Led:
             self.lost.add(data["child"])
         elif event == "supervisor.starting":
             self.lost.discard(data["child"])
+            self.over.discard(data["child"])
+        elif event == "supervisor.ended":
+            self.over.add(data["child"])
         elif event == "supervisor.forgotten":
             name = data["child"]
             if name in self.order:
@@ -200,14 +206,8 @@ class Led:
                 before.place == "out" and other in self.lost
             ):  # it went with the process, and comes back when there is time
                 continue
-            if self.unit(other) == other and before.place != "up" and not before.over and not self.ended(other):
+            if self.unit(other) == other and before.place != "up" and not before.over and other not in self.over:
                 raise Broken(f"{what} before {other}, which is {before.place}")
-
-    def ended(self, name: str) -> bool:
-        """Whether the journal's rows say that it has ended for good; set by whoever reads all of them."""
-        return name in self.over
-
-    over: set[str]
 
     def stops(self, row: Row, name: str, one: One, by_name: str) -> None:
         """A child is ordered to end: is it its turn?"""
@@ -272,8 +272,6 @@ class Rules:
         tops = tuple(team.name for team in forest.teams.values() if team.above == "root")
         root = Team("root", "", 0, policy.strategy, policy.intensity, policy.slow, tops)
         self.led = {team.name: Led(team) for team in (root, *forest.teams.values())}
-        for led in self.led.values():
-            led.over = set()
         self.lived: dict[str, Lived] = {}
         self.posted: dict[str, Envelope] = {}
         """Mail to supervisors that is open, and their reminders."""
@@ -296,12 +294,7 @@ class Rules:
                 led.take(row, record, came)
                 for stored in record.events:
                     self.saw[stored.wire] += 1
-                    if stored.wire == "supervisor.ended":
-                        led.over.add(json.decode(stored.data)["child"])
-                    elif stored.wire in ("supervisor.starting", "supervisor.listed"):
-                        data = json.decode(stored.data)
-                        led.over.discard(data["child"] if "child" in data else data["spec"]["id"])
-                    elif stored.wire == "supervisor.down":
+                    if stored.wire == "supervisor.down":
                         self.saw[f"down: {json.decode(stored.data)['how']}"] += 1
             if row.stream not in ("root", "system"):
                 self._live(row, record)
