@@ -194,6 +194,8 @@ class _Teller:
             if before is not None:
                 self._addressed(before, effect)
                 self.above[effect.id] = effect
+                if effect.state == "withdrawn":
+                    self._say(f"{effect.id} needs no answer any more", "quiet")
                 if record.answer is not None:
                     self._answer(record.answer, record)
 

@@ -80,15 +80,20 @@ def how_it_ended(pages: Pages, item: str) -> str:
     if asked is None:
         return ""
     for row in pages.stream(asked.stream):
-        if row.gid < asked.gid or item not in (row.cause, row.cause.removesuffix("!")):
+        named = item in (row.cause, row.cause.removesuffix("!"))
+        payload = bytes(row.payload)
+        if row.gid < asked.gid or not (named or (b'"withdrawn"' in payload and item.encode() in payload)):
             continue
         try:
-            answer = record_of(row).answer
+            record = record_of(row)
         except UnderstudyError:  # what cannot be read is told by whoever looks at the run
             continue
-        if answer is not None:
+        answer = record.answer
+        if any(effect.id == item and effect.state == "withdrawn" for effect in record.changes):
+            return "nobody needed the answer any more, and it was withdrawn"
+        if named and answer is not None:
             why = f" ({answer.reason})" if answer.reason else ""
             return f"{answer.decision.replace('_', ' ')}, by {answer.by}{why}"
-        if row.kind == "expired":
+        if named and row.kind == "expired":
             return "nobody answered in time, which counted as no"
     return ""

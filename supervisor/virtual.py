@@ -18,10 +18,11 @@ from ..actors.turn import Turn
 from ..protocols import decisions
 from ..protocols.approvals import Answer, Question
 from ..protocols.children import SLOW, ChildSpec, Policy, RestartPolicy
+from ..protocols.effects import Effect
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, fits
 from ..protocols.lifecycle import ChildFailed, Restart, Resume, Stop
-from ..protocols.mail import Suspended
+from ..protocols.mail import Suspended, Terminated
 from ..protocols.messages import Message
 from .backoff import delay, streak
 from .deciders import Decider, Decision, decide
@@ -227,6 +228,19 @@ class Virtual(Roster):
             msg.failure.cause is None or msg.failure.cause.code != "unreadable"
         ):  # which takes no orders, and has told its watchers
             turn.order(msg.child, Suspended(msg.failure, asked.id))
+            turn.watch(msg.child)
+
+    @handles(Terminated)
+    def over(self, turn: Turn[SupervisorState], msg: Terminated) -> None:
+        """A child about which a person is asked was stopped by others, such as a team that gave its work to another one."""
+        if msg.reason not in ("stopped", "finished"):
+            return
+        answer = Answer("", "stop", by=turn.me, reason=f"it has ended meanwhile ({msg.reason})")
+        for origin in self._take_back(turn, msg.address):
+            if origin:
+                turn.tell(origin, Verdict(msg.address, answer))
+            elif msg.address in turn.state.given_up:
+                self._resolve(turn, msg.address, answer)
 
     @settles(PERSON)
     def decided(self, turn: Turn[SupervisorState], outcome: Outcome[Answer]) -> None:
@@ -237,6 +251,8 @@ class Virtual(Roster):
             else Answer("", "reject", by="the deadline", reason=outcome.failure.message)
         )
         origin, _, child = str(outcome.tag if outcome.tag is not None else turn.me).rpartition(" ")
+        if child != turn.me:
+            turn.unwatch(child)
         if origin:
             turn.tell(origin, Verdict(Address(child), answer))
         elif child in turn.state.given_up or child == turn.me:  # and nobody has decided before
@@ -249,12 +265,18 @@ class Virtual(Roster):
 
     def withdraw(self, turn: Turn[SupervisorState], child: Address) -> None:
         """It was decided about a child by name: nobody is to be asked about it any more."""
-        if not self.top:
+        if self.top:
+            turn.unwatch(child)
+            self._take_back(turn, child)
+        else:
             turn.tell(self.above, Withdrawn(child))
-            return
-        for effect in turn.pending():
-            if effect.state == "asking" and effect.question is not None and effect.question.about == child:
-                turn.changes = (*turn.changes, msgspec.structs.replace(effect, state="withdrawn", due=None))
+
+    def _take_back(self, turn: Turn[SupervisorState], child: Address) -> tuple[Address, ...]:
+        """Take back what people are asked about a child and have not answered. Gives whose child it was, by question; empty where it is
+        its own."""
+        moot = [e for e in turn.pending() if e.state == "asking" and e.answer is None and _about(e) == child]
+        turn.changes = (*turn.changes, *(msgspec.structs.replace(e, state="withdrawn", due=None) for e in moot))
+        return tuple(_origin(e) for e in moot)
 
     @handles(Withdrawn)
     def withdrawn(self, turn: Turn[SupervisorState], msg: Withdrawn) -> None:
@@ -293,6 +315,16 @@ class Virtual(Roster):
         """Children whose last failure is of no account any more."""
         old = now - self._horizon
         return tuple(child for child, last in state.streaks.items() if last.until < old and child != but)
+
+
+def _about(effect: Effect) -> str:
+    return effect.question.about if effect.question is not None else ""
+
+
+def _origin(effect: Effect) -> Address:
+    """Whose child a question is about; empty for a child of who asks."""
+    tag: object = msgspec.json.decode(effect.tag)
+    return Address(str(tag).rpartition(" ")[0])
 
 
 def troubled(failure: Failure, decision: Decision) -> Failure:

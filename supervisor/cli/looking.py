@@ -8,18 +8,21 @@ from pathlib import Path
 
 import click
 
-from ...protocols.errors import JournalError, TargetError, UnderstudyError
+from ...protocols.errors import JournalError, TargetError, UnderstudyError, UnknownItem
 from ...protocols.ids import SYSTEM, Address, segment
 from ...protocols.journal import Row
 from ...protocols.lifecycle import ChildFailed
 from ..dossier import dossier
 from ..inbox import InboxItem
 from ..journal.batch import record_of
+from ..journal.reader import read_only
 from ..journal.reading import reading
+from ..parked import FileLetters
 from ..story import Story, tell
 from ..stuck import of_file
 from ..stuck import stuck as stuck_of
 from ..tree import ROOT
+from ..verdicts import how_it_ended
 from ..virtual import Escalated
 from . import exits, options, source
 from .books import Books
@@ -42,6 +45,11 @@ def show(run: str, journal: Path, as_json: bool) -> int:
         item = next((entry for entry in found.inbox() if entry.id == run), None) if _ITEM.fullmatch(run) else None
         if item is not None:
             return _item(found, item, journal, as_json)
+        if _ITEM.fullmatch(run) and (ended := _ended(journal, run)):
+            raise UnknownItem(
+                f"{run} waits for no answer any more: {ended}",
+                hint="the first answer counts; 'understudy show RUN' tells all",
+            )
         told = _story(found, run, journal)
     if as_json:
         with reading(f"something in {journal}"):  # what the owner gave: nobody has looked at its hashes
@@ -125,6 +133,12 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
         echo(f"{report.run}: row {other.gid} ({other.stream}, its row {other.seq}) differs in {other.field!r}")
         echo(f"  recorded: {other.recorded}\n  now:      {other.now}")
     return exits.DONE if other is None else exits.FAILED
+
+
+def _ended(journal: Path, id: str) -> str:
+    """How a question ended; empty where that is not known, or it is none."""
+    with read_only(journal) as reader:
+        return how_it_ended(FileLetters(reader), id)
 
 
 def _item(found: source.Source, item: InboxItem, journal: Path, as_json: bool) -> int:

@@ -152,7 +152,9 @@ def owner(path: Path) -> Remote:
         UnderstudyError: none does, or it takes no commands.
     """
     must_exist(path)
-    remote = reach(path)
+    until = time.monotonic() + ARRIVING
+    while (remote := reach(path)) is None and offline.owned(path) and time.monotonic() < until:
+        time.sleep(0.05)  # it has the journal, and makes its socket
     if remote is None:
         raise UnderstudyError(
             f"no process that takes commands owns {path}", hint="there is nothing to stop or to hand work to"

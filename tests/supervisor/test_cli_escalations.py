@@ -115,6 +115,9 @@ def test_whoever_comes_second_is_told_who_was_first(cli: Cli, item: str) -> None
     code, _, err = cli("answer", item, "--retry")
     assert code == 2
     assert "stop, by eve" in err
+    code, _, err = cli("show", item)
+    assert code == 2
+    assert "waits for no answer any more: stop, by eve (enough)" in err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import understudy as us
 from tests.supervisor.team.crew import (
     KEEPER,
     NEVER_AGAIN,
+    begun,
     clumsy,
     desk,
     fetcher,
@@ -19,8 +20,11 @@ from tests.supervisor.team.crew import (
     result,
     rows,
 )
-from understudy.protocols.errors import DefinitionError, WrongAnswer
+from understudy.protocols.errors import DefinitionError, UnknownItem, WrongAnswer
 from understudy.protocols.tasks import Cancel
+from understudy.supervisor.parked import Letters
+from understudy.supervisor.roster import SupervisorState
+from understudy.supervisor.verdicts import how_it_ended
 from understudy.testing import Faults, Simulated
 
 
@@ -171,3 +175,55 @@ def test_a_step_without_end_is_refused_with_the_reason() -> None:
     plan = us.Plan((us.Step("a", "fetcher", "x", within=float("inf")),))
     with pytest.raises(DefinitionError, match="not for ever"):
         us.run(desk(), plan)
+
+
+def test_nobody_is_asked_about_a_worker_any_more_whose_work_somebody_else_has_done() -> None:
+    team = us.Supervisor("desk", [clumsy("anna", can=["german"]), fetcher(can=["german"])], intensity=NEVER_AGAIN)
+    node = Simulated(team, seed=1)
+    asked: list[str] = []
+    sent = node.ask("desk/r", us.Task("go", needs=("german",)), key="r")
+    while sent.reply is None:
+        node.step()
+        asked += [item.id for item in node.inbox() if item.id not in asked]
+    node.rest()
+    assert result(sent).by == "desk/r/fetcher"
+    assert len(asked) == 1
+    assert node.inbox() == ()
+    state = node.actor("desk").state
+    assert isinstance(state, SupervisorState)
+    assert state.given_up == {}
+    late = node.answer(asked[0], "retry")
+    node.rest()
+    assert isinstance(late.error, UnknownItem)
+    pages = Letters(node.journal.rows(limit=1_000_000))
+    assert "it was withdrawn" in how_it_ended(pages, asked[0])
+    assert begun(rows(node))["desk/r/anna"] == 1
+    node.crash()
+    node.rest()
+    assert node.inbox() == ()
+
+
+def test_a_run_that_ends_takes_with_it_the_question_about_its_worker() -> None:
+    node = Simulated(us.Supervisor("desk", [clumsy("anna")], intensity=NEVER_AGAIN, parallel=1), seed=1)
+    sent = node.ask("desk/r", us.Task("go", deadline=node.now + 60), key="r")
+    node.pass_time(30)
+    assert [item.about for item in node.inbox()] == ["desk/r/anna"]
+    node.pass_time(100)
+    assert result(sent).status == "failed"
+    assert node.inbox() == ()
+
+
+@pytest.mark.parametrize("decision", ["retry", "stop"])
+def test_an_answer_about_a_worker_is_heard_once_and_nobody_is_watched_after_it(decision: Any) -> None:
+    node = Simulated(us.Supervisor("desk", [clumsy("anna")], intensity=NEVER_AGAIN), seed=1)
+    sent = node.ask("desk/r", us.Task("go"), key="r")
+    node.rest()
+    (item,) = node.inbox()
+    node.answer(item.id, decision, reason="so")
+    node.rest()
+    before = len([row for row in rows(node) if row.stream == "root"])
+    node.pass_time(100)
+    assert len([row for row in rows(node) if row.stream == "root"]) == before
+    postal = node.actor("root").memory.postal
+    assert postal is None or not postal.watching
+    assert (sent.reply is not None) == (decision == "retry")
