@@ -16,7 +16,7 @@ from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
 from ..protocols.failures import text_of
 from ..protocols.journal import MAX_MESSAGE
 from .cell import Cell
-from .patience import late
+from .patience import counts_as, late
 
 
 def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = False) -> Effect:
@@ -35,9 +35,8 @@ def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = F
             f"nothing with the id {answer.item!r} waits for an answer", hint="'understudy inbox' lists what does"
         )
     if late(effect.question, now):
-        default = effect.question.people.default if effect.question.people is not None else "no"
         raise UnknownItem(
-            f"the time to answer {answer.item} is over, and silence counts as {default}",
+            f"the time to answer {answer.item} is over, and silence counts as {counts_as(effect.question)}",
             hint="the next run will say so",
         )
     check(answer.value, f"the answer to {answer.item}", most=MAX_MESSAGE)

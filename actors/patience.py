@@ -124,6 +124,14 @@ def silence(effect: Effect) -> Answer | Failure:
     return Answer(effect.id, said, by=DEADLINE, reason=f"nobody answered in time (asked: {asked})")
 
 
+def counts_as(question: Question) -> str:
+    """What silence means, in a word."""
+    if question.kind != "escalation" or question.people is None or question.people.deadline is None:
+        return "no"
+    takes = _takes(question)
+    return next((word for word in (question.people.default, "stop") if word in takes), "no")
+
+
 def late(question: Question, now: float) -> bool:
     """Whether the time to answer is over."""
     return question.deadline is not None and question.deadline <= now

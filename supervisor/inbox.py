@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from ..actors.patience import asked_of
+from ..actors.patience import asked_of, counts_as
 from ..protocols.approvals import Question, QuestionKind, allowed
 from ..protocols.codec import NULL
 from ..protocols.decisions import Decision
@@ -115,16 +115,12 @@ def item(effect: Effect) -> InboxItem | None:
 
 def default(question: Question) -> str:
     """What silence counts as; empty where it is waited for ever."""
-    if question.deadline is None:
-        return ""
-    if question.kind != "escalation" or question.people is None or question.people.deadline is None:
-        return "no"
-    return question.people.default
+    return counts_as(question) if question.deadline is not None else ""
 
 
 def addressed_to(entries: tuple[InboxItem, ...], name: str) -> tuple[InboxItem, ...]:
-    """What is addressed to somebody now, and what is addressed to nobody in particular."""
-    return tuple(entry for entry in entries if entry.to in ("", name))
+    """What somebody has been asked, also where others have been asked since, and what is asked of nobody in particular."""
+    return tuple(entry for entry in entries if not entry.to or name in entry.asked)
 
 
 def inbox(effects: tuple[Effect, ...]) -> tuple[InboxItem, ...]:

@@ -418,9 +418,9 @@ class _Teller:
                 said = event.answer.decision.replace("_", " ")
                 self._say(f"{event.answer.by} decides about {who}: {said}{why}", "person", supervises=True)
             elif isinstance(event, Decided):
-                self._say(
-                    f"{event.directive} about {who}, by {event.rule}: {_failure(event.failure)}", "bad", supervises=True
-                )
+                rule = f", by {event.rule}" if event.rule else ""
+                what = "leaves it to the one above" if event.directive == "escalate" else f"says {event.directive}"
+                self._say(f"about {who}{rule}: {what}: {_failure(event.failure)}", "bad", supervises=True)
 
     def _say(self, text: str, tone: Tone = "plain", *, who: str = "", supervises: bool = False) -> None:
         assert self.row is not None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 import understudy as us
 from tests.actors.crew import Add, Break, Note, node, rows, said, state
+from understudy.actors.patience import counts_as
 from understudy.protocols.children import Intensity
 from understudy.protocols.errors import DefinitionError, UnknownItem, WrongAnswer
 from understudy.protocols.failures import Failure
 from understudy.protocols.ids import SYSTEM
 from understudy.protocols.journal import Record
+from understudy.supervisor.inbox import addressed_to
 from understudy.testing import Simulated
 
 HOUR = 3_600.0
@@ -103,6 +106,25 @@ def test_without_people_an_escalation_waits_for_ever_and_costs_no_row() -> None:
     (item,) = board.inbox()
     assert (item.to, item.deadline, item.default) == ("", None, "")
     assert sent.reply is None
+
+
+def test_who_was_asked_still_finds_it_when_the_next_one_is_asked_too() -> None:
+    board, _ = asking()
+    assert addressed_to(board.inbox(), "bob") == ()
+    board.pass_time(5 * HOUR)
+    assert board.inbox()[0].to == "bob"
+    for name in ("ada", "bob"):
+        assert addressed_to(board.inbox(), name) == board.inbox()
+    assert addressed_to(board.inbox(), "eve") == ()
+
+
+def test_what_silence_counts_as_is_what_it_will_count_as() -> None:
+    approval = us.Question("approval", "Pay?", deadline=5.0, people=DESK)
+    assert counts_as(approval) == "no", "the default is for escalations"
+    skipping = msgspec.structs.replace(DESK, default="skip")
+    assert counts_as(us.Question("escalation", "?", takes=("retry", "stop"), people=skipping)) == "stop"
+    assert counts_as(us.Question("escalation", "?", takes=("skip", "stop"), people=skipping)) == "skip"
+    assert counts_as(us.Question("escalation", "?", takes=("result",), people=skipping)) == "no"
 
 
 def test_an_answer_ends_all_of_it_and_a_second_one_is_told_that_it_is_too_late() -> None:
