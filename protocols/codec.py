@@ -72,7 +72,7 @@ def roundtrip(value: T, form: Any, most: int = 1_000_000) -> tuple[msgspec.Raw, 
         check(data, type(value).__name__, most=most)
     try:
         back = (_decoders.get(form) or decoder(form))(data)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:  # also a msgspec.Raw that is no JSON
         raise NotStorable(
             f"{type(value).__name__} does not come back from its JSON: {error}",
             hint="give the field the type of what you put into it",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 import understudy as us
 from tests.supervisor.team.crew import (
@@ -20,7 +21,7 @@ from tests.supervisor.team.crew import (
     result,
     rows,
 )
-from understudy.protocols.errors import DefinitionError, UnknownItem, WrongAnswer
+from understudy.protocols.errors import DefinitionError, NotStorable, UnknownItem, WrongAnswer
 from understudy.protocols.tasks import Cancel
 from understudy.supervisor.parked import Letters
 from understudy.supervisor.roster import SupervisorState
@@ -169,6 +170,13 @@ def test_a_plan_whose_deadline_has_passed_ends_as_any_task_does() -> None:
     told = result(sent)
     assert told.failure is not None
     assert told.failure.code == "deadline"
+
+
+@pytest.mark.parametrize("raw", [b"NaN", b"{", b"", b'"a" "b"'])
+def test_an_input_that_is_no_json_is_refused_with_the_reason(raw: bytes) -> None:
+    for what in (us.Task("go", {"x": Raw(raw)}), us.Plan((us.Step("a", "fetcher", "x", inputs={"x": Raw(raw)}),))):
+        with pytest.raises(NotStorable, match="does not come back from its JSON"):
+            us.run(desk(), what)
 
 
 def test_a_step_without_end_is_refused_with_the_reason() -> None:
