@@ -76,6 +76,11 @@ def importable(function: Callable[..., Any], name: str) -> tuple[str, str]:
     Raises:
         DefinitionError: it cannot: it is local, a lambda, or belongs to a program that has no name to import.
     """
+    if os.name != "posix":
+        raise DefinitionError(
+            f'tool {name!r}: isolation="process" needs process groups, which this system does not have',
+            hint='take isolation="thread" there; a timeout does not stop it',
+        )
     module, qualname = function.__module__, function.__qualname__
     if "<" in qualname:
         raise DefinitionError(
@@ -120,7 +125,10 @@ async def in_process(
         on_left: told that it could not be killed in time; ``on_late`` follows.
     """
     loop, done, results = asyncio.get_running_loop(), anyio.Event(), list[Ended]()
-    wake, woken = socket.socketpair()
+    try:
+        wake, woken = socket.socketpair()
+    except OSError as error:  # no descriptors are left
+        return Ended(None, entered=False, code=None, why=f"no process could be started: {error}")
     left = False
 
     def deliver(ended: Ended) -> None:
@@ -131,7 +139,12 @@ async def in_process(
 
     def body() -> None:
         with woken:
-            ended = _run(job, granted, woken, on_beat)
+            try:
+                ended = _run(job, granted, woken, on_beat)
+            except BaseException as error:  # noqa: BLE001 - a thread that just ended would keep its caller until its time is over
+                ended = Ended(
+                    None, entered=True, code=None, why=f"its process was lost: {type(error).__name__}: {error}"
+                )
         with contextlib.suppress(RuntimeError):  # the loop has ended: the next life finds the effect open
             loop.call_soon_threadsafe(deliver, ended)
 
@@ -160,9 +173,11 @@ def _run(job: Job, granted: Sequence[str], woken: socket.socket, on_beat: Callab
             None, entered=False, code=None, why="this program does not say which Python runs it (sys.executable)"
         )
     mark = uuid.uuid4().hex
-    ours, theirs = socket.socketpair()
-    with ours:
+    with contextlib.ExitStack() as opened:
         try:
+            request = msgspec.json.encode(job)
+            ours, theirs = socket.socketpair()
+            opened.enter_context(ours)
             with theirs:
                 process = subprocess.Popen(
                     [sys.executable, "-I", str(CHILD), str(theirs.fileno())],
@@ -173,9 +188,9 @@ def _run(job: Job, granted: Sequence[str], woken: socket.socket, on_beat: Callab
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
                 )
-        except OSError as error:
+        except (OSError, UnicodeError, subprocess.SubprocessError) as error:
             return Ended(None, entered=False, code=None, why=f"no process could be started: {error}")
-        talk = _Talk(ours, msgspec.json.encode(job), job.most + SLACK, on_beat)
+        talk = _Talk(ours, request, job.most + SLACK, on_beat)
         said = b""
         try:
             said = _listen(process, talk, woken)
@@ -303,7 +318,8 @@ def told(ended: Ended, name: str) -> Attempt | None:
     if answer is not None:
         return None if answer.failure is None else Attempt(failure=answer.failure, unknown=answer.unknown)
     if ended.code is None:
-        return Attempt(failure=Failure("retry_later", "no_process", f"{name}: {ended.why}", where=name))
+        failure = Failure("retry_later", "no_process", f"{name}: {ended.why}", where=name)
+        return Attempt(failure=failure, unknown=ended.entered)
     if ended.said:
         import logging
 

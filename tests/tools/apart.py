@@ -171,3 +171,9 @@ def beat(call: us.Call, path: str, beats: int) -> str:
         _tell(path, os.getpid())
         _stay()
     return "done"
+
+
+@us.tool(effect="read", isolation="process")
+def echo(text: str) -> str:
+    """Say it again."""
+    return text

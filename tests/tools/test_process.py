@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -213,6 +215,42 @@ async def test_where_no_process_can_be_started_nothing_has_happened(monkeypatch:
     attempt = await perform(apart.where)
     assert attempt.failure is not None
     assert (attempt.failure.kind, attempt.failure.code, attempt.unknown) == ("retry_later", "no_process", False)
+
+
+async def test_where_no_descriptor_is_left_nothing_has_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def outcome(good: int) -> Attempt:
+        """After so many pairs of sockets there are none left."""
+        real, made = socket.socketpair, list[Any]()
+
+        def pair(*given: Any, **more: Any) -> Any:
+            made.append(None)
+            if len(made) > good:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real(*given, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socketpair", pair)
+            return await perform(apart.where)
+
+    for good in (0, 1):
+        attempt = await outcome(good)
+        assert attempt.failure is not None
+        assert (attempt.failure.kind, attempt.failure.code, attempt.unknown) == ("retry_later", "no_process", False)
+
+
+async def test_what_nobody_thought_of_ends_the_call_and_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("understudy.tools.process._listen", lost)
+    attempt = await perform(apart.where)
+    assert attempt.failure is not None
+    assert (attempt.failure.code, attempt.unknown) == ("no_process", True)
+    assert "ZeroDivisionError" in attempt.failure.message
+
+
+async def test_large_arguments_and_results_go_through() -> None:
+    assert await value(apart.echo, text="å" * 100_000) == "å" * 100_000
 
 
 async def test_cancelling_a_call_from_outside_ends_its_process_first(tmp_path: Path) -> None:

@@ -63,3 +63,19 @@ async def test_a_task_is_delegated_to_who_is_named_and_nobody_else() -> None:
 def test_nobody_and_what_is_no_name_cannot_be_delegated_to(to: Any) -> None:
     with pytest.raises(us.DefinitionError):
         us.builtin.delegate(to=to)
+
+
+async def test_a_task_that_is_delegated_back_is_named_as_a_circle_and_who_it_is_for_goes_with_it() -> None:
+    def agent(name: str, other: str, *script: Any) -> us.Agent[str]:
+        model = us.Scripted(call("delegate", to=other, objective="Count the sheep"), *script)
+        return us.Agent(name, "Work.", model=model, tools=[us.builtin.delegate(to=[other])])
+
+    writer, counter = agent("writer", "counter", "I could not."), agent("counter", "writer", "It came back.")
+    desk = us.Supervisor("desk", [writer, counter], route=lambda _: "writer")
+    async with us.System(desk) as system:
+        assert (await system.run(desk, us.Task("Sheep", user="ada"), id="r", timeout=30)).output == "I could not."
+        (address,) = [line.address for line in await system.actors("desk/r") if "counter" in line.address]
+        rows = b"".join(bytes(row.payload) for row in await system.rows(address))
+        await system.rest()
+    assert b"delegation_cycle" in rows
+    assert b'"ada"' in rows
