@@ -9,7 +9,7 @@ from msgspec import Struct, ValidationError
 from ..protocols.errors import Unreadable
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
-from ..protocols.journal import Row
+from ..protocols.journal import Row, StoredEvent
 from ..protocols.messages import Event
 from .journal.batch import record_of
 from .roster import Decided, Down, Ended, Exhausted, GaveUp, Resolved, Restarting, Roster
@@ -48,18 +48,30 @@ def decisions(rows: Iterable[Row]) -> tuple[DecisionLine, ...]:
     found: list[DecisionLine] = []
     for row in sorted(rows, key=lambda row: row.gid):
         for stored in record_of(row).events:
-            if stored.wire not in _READ.appliers:
-                continue
-            try:
-                event = _READ.read(stored)
-            except (Unreadable, ValidationError):
-                continue
-            tell = _LINES.get(type(event))
-            said = tell(event) if tell is not None else None
-            if said is not None:
+            if (event := _read(stored)) is not None and (said := _told(event)) is not None:
                 about = Address(getattr(event, "child", row.stream))
                 found.append(DecisionLine(row.at, row.stream, about, said, row.gid))
     return tuple(found)
+
+
+def line_of(stored: StoredEvent) -> str | None:
+    """What one event of a supervisor says, in words; empty for what is no decision, None for an event of somebody else."""
+    event = _read(stored)
+    return None if event is None else _told(event) or ""
+
+
+def _read(stored: StoredEvent) -> Event | None:
+    if stored.wire not in _READ.appliers:
+        return None
+    try:
+        return _READ.read(stored)
+    except (Unreadable, ValidationError):
+        return None
+
+
+def _told(event: Event) -> str | None:
+    tell = _LINES.get(type(event))
+    return tell(event) if tell is not None else None
 
 
 def _restarting(event: Restarting) -> str:

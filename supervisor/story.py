@@ -19,6 +19,7 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import Record, Row, StoredEvent
 from ..protocols.model import Usage
 from ..protocols.tasks import Result, Task
+from . import decisions
 from .conflicts import telling as conflicts
 from .inbox import InboxItem, item
 from .journal.batch import record_of
@@ -251,6 +252,11 @@ class _Teller:
                 return
         if stored.wire in conflicts.LINES:
             self._say(*conflicts.line(stored))
+            return
+        decided = decisions.line_of(stored)
+        if decided is not None:  # it is a supervisor that is told of
+            if decided:
+                self._say(decided)
             return
         told = _EVENTS.get(stored.wire)
         if told is not None:

@@ -172,3 +172,14 @@ def test_every_decision_reads_as_one_line_that_says_who_why_and_what() -> None:
     )
     assert "; because crashed: ValueError" in lines[3]
     assert lines[4].startswith("root restarts crew (failure 1 in a row): budget_exhausted")
+
+
+async def test_a_supervisor_that_is_shown_tells_its_decisions_and_no_raw_event(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    async with us.System(us.Supervisor("crew", [us.Child("a", Kid)]), journal=path) as system:
+        with pytest.raises(us.AskFailed):
+            await system.ask("a", Break("x"))
+        await system.rest()
+    shown = CliRunner().invoke(app, ["show", "crew", "--journal", str(path)])
+    assert "restarts a (failure 1 in a row): crashed: ValueError" in " ".join(shown.stdout.split())
+    assert "supervisor." not in shown.stdout
