@@ -144,6 +144,45 @@ def test_a_person_decides_and_until_then_it_can_be_read_but_not_written() -> Non
     assert entry.version == 3
 
 
+def test_an_entry_that_is_being_decided_about_is_not_dropped() -> None:
+    board = node(us.person())
+    write(board, "north", 0)
+    write(board, "south", 0)
+    assert code(soon(board, board.ask(BOARD, us.BoardDrop("plan", 1)))) == "disputed"
+    (item,) = board.inbox()
+    board.answer(item.id, "reject", reason="neither")
+    board.pass_time(1)
+    assert came(soon(board, board.ask(BOARD, us.BoardDrop("plan", 1)))).won
+
+
+def test_only_so_many_lost_races_are_decided_at_a_time() -> None:
+    board = node(us.person())
+    for n in range(17):
+        write(board, "north", 0, key=f"k{n}")
+    sent = [write(board, "south", 0, key=f"k{n}") for n in range(17)]
+    assert len(board.inbox()) == 16
+    assert code(sent[16]) == "disputed"
+    assert not read(board, "k16").disputed
+
+
+def test_what_has_no_room_any_more_when_it_is_decided_is_not_written() -> None:
+    board = node(us.person())
+    large = "x" * 60_000
+    write(board, "north", 0)
+    wants = write(board, large, 0)
+    for n in range(33):
+        write(board, large, 0, key=f"k{n}")
+    assert code(write(board, large, 0, key="another")) == "board_full"
+    (item,) = board.inbox()
+    board.answer(item.id, "answer", value="outside#2")
+    board.pass_time(1)
+    lost = came(wants)
+    assert not lost.won
+    assert lost.decided is not None
+    assert "2,000,000 bytes" in lost.decided.reason
+    assert read(board).plain == "north"
+
+
 def test_a_writer_who_waits_no_more_leaves_it_as_it_is() -> None:
     board = node(us.person())
     write(board, "go", 0)

@@ -166,8 +166,10 @@ def test_a_task_that_goes_through_too_many_hands_is_refused() -> None:
 
 @pytest.mark.parametrize("how", ["ask", "ask again", "forward"])
 def test_who_asks_itself_for_ever_is_stopped(how: str) -> None:
-    found = failure(task(node(a=f"a {how}")))
-    assert found.code == "delegation_too_deep"
+    board = node(us.first_come(), a=f"a {how}")
+    assert failure(task(board)).code == "delegation_too_deep"
+    (event,) = loops(board)
+    assert event.decided.by == "the limit", "nobody is given what went through so many hands"
 
 
 def test_who_tells_itself_a_task_for_later_is_not() -> None:

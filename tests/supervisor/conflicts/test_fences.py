@@ -31,6 +31,10 @@ class Take(us.Message):
     """Acquire the valve yourself."""
 
 
+class Give(us.Request[bool]):
+    """Give the valve back."""
+
+
 class Fail(us.Message):
     """Fail."""
 
@@ -81,6 +85,16 @@ def plant(*, claim: bool = True, effect: Any = "idempotent", hold: float = 20.0)
         @us.handles(Take)
         def take(self, turn: us.Turn[State], msg: Take) -> None:
             turn.ask(WHERE, us.LeaseAcquire("valve 7", 50.0))
+
+        @us.handles(Give)
+        def give(self, turn: us.Turn[State], msg: Give) -> us.Later[bool]:
+            later = turn.later(msg)
+            turn.ask(WHERE, us.LeaseRelease("valve 7"), tag=later)
+            return later
+
+        @us.settles(us.LeaseRelease)
+        def given(self, turn: us.Turn[State], outcome: us.Outcome[bool]) -> None:
+            turn.reply(outcome.tag, outcome.value)
 
         @us.handles(Fail)
         def fail(self, turn: us.Turn[State], msg: Fail) -> None:
@@ -160,6 +174,12 @@ def test_who_had_acquired_it_and_lost_it_is_refused_until_it_acquires_it_anew() 
     node.pass_time(1)
     assert turn(node, "a").reply is not None
     assert [token for _, token in valve.turned] == [1, 2]
+    given = node.ask("workers/a", Give())
+    node.pass_time(1)
+    assert given.reply is not None
+    assert state(node, WHERE).lease is None
+    assert turn(node, "a").reply is not None
+    assert [token for _, token in valve.turned] == [1, 2, 3], "what it gave back it has not lost"
 
 
 def test_who_acquired_what_a_call_of_its_had_taken_has_acquired_it() -> None:

@@ -13,6 +13,8 @@ from tests.supervisor.conflicts.experts import events, state
 from understudy.actors.cell import read_record
 from understudy.protocols.codec import decode
 from understudy.protocols.conflicts import ConflictResolved
+from understudy.protocols.ids import Address
+from understudy.protocols.leases import LeaseEnter
 from understudy.supervisor.conflicts.claimants import LeaseEnded, LeaseGranted
 from understudy.supervisor.conflicts.leases import LeaseActor
 from understudy.supervisor.conflicts.resolver import Resolver
@@ -384,6 +386,102 @@ def test_who_comes_while_something_is_being_decided_is_weighed_after_that(ends: 
     board.pass_time(1)
     assert lease(late).token == 2, "it comes before the one who has it"
     assert board.inbox() == ()
+
+
+class Ask(us.Message):
+    """Ask this of who gives the unit's lease."""
+
+    what: str
+
+
+class Liar(us.Actor):
+    """Asks in another one's name."""
+
+    class State(us.State):
+        told: str = ""
+
+    class Told(us.Event, wire="liar.told"):
+        code: str
+
+    @us.handles(Ask)
+    def ask(self, turn: us.Turn[State], msg: Ask) -> None:
+        if msg.what == "enter":
+            turn.ask(WHERE, LeaseEnter(UNIT, Address("crew/a"), "call", claim=True))
+        else:
+            turn.ask(WHERE, us.LeaseAcquire(UNIT, holder=msg.what))
+
+    @us.settles(us.LeaseAcquire)
+    def acquired(self, turn: us.Turn[State], outcome: us.Outcome[us.Lease]) -> None:
+        turn.emit(Liar.Told(outcome.failure.code if outcome.failure else "got it"))
+
+    @us.settles(LeaseEnter)
+    def entered(self, turn: us.Turn[State], outcome: us.Outcome[us.Lease]) -> None:
+        turn.emit(Liar.Told(outcome.failure.code if outcome.failure else "got it"))
+
+    @us.applies(Told)
+    def was_told(self, state: State, event: Told) -> State:
+        return state.evolve(told=event.code)
+
+
+@pytest.mark.parametrize(("what", "told"), [("enter", "rejected"), ("crew/a", "rejected"), ("liars/x", "got it")])
+def test_an_actor_asks_in_its_own_name_and_never_in_the_gates(what: str, told: str) -> None:
+    board = Simulated(us.Supervisor("desk", [us.Child("crew/{name}", Crew), us.Child("liars/{name}", Liar)]))
+    soon(board, board.ask("crew/a", Take(seconds=5.0)))
+    board.pass_time(10)
+    board.tell("liars/x", Ask(what))
+    board.pass_time(1)
+    assert state(board, "liars/x").told == told
+
+
+def test_an_old_token_neither_renews_nor_releases_what_its_holder_has_anew() -> None:
+    board = node()
+    for token in (1, 2):
+        held = lease(soon(board, board.ask(WHERE, us.LeaseAcquire(UNIT, 10.0, holder="x"))))
+        assert held.token == token
+        board.pass_time(11 if token == 1 else 0)
+    assert refusal(soon(board, board.ask(WHERE, us.LeaseRenew(UNIT, 1, holder="x")))).code == "lease_lost"
+    released = soon(board, board.ask(WHERE, us.LeaseRelease(UNIT, 1, holder="x")))
+    assert released.reply is not None
+    assert bytes(released.reply.value) == b"false"
+    now = stands(board).lease
+    assert now is not None
+    assert now.token == 2
+
+
+def test_who_did_not_want_to_be_told_gets_no_mail_when_its_lease_is_over() -> None:
+    board = Simulated(us.Supervisor("desk", [us.Child("crew/{name}", Crew), us.Child("liars/{name}", Liar)]))
+    board.tell("liars/x", Ask("liars/x"))
+    board.pass_time(1)
+    soon(board, board.ask("crew/b", Take(wait=100.0)))
+    board.pass_time(200)
+    assert stands(board).last == 2
+    sends = [send for row in board.journal.stream(Address(WHERE)) for send in read_record(row).sends]
+    assert [send.to for send in sends if send.wire == "us.lease_lost"] == ["crew/b"]
+
+
+class Fleeting(us.Actor):
+    """Takes the unit, and is kept in memory only."""
+
+    durable = False
+
+    @us.handles(Ask)
+    def take(self, turn: us.Turn[us.State], msg: Ask) -> None:
+        turn.ask(WHERE, us.LeaseAcquire(UNIT, 50.0))
+
+    @us.settles(us.LeaseAcquire)
+    def acquired(self, turn: us.Turn[us.State], outcome: us.Outcome[us.Lease]) -> None:
+        pass
+
+
+def test_a_memory_only_holder_keeps_its_lease_until_it_expires() -> None:
+    board = Simulated(us.Supervisor("desk", [us.Child("crew/{name}", Crew), us.Child("fleeting/{name}", Fleeting)]))
+    board.tell("fleeting/a", Ask("take"))
+    board.pass_time(40)
+    now = stands(board).lease
+    assert now is not None, "that it is nowhere but in memory does not end it"
+    assert now.holder == "fleeting/a"
+    board.pass_time(20)
+    assert stands(board).lease is None
 
 
 STORM = Faults(crash=0.02, commit_fails=0.05, commit_unknown=0.05)

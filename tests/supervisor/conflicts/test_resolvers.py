@@ -13,7 +13,7 @@ import understudy as us
 from understudy.protocols.codec import canonical
 from understudy.protocols.conflicts import Decided, Silent, names
 from understudy.supervisor.conflicts.deciding import Open, named, settle
-from understudy.supervisor.conflicts.resolver import Resolver
+from understudy.supervisor.conflicts.resolver import Resolver, Wins
 
 values = st.sampled_from(["x", "y", "z", 1, None])
 sure = st.none() | st.floats(0.0, 1.0)
@@ -87,6 +87,41 @@ def test_a_tie_is_no_majority_and_no_weight() -> None:
     tie = conflict(claim("a", "x", 0.5), claim("b", "y", 0.5))
     for chain in (us.majority(1), us.weighted(), us.majority() | us.weighted()):
         assert isinstance(settle(chain.steps(), tie, 0.0), Open)
+
+
+def why(chain: Resolver, what: us.Conflict) -> str:
+    """Why a resolver does not decide."""
+    over = settle(chain.steps(), what, 0.0)
+    assert isinstance(over, Open)
+    (passed,) = over.passed
+    return passed.reason
+
+
+def test_nobody_is_sure_and_nobody_has_one_word_are_said_and_decide_nothing() -> None:
+    assert why(us.weighted(), conflict(claim("a", "x", 0.0), claim("b", "y", 0.0))) == "nobody is sure of anything"
+    two = conflict(claim("a", "x"), claim("a", "y"), claim("b", "y"))
+    assert "contradict each other" in why(us.priority(["a"]), two)
+    same = conflict(claim("b", "y"), claim("a", "x"), claim("a", "x"))
+    over = settle(us.priority(["a"]).steps(), same, 0.0)
+    assert isinstance(over, Decided)
+    assert over.winner == 1
+
+
+class Odd(Resolver):
+    """Says what is no decision."""
+
+    name = "odd"
+
+    def __init__(self, said: Any) -> None:
+        self.said = said
+
+    def decide(self, conflict: us.Conflict) -> Any:
+        return self.said
+
+
+@pytest.mark.parametrize("said", [Wins(2, "far"), Wins(-1, "the last"), None, "a", True], ids=repr)
+def test_what_is_no_decision_is_recorded_as_that(said: Any) -> None:
+    assert "which is no decision" in why(Odd(said), conflict(claim("a", "x"), claim("b", "y")))
 
 
 def test_a_quorum_is_a_number_or_a_share_of_those_asked() -> None:
