@@ -76,6 +76,18 @@ def test_a_person_may_give_an_answer_of_their_own_and_one_that_does_not_fit_is_a
     assert output(sent) == 42
 
 
+def test_an_answer_that_nobody_could_read_again_is_asked_for_again() -> None:
+    node, sent = consult(team(1.0, 2.0))
+    (item,) = node.inbox()
+    given = node.answer(item.id, "answer", value=msgspec.Raw(b"1e999"))
+    node.pass_time(1)
+    (again,) = node.inbox()
+    assert given.error is not None or "cannot be read" in again.text
+    node.answer(again.id, "answer", value="a")
+    node.pass_time(1)
+    assert output(sent) == 1.0
+
+
 def test_a_person_who_takes_none_ends_it_with_what_everybody_said() -> None:
     node, sent = consult(team("tide", "wave"))
     node.answer(node.inbox()[0].id, "reject", reason="both are wrong")
@@ -100,9 +112,12 @@ def test_silence_until_the_deadline_counts_as_declared_though_nobody_is_connecte
     assert event.decided.by == "the deadline"
 
 
-def test_silence_counts_as_declared_also_where_the_team_has_people_who_are_asked_in_turn() -> None:
+@pytest.mark.parametrize("deadline", [None, 7_200.0])
+def test_silence_counts_as_declared_also_where_the_team_has_people_who_are_asked_in_turn(
+    deadline: float | None,
+) -> None:
     desk = team("tide", "wave", answers_by=us.person(within=3_600, otherwise="b"))
-    desk.people = us.People(ask=("ada", "bob"), next_after=600.0)
+    desk.people = us.People(ask=("ada", "bob"), next_after=600.0, deadline=deadline)
     node, sent = consult(desk)
     node.pass_time(1_000)
     assert node.inbox()
