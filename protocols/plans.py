@@ -1,4 +1,7 @@
-"""What a team is told to do in several steps, and how much of its work may run at once: as data. ``supervisor/team`` runs it."""
+"""What a team is told to do in several steps, and how much of its work may run at once: as data. ``supervisor/team`` runs it.
+
+A plan comes from people and models, too: a field that a step does not have (``depends_on``) is refused, or its order would be lost.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def texts(what: str, given: object) -> tuple[str, ...]:
     return names
 
 
-class Step(Struct, frozen=True, omit_defaults=True):
+class Step(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One step of a plan: who does what, and after which others.
 
     Attributes:
@@ -71,7 +74,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
                 force_setattr(self, of, texts(f"step {self.name!r}: {of}", given))
 
 
-class Plan(Struct, frozen=True, omit_defaults=True):
+class Plan(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Steps that a team takes, each as soon as those before it are over, side by side where nothing orders them.
 
     Whether it can be done (known workers, no cycle, within the team's ``us.PlanLimits``) is checked by the team that is given it.

@@ -147,7 +147,9 @@ class TeamActor(Planning):
             self.consider_step(state, step, answer)
         elif answer.decision == "change":
             changed_task(state.task, answer.value)
-        elif answer.decision == "result" and not (isinstance(self.team.route, Planner) and _plan(answer.value)):
+        elif isinstance(self.team.route, Planner) and _looks_like_a_plan(answer.value):
+            decode(answer.value, Plan)  # with a field misspelled it must not pass for the result
+        elif answer.decision == "result":
             fits_worker(answer.value, self.team, (state.to,))
 
     @handles(Restarted)
@@ -375,6 +377,11 @@ class TeamActor(Planning):
     @applies(Closed)
     def was_closed(self, state: TeamState, event: Closed) -> TeamState:
         return state
+
+
+def _looks_like_a_plan(value: Raw) -> bool:
+    said: object = msgspec.json.decode(value)
+    return isinstance(said, dict) and "steps" in said
 
 
 def _plan(value: Raw) -> Plan | None:

@@ -10,6 +10,7 @@ import pytest
 
 import understudy as us
 from tests.supervisor.team.crew import begun, checker, desk, fetcher, result, rows, writer
+from understudy.protocols.errors import WrongAnswer
 from understudy.supervisor.team.checking import cycle, refusal
 from understudy.testing import Simulated
 
@@ -204,6 +205,23 @@ def test_a_plan_of_a_person_that_cannot_be_taken_goes_back_to_people() -> None:
     assert result(sent).status == "cannot"
 
 
+@pytest.mark.parametrize("word", ["result", "answer"])
+def test_a_plan_of_a_person_with_a_field_misspelled_does_not_pass_for_the_result(word: Any) -> None:
+    node = Simulated(planned(RING, retries=0), seed=1)
+    node.ask("desk/r", us.Task("go"), key="r")
+    node.rest()
+    (item,) = node.inbox()
+    steps = [
+        {"name": "a", "worker": "fetcher", "objective": "x"},
+        {"name": "b", "worker": "writer", "depends_on": ["a"]},
+    ]
+    wrong = node.answer(item.id, word, value={"steps": steps})
+    node.rest()
+    assert isinstance(wrong.error, WrongAnswer)
+    assert "unknown field `depends_on`" in str(wrong.error)
+    assert [one.id for one in node.inbox()] == [item.id]
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [
@@ -212,6 +230,7 @@ def test_a_plan_of_a_person_that_cannot_be_taken_goes_back_to_people() -> None:
         '{"steps": [{"name": 1}]}',
         "[]",
         '{"steps": [{"name": "a", "after": "b"}]}',
+        '{"steps": [{"name": "a", "worker": "fetcher", "objective": "x", "depends_on": ["b"]}]}',
     ],
 )
 def test_nonsense_of_a_model_ends_before_a_person(nonsense: str) -> None:
