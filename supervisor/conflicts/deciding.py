@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Raw, Struct
@@ -25,6 +25,10 @@ from .resolver import Makes, Nobody, Resolver, Said, Undecided, Wins
 
 Accept = Callable[[Raw], str]
 """Whether a value may stand in the place of all claims: empty, or why not."""
+
+
+REASON: Final = 2_000
+"""Characters of a reason."""
 
 
 class Open(Struct, frozen=True):
@@ -74,17 +78,22 @@ def heard(
     """What a resolver said, as a decision; or as one that it did not make."""
     name = by or repr(step)
     if isinstance(said, Wins) and 0 <= said.claim < len(conflict.claims):
-        return Decided(name, said.reason, winner=said.claim, passed=passed, at=now)
+        return Decided(name, brief(said.reason), winner=said.claim, passed=passed, at=now)
     if isinstance(said, Makes):
         if wrong := accept(said.value):
             return Passed(repr(step), wrong, _nonsense(step, wrong))
-        return Decided(name, said.reason, value=said.value, made=True, passed=passed, at=now)
+        return Decided(name, brief(said.reason), value=said.value, made=True, passed=passed, at=now)
     if isinstance(said, Nobody):
-        return Decided(name, said.reason, passed=passed, at=now)
+        return Decided(name, brief(said.reason), passed=passed, at=now)
     if isinstance(said, Undecided):
-        return Passed(repr(step), said.reason)
+        return Passed(repr(step), brief(said.reason))
     why = f"it gave {said!r}, which is no decision"[:500]
     return Passed(repr(step), why, _nonsense(step, why))
+
+
+def brief(reason: str) -> str:
+    """A reason as the decision has it; all of what a judge or a person said stands in the rows of who asked."""
+    return reason if len(reason) <= REASON else f"{reason[: REASON - 3]}..."
 
 
 def named(text: str, conflict: Conflict) -> int | None:

@@ -303,6 +303,15 @@ def test_a_judge_is_an_agent_whose_run_is_in_the_journal() -> None:
     assert node.journal.stream(node.actor("desk/r/conflict/1/judge/0").address)
 
 
+def test_the_reason_of_a_decision_is_brief_whatever_a_judge_says() -> None:
+    judge = us.Agent("judge", "Be fair.", model=us.Scripted(us.Ruling("b", "so " * 50_000)), output=us.Ruling)
+    node, sent = consult(team("tide", "wave", answers_by=us.judge(judge)))
+    assert output(sent) == "wave"
+    reason = resolved(node)[0].decided.reason
+    assert len(reason) == 2_000
+    assert reason.endswith("...")
+
+
 def test_a_judge_may_answer_with_a_name_alone() -> None:
     judge = us.Agent("judge", "Be fair.", model=us.Scripted("a"))
     _, sent = consult(team("tide", "wave", answers_by=us.judge(judge)))
