@@ -65,6 +65,10 @@ class Policy:
         return f"{self.name}@{self.version}"
 
 
+HOLD = 300.0
+"""Seconds that a call has its resource at least, where nothing else is said."""
+
+
 class LeaseRule:
     """Which resource a call works on, and what is to be done about its lease (``Tool.under_lease``).
 
@@ -165,7 +169,9 @@ class Tool(ToolRef[P, R]):
         self.policy = Policy(rule)
         return rule
 
-    def under_lease(self, *, hold: float = 300.0, claim: bool = True) -> Callable[[Callable[P, str]], Callable[P, str]]:
+    def under_lease(
+        self, *, hold: float | None = None, claim: bool = True
+    ) -> Callable[[Callable[P, str]], Callable[P, str]]:
         """Calls work on a resource and need a lease of it; the decorated function says on which, from the arguments.
 
         Every attempt asks, when it starts, whether the actor that calls has the lease. If so it gets the fencing token
@@ -173,7 +179,8 @@ class Tool(ToolRef[P, R]):
         ``us.Conflicts(claims=…)`` decide, and a refusal says who has it (``lease_held``).
 
         Args:
-            hold: seconds that a call has the resource at least, from its start.
+            hold: seconds that a call has the resource at least, from its start. By default 300, or the tool's ``timeout`` where that is
+                longer, so that nobody else gets it while an attempt is under way.
             claim: take it at the start where nobody has it. False: whoever calls must have acquired it before (``us.LeaseAcquire``).
 
         Raises:
@@ -181,7 +188,8 @@ class Tool(ToolRef[P, R]):
         """
         if self.lease is not None:
             raise DefinitionError(f"tool {self.spec.name!r} has a lease rule already")
-        if not 0.0 < hold <= MAX_SECONDS:
+        seconds = max(HOLD, min(self.spec.timeout, MAX_SECONDS)) if hold is None else hold
+        if not 0.0 < seconds <= MAX_SECONDS:
             raise DefinitionError(
                 f"tool {self.spec.name!r}: hold={hold}", hint=f"seconds, above 0, {MAX_SECONDS:,.0f} at most"
             )
@@ -193,7 +201,7 @@ class Tool(ToolRef[P, R]):
                     f"the lease rule of {self.spec.name!r} takes ({', '.join(names)})",
                     hint=f"it must take ({', '.join(self.order)})",
                 )
-            self.lease = LeaseRule(rule, hold, claim)
+            self.lease = LeaseRule(rule, seconds, claim)
             return rule
 
         return take

@@ -302,6 +302,19 @@ def test_what_may_have_happened_is_not_called_undone_because_the_lease_is_lost()
     assert not_entered(msgspec.structs.replace(fresh, interrupted=1), held).unknown
 
 
+def test_by_default_nobody_else_gets_it_while_an_attempt_may_be_under_way() -> None:
+    for timeout, hold in ((30.0, 300.0), (900.0, 900.0)):
+
+        @us.tool(effect="read", timeout=timeout)
+        def look(name: str) -> str:
+            """Look."""
+            return name
+
+        look.under_lease()(lambda name: name)
+        assert look.lease is not None
+        assert look.lease.hold == hold
+
+
 def test_a_lease_rule_that_does_not_fit_is_refused_where_it_is_declared() -> None:
     @us.tool(effect="read")
     def look(name: str) -> str:
