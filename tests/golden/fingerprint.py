@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+import understudy as us
 from tests.golden.troupe import troupe
 from understudy.actors.cell import Cell, read_record
 from understudy.protocols.codec import canonical, digest
@@ -12,9 +13,9 @@ from understudy.supervisor.journal.reader import JournalReader
 from understudy.supervisor.tree import Tree
 
 
-def fingerprint(reader: JournalReader, but: str = "") -> dict[str, dict[str, str]]:
+def fingerprint(reader: JournalReader, but: str = "", team: us.Supervisor = troupe) -> dict[str, dict[str, str]]:
     """Digests of actors (``life seq state``) and of what is open. ``but``: a run whose texts are erased."""
-    tree = Tree((troupe,))
+    tree = Tree((team,))
     actors: dict[str, str] = {}
     for line in reader.actors():
         address = line.address

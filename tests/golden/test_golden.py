@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import understudy as us
+from tests.golden.ensemble import ensemble
 from tests.golden.fingerprint import fingerprint
+from tests.golden.make_tree import PLAN
+from tests.golden.troupe import Deposit
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import FORMAT, Key
+from understudy.protocols.tasks import Task
 from understudy.supervisor.journal.driver import choose
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
@@ -100,3 +105,21 @@ def test_its_keys_are_found_in_its_rows(journal: Path) -> None:
         Key(Address("accounts/ada"), "waiting", "", 46),
     ]
     assert all(len(digest) == 32 for (digest,) in digests)
+
+
+def test_a_tree_of_format_2_comes_to_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "ensemble.db"
+    shutil.copyfile(HERE / "format-2.journal", path)
+    with read_only(path) as reader:
+        assert fingerprint(reader, team=ensemble) == json.loads((HERE / "format-2.json").read_text())
+        assert verify(reader).bad == 0
+    assert replay(path, "ensemble/planned").difference is None
+
+
+async def test_a_tree_of_format_2_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "ensemble.db"
+    shutil.copyfile(HERE / "format-2.journal", path)
+    async with us.System(ensemble, journal=path) as system:
+        assert await system.ask("sink", Deposit(1)) == 3, "what it had is there"
+        assert [child.id for child in await system.supervisor("ensemble").which()] == ["till", "back"]
+        assert (await system.run(ensemble, Task("tides", plan=PLAN), id="planned")).status == "done"
