@@ -51,11 +51,9 @@ class RunResult(Generic[T]):
                 raise RunFailed(self.waiting[0].failure)  # in memory: nobody could ever answer
             shown = "; ".join(f"{entry.id}: {entry.text}" for entry in self.waiting)
             items = tuple(entry.id for entry in self.waiting)
-            hint = (
-                f"answer with 'understudy approve {items[0]} --journal {self._journal}' (or reject), then run it again with the same id"
-                if items and self._journal
-                else "give the run an id, so that it is kept while people think"
-            )
+            hint = "give the run an id, so that it is kept while people think"
+            if items and self._journal:
+                hint = f"{_how(self.waiting[0])} --journal {self._journal}' (or reject), then run it again with the same id"
             raise WaitingForPerson(f"run {self.id!r} waits for a person: {shown}", items, hint=hint)
         if self.result.status != "done":
             code = "cannot_complete" if self.result.status == "cannot" else "failed"
@@ -90,3 +88,12 @@ def recorded(answer: Raw) -> Result:
     except msgspec.ValidationError:
         return Result("done", output=answer)
     return result
+
+
+def _how(item: InboxItem) -> str:
+    """The beginning of the command that answers it, in words."""
+    if "approve" in item.answers:
+        return f"answer with 'understudy approve {item.id}"
+    if "answer" in item.answers:
+        return f"answer with 'understudy answer {item.id} VALUE"
+    return f"see what it takes with 'understudy show {item.id}"

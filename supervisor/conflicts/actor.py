@@ -249,6 +249,8 @@ class ConflictActor(Actor):
         conflict, step = _conflict(turn.state), self._step(turn.state)
         deadline = turn.now + step.within if isinstance(step, Person) and step.within is not None else None
         text = f"{before} {question(conflict)}".strip()
+        if isinstance(step, Person) and step.otherwise and named(step.otherwise, conflict) is not None:
+            text = f"{text} If nobody answers in time, {step.otherwise} it is."
         asked = Question(
             "escalation", text, deadline=deadline, options=names(conflict), takes=("answer", "reject"),
             failure=next((p.failure for p in reversed(turn.state.passed) if p.failure is not None), None),

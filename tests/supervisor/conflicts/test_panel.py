@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -124,6 +125,23 @@ def test_silence_counts_as_declared_also_where_the_team_has_people_who_are_asked
     node.pass_time(3_000)
     assert output(sent) == "wave"
     assert resolved(node)[0].decided.by == "the deadline"
+
+
+def test_who_is_asked_is_told_what_silence_means() -> None:
+    for otherwise, told in (("b", True), ("", False)):
+        node, _ = consult(team("tide", "wave", answers_by=us.person(within=60, otherwise=otherwise)))
+        (item,) = node.inbox()
+        assert item.text.endswith("If nobody answers in time, b it is.") is told
+
+
+async def test_a_program_whose_run_waits_says_how_to_answer(tmp_path: Path) -> None:
+    desk = team("tide", "wave")
+    async with us.System(desk, journal=tmp_path / "desk.db") as system:
+        waiting = await system.run(desk, "What is it?", id="r", timeout=30)
+        (item,) = waiting.waiting
+        with pytest.raises(us.WaitingForPerson) as asked:
+            _ = waiting.output
+    assert f"understudy answer {item.id} VALUE" in str(asked.value), "there is nothing to approve"
 
 
 def test_silence_with_nobody_named_leaves_no_answer() -> None:
