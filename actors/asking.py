@@ -124,13 +124,23 @@ def begin_anew(cell: Cell, turn: Turn[Any], restart: Restart, changes: list[Effe
             turn.note("unwatches", over)
     if restart.state == "fresh":
         lost = set(memory.askers)
-    elif Restarted.__wire__ in cell.mount.actor.behaviour.handlers:
+    elif takes_up(cell):
         return
     else:
         lost -= {later_id(bytes(e.tag)) for e in memory.effects.values() if e.state in ("started", "in_doubt")}
-    why = Failure(
-        "retry_later", "restarted", f"{cell.address} was restarted before it had answered", where=cell.address
-    )
-    for id in memory.askers:
+    disappoint(cell, turn, lost, restart.cause)
+
+
+def takes_up(cell: Cell) -> bool:
+    """Whether it takes up again itself what a life before it had intended."""
+    assert cell.mount is not None
+    return Restarted.__wire__ in cell.mount.actor.behaviour.handlers
+
+
+def disappoint(cell: Cell, turn: Turn[Any], lost: set[str], cause: Failure | None) -> None:
+    """Tell whoever waits for what nothing will bring any more."""
+    text = f"{cell.address} was restarted before it had answered"
+    why = Failure("retry_later", "restarted", text, where=cell.address, cause=cause)
+    for id in cell.memory.askers:
         if id in lost and id not in turn.rare.answered:
-            turn.refuse(Later[Any](id), msgspec.structs.replace(why, cause=restart.cause))
+            turn.refuse(Later[Any](id), why)

@@ -38,7 +38,9 @@ from ..protocols.lifecycle import (
 )
 from ..protocols.mail import Halting
 from ..protocols.messages import Message
+from .asking import disappoint, takes_up
 from .cell import Cell
+from .postal import later_id
 from .turn import Turn
 
 ENDED = ("finished", "stopped")
@@ -145,7 +147,7 @@ def _shut_down(cell: Cell, turn: Turn[Any], order: Shutdown) -> None:
         halting = msgspec.structs.replace(halting, alarm=id)
     turn.life = "restarting"
     turn.note("halting", halting)
-    take_back(cell, turn, ("asking", "waiting"))
+    take_back(cell, turn, ("asking", "waiting"), halting)
 
 
 def _halt(cell: Cell, turn: Turn[Any], attempt: int, id: str) -> None:
@@ -167,15 +169,20 @@ def over(cell: Cell, turn: Turn[Any], halting: Halting, left: tuple[Effect, ...]
         )
     else:
         turn.life = "restarting"
-        take_back(cell, turn, ("intended", "asking", "waiting"))
+        take_back(cell, turn, ("intended", "asking", "waiting"), halting)
     names = tuple(effect.name for effect in left)
     turn.order(halting.by, ChildStopped(cell.address, halting.attempt, "killed" if left else "shutdown", names))
 
 
-def take_back(cell: Cell, turn: Turn[Any], states: tuple[str, ...]) -> None:
-    """Withdraw calls in these states."""
-    gone = (effect for effect in cell.memory.effects.values() if effect.state in states)
+def take_back(cell: Cell, turn: Turn[Any], states: tuple[str, ...], halting: Halting) -> None:
+    """Withdraw calls in these states. Whoever waits for what only they would have brought is told, for the next life knows nothing of
+    them; at the end of the last one everybody is."""
+    effects = cell.memory.effects.values()
+    gone = tuple(effect for effect in effects if effect.state in states)
     turn.changes = (*turn.changes, *(msgspec.structs.replace(effect, state="withdrawn", due=None) for effect in gone))
+    if gone and cell.memory.askers and not halting.final and not takes_up(cell):
+        still = {later_id(bytes(effect.tag)) for effect in effects if effect.state not in states}
+        disappoint(cell, turn, {later_id(bytes(effect.tag)) for effect in gone} - still, halting.cause)
 
 
 def ignores(cell: Cell, turn: Turn[Any], envelope: Envelope, why: Ignore) -> None:

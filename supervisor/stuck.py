@@ -24,6 +24,10 @@ from ..protocols.effects import PERSON, Effect
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Mail, Record, Row, Timer
 from .journal.reader import read_only
+from .overview import fold
+from .roster import SupervisorState
+from .strategy import steps, units
+from .tree import ROOT
 
 UNFINISHED = ("running", "restarting")
 
@@ -49,6 +53,7 @@ class Picture(Struct):
         mail, effects, timers: what is open, by id.
         lives: where actors stand that are not absent, finished or stopped.
         memories: what those remember who owe an answer or wait for one.
+        supervisors: what supervisors remember, where anybody waits for what becomes of it.
         adrift: of what is open: what nobody has in hand, by id, and why it is thought so.
     """
 
@@ -57,6 +62,7 @@ class Picture(Struct):
     timers: Mapping[str, Timer]
     lives: Mapping[Address, str]
     memories: Mapping[Address, Memory]
+    supervisors: Mapping[Address, SupervisorState] = {}
     adrift: Mapping[str, tuple[Address, str]] = {}
 
 
@@ -68,7 +74,7 @@ def stuck(picture: Picture) -> tuple[Stuck, ...]:
     asked = {m.envelope.reply_to.token for m in picture.mail.values() if m.envelope.reply_to is not None}
     asked |= {asker.token for memory in picture.memories.values() for asker in memory.askers.values()}
     for address, life in picture.lives.items():
-        if life == "restarting" and not _decided(picture, address):
+        if life == "restarting" and not _decided(picture, address) and not _led(picture, busy, address):
             found.append(Stuck(address, "its turn failed, and nobody is to decide what becomes of it"))
     for address, memory in picture.memories.items():
         if picture.lives.get(address) != "running" or address in busy:
@@ -109,6 +115,40 @@ def _decided(picture: Picture, address: Address) -> bool:
     return any(e.stream == address or names(bytes(e.tag)) or names(encode(e.question)) for e in asked)
 
 
+def _led(picture: Picture, busy: set[Address], address: Address) -> bool:
+    """Whether its supervisor has it in hand: what that is doing goes on, somebody with whom it is started waits for a restart, or the
+    supervisor itself is to be restarted."""
+    for above, state in picture.supervisors.items():
+        if address not in state.kids:
+            continue
+        if state.job is not None and _goes_on(picture, busy, above):
+            return True
+        if any(address in with_it for with_it in _to_come(picture, above, state)):
+            return True
+        life = picture.lives.get(above)
+        if life == "restarting" and (_decided(picture, above) or _led(picture, busy, above)):
+            return True
+    return False
+
+
+def _goes_on(picture: Picture, busy: set[Address], address: Address) -> bool:
+    """Whether something is open for it, or for somebody for whom it waits."""
+    state = picture.supervisors.get(address)
+    job = state.job if state is not None else None
+    return address in busy or (job is not None and any(_goes_on(picture, busy, child) for child in job.now))
+
+
+def _to_come(picture: Picture, above: Address, state: SupervisorState) -> Iterable[frozenset[Address]]:
+    """Who is started together when a wait is over."""
+    order = units([(kid.spec.id, kid.spec.pool) for kid in state.kids.values()])
+    for kid in state.kids.values():
+        rings = kid.alarm in picture.timers or kid.alarm in picture.mail
+        if kid.status == "waiting" and rings and kid.alarm not in picture.adrift:
+            alone = kid.spec.pool or above == ROOT or state.policy is None
+            strategy = "one_for_one" if alone or state.policy is None else state.policy.strategy
+            yield frozenset(child for unit in steps(strategy, order, kid.spec.id).start for child in unit)
+
+
 _OF_SUPERVISION = ("us.", "supervisor.")
 """How wire names of what supervisors say to each other begin."""
 
@@ -135,9 +175,12 @@ def of_journal(
     """What a journal shows. ``owe``: whose rows are to be read by ``rows``."""
     lives = {line.address: line.life for line in lines if line.life in UNFINISHED and line.address != SYSTEM}
     memories = {address: remembered(rows(address)) for address in owe if address in lives}
+    may_lead = [address for address in lives if "/" not in address] if "restarting" in lives.values() else []
+    states = ((address, fold(rows(address))) for address in may_lead)
     return Picture(
-        {m.envelope.id: m for m in mail}, {e.id: e for e in effects}, {t.id: t for t in timers}, lives, memories
-    )
+        {m.envelope.id: m for m in mail}, {e.id: e for e in effects}, {t.id: t for t in timers}, lives, memories,
+        {address: state for address, state in states if state is not None},
+    )  # fmt: skip
 
 
 def of_kernel(kernel: Kernel, picture: Picture, performing: Callable[[str], bool]) -> Picture:
@@ -145,6 +188,8 @@ def of_kernel(kernel: Kernel, picture: Picture, performing: Callable[[str], bool
     is in hand."""
     sets, cells, find = kernel.sets, kernel.residents.cells, kernel._directory.find
     lives, memories = dict(picture.lives), dict(picture.memories)
+    now = {at: cell.state for at, cell in cells.items() if cell.loaded and isinstance(cell.state, SupervisorState)}
+    supervisors = {**picture.supervisors, **now}
     for address, cell in cells.items():
         if not cell.loaded:
             continue
@@ -174,7 +219,7 @@ def of_kernel(kernel: Kernel, picture: Picture, performing: Callable[[str], bool
             adrift[id] = effect.stream, f"{effect.name} of it is open, and nobody of this system is mounted there"
         elif not _under_way(kernel, cells.get(effect.stream), effect, alarms, performing):
             adrift[id] = effect.stream, f"{effect.name} of it is {effect.state}, and nobody performs it or waits for it"
-    return Picture(sets.mail, sets.effects, sets.timers, lives, memories, adrift)
+    return Picture(sets.mail, sets.effects, sets.timers, lives, memories, supervisors, adrift)
 
 
 def _held(kernel: Kernel, cell: Cell | None, id: str, to: Address) -> bool:

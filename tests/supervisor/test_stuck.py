@@ -13,7 +13,9 @@ from click.testing import CliRunner
 import understudy as us
 from understudy.actors.kernel import Kernel
 from understudy.actors.working_sets import WorkingSets
+from understudy.protocols.children import Strategy
 from understudy.protocols.envelope import OUTCOME
+from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import Restart
 from understudy.supervisor.cli.app import app
 from understudy.supervisor.simulated import Simulated
@@ -128,6 +130,63 @@ def test_who_owes_an_answer_that_nothing_brings_is_stuck_until_somebody_says_go(
     node.rest()
     assert node.stuck() == ()
     assert asked.reply is not None
+
+
+def tree(strategy: Strategy) -> us.Supervisor:
+    parts = [us.Child(f"waits/{name}", Waits, tools=[look, pay]) for name in "abc"]
+    below = us.Supervisor(
+        "below", [*parts[1:], us.Child("waits/d", Waits)], strategy=strategy, intensity=us.Intensity(2, 60)
+    )
+    return us.Supervisor("above", [parts[0], below], strategy=strategy)
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+@pytest.mark.parametrize("seed", range(5))
+def test_who_was_stopped_with_another_and_waits_for_its_restart_is_not_stuck(strategy: Strategy, seed: int) -> None:
+    node = Simulated(tree(strategy), seed=seed)
+    waited = False
+    for _ in range(8):
+        node.ask("waits/c", Wait("a call"))
+        node.ask("waits/b", Wait("raises"))
+        while node.step(until=node.now + 60.0):
+            lines = {line.address: line.life for line in node.journal.actors()}
+            waited = waited or lines.get(Address("waits/d")) == "restarting"
+            assert node.stuck() == ()
+    assert waited
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("for_", ["a call", "a person"])
+def test_who_waits_for_a_call_that_is_taken_back_when_its_actor_is_stopped_with_another_is_told(
+    for_: str, seed: int
+) -> None:
+    parts = [us.Child(f"waits/{name}", Waits, tools=[look, pay], shutdown=0.0) for name in "ab"]
+    node = Simulated(us.Supervisor("above", parts, strategy="one_for_all"), seed=seed)
+    asked = node.ask("waits/b", Wait(for_))
+    while not node.kernel.sets.effects:
+        assert node.step()
+    node.ask("waits/a", Wait("raises"))
+    node.rest()
+    assert asked.reply is not None
+    if asked.reply.failure is None:
+        assert for_ == "a call"  # it was there in time
+    else:
+        assert asked.reply.failure.code == "restarted"
+        assert asked.reply.failure.cause is not None
+        assert "RuntimeError: no" in asked.reply.failure.cause.message
+
+
+def test_who_was_stopped_with_another_is_stuck_when_the_wait_for_its_restart_is_lost() -> None:
+    node = Simulated(us.Supervisor("above", [us.Child(f"waits/{name}", Waits) for name in "ab"], strategy="one_for_all",
+                                   backoff=us.Backoff(30.0, 30.0)))  # fmt: skip
+    for _ in range(2):
+        node.ask("waits/a", Wait("raises"))
+        while node.step(until=node.now):
+            pass
+    assert node.stuck() == ()
+    (alarm,) = node.kernel.sets.timers
+    del node.kernel.sets.timers[alarm]
+    assert [one.actor for one in node.stuck()] == ["waits/a", "waits/b"]
 
 
 def test_a_suspended_actor_is_not_stuck_while_a_person_is_asked_and_is_when_the_order_is_lost() -> None:
