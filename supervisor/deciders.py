@@ -8,6 +8,7 @@ name is restarted.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import cast, get_args
@@ -51,8 +52,11 @@ def decide(decider: Decider | None, failure: Failure, where: str, otherwise: Dir
         return Decision("escalate", name, of_exception(error, where=where, code="decider_failed"))
     if said is None:
         return Decision(otherwise, name)
-    if said not in DIRECTIVES:
-        why = f"{name} said {said!r}, which is none of {', '.join(DIRECTIVES)}"
+    if (
+        not isinstance(said, str) or said not in DIRECTIVES
+    ):  # what it is, not its repr, which may be another one in a replay
+        what = repr(said[:100]) if isinstance(said, str) else f"a {type(said).__name__}"
+        why = f"{name} said {what}, which is none of {', '.join(DIRECTIVES)}"
         return Decision("escalate", name, Failure("abandon", "decider_failed", why, where=where))
     return Decision(said, name)
 
@@ -65,6 +69,10 @@ def names(failure: Failure) -> tuple[str, ...]:
 
 def check_decider(who: str, decider: object) -> None:
     """Raises DefinitionError for one that is none, or that names an unknown directive."""
+    if callable(decider) and (inspect.iscoroutinefunction(decider) or inspect.isgeneratorfunction(decider)):
+        raise DefinitionError(
+            f"{who}: decide={decider!r} does not decide at once", hint="a plain function: no turn waits"
+        )
     if decider is None or (callable(decider) and not isinstance(decider, Mapping)):
         return
     if not isinstance(decider, Mapping):

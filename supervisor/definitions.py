@@ -94,6 +94,8 @@ class Supervisor:
             raise DefinitionError(f"supervisor: {error}") from error
         self.name = name
         who = f"supervisor {name!r}"
+        if not isinstance(workers, Sequence):
+            raise DefinitionError(f"{who}: workers={workers!r}", hint="a list of them, in the order of starts")
         for worker in workers:
             if not isinstance(worker, (Agent, Worker, Child, Supervisor)):
                 raise DefinitionError(

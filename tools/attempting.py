@@ -91,6 +91,8 @@ class Attempting:
         """As ``Call.heartbeat``."""
         if self._over:
             raise asyncio.CancelledError("nobody waits for this call any more")
+        if not isinstance(progress, str):
+            raise TypeError(f"call.heartbeat({progress!r}): how far it is is said as text, such as '3 of 10'")
         self._heard = self._loop.time()
         if not progress:
             return

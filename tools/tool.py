@@ -12,6 +12,7 @@ performs it and records what came of it.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, Literal, Protocol, TypeVar, cast, get_args, overload
 
@@ -99,11 +100,16 @@ class Tool(ToolRef[P, R]):
     ) -> None:
         if effect not in EFFECTS:
             raise DefinitionError(f"tool {name!r}: effect={effect!r}", hint=f"one of {', '.join(EFFECTS)}")
+        for field, seconds in (("timeout", timeout), ("key_ttl", key_ttl)):
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or math.isnan(seconds):
+                raise DefinitionError(f"tool {name!r}: {field}={seconds!r}", hint="a number of seconds, above 0")
         if timeout <= 0 or retry.attempts < 1 or retry.base < 0 or key_ttl <= 0:
             raise DefinitionError(
                 f"tool {name!r}: timeout and key_ttl must be above 0, attempts at least 1, base at least 0"
             )
-        if heartbeat is not None and (isinstance(heartbeat, bool) or not heartbeat > 0):
+        if heartbeat is not None and (
+            isinstance(heartbeat, bool) or not isinstance(heartbeat, (int, float)) or not heartbeat > 0
+        ):
             raise DefinitionError(
                 f"tool {name!r}: heartbeat={heartbeat!r}",
                 hint="seconds above 0, or None for a tool that beats no heart",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,14 @@ def child(**options: Any) -> us.Child:
 
 def pool(template: str = "jobs/{key}", actor: Any = Part, **options: Any) -> us.Pool:
     return us.Pool(template, actor, **options)
+
+
+async def waits(failure: us.Failure) -> str:
+    return "restart"
+
+
+def yields(failure: us.Failure) -> Iterator[str]:
+    yield "restart"
 
 
 BAD: list[tuple[str, Callable[[], Any]]] = [
@@ -49,6 +57,10 @@ BAD: list[tuple[str, Callable[[], Any]]] = [
     ("backoff.cap", lambda: sup(backoff=us.Backoff(cap=math.nan))),
     ("backoff.reset", lambda: sup(backoff=us.Backoff(reset=math.inf))),
     ("decide", lambda: sup(decide=3)),
+    ("decide", lambda: sup(decide=waits)),
+    ("decide", lambda: sup(decide=yields)),
+    ("workers", lambda: us.Supervisor("team", child())),  # type: ignore[arg-type]
+    ("workers", lambda: us.Supervisor("team", None)),  # type: ignore[arg-type]
     ("decide", lambda: sup(decide={"KeyError": "explode"})),
     ("decide", lambda: sup(decide={"": "stop"})),
     ("decide", lambda: sup(decide={3: "stop"})),

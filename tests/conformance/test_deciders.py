@@ -99,7 +99,14 @@ def nonsense(failure: us.Failure) -> Any:
     return "explode"
 
 
-@pytest.mark.parametrize(("decider", "text"), [(raises, "the rule itself"), (nonsense, "explode")])
+def another(failure: us.Failure) -> Any:
+    return object()  # whose repr is another one in every life of the process
+
+
+@pytest.mark.parametrize(
+    ("decider", "text"),
+    [(raises, "the rule itself"), (nonsense, "explode"), (another, "another said a object, which is none of")],
+)
 async def test_a_decider_that_raises_or_gives_nonsense_escalates_with_both_failures(
     open_: Opens, world: World, decider: Decider, text: str
 ) -> None:

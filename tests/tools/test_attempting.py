@@ -147,6 +147,17 @@ async def test_watchers_see_the_progress_of_tools_and_workers() -> None:
         assert [(delta.text, delta.tool) for delta in deltas] == [("reading tides", "worker")]
 
 
+async def test_a_heartbeat_whose_text_is_none_fails_its_call_and_nothing_else() -> None:
+    @us.tool(effect="once", timeout=20.0)
+    def works(call: us.Call) -> None:
+        """Says a number."""
+        call.heartbeat(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    attempt = await perform(works)
+    assert attempt.failure is not None
+    assert "call.heartbeat(3)" in attempt.failure.message
+
+
 def test_a_heartbeat_without_a_call_to_beat_it_with_is_refused() -> None:
     with pytest.raises(us.DefinitionError, match="nothing to beat it with"):
 
@@ -155,7 +166,7 @@ def test_a_heartbeat_without_a_call_to_beat_it_with_is_refused() -> None:
             """Nothing."""
 
 
-@pytest.mark.parametrize("bad", [0, -1.0, True])
+@pytest.mark.parametrize("bad", [0, -1.0, True, "1"])
 def test_a_heartbeat_that_is_no_time_is_refused(bad: Any) -> None:
     with pytest.raises(us.DefinitionError, match="heartbeat"):
 
@@ -358,3 +369,12 @@ def test_ctrl_c_in_a_group_that_a_turn_raises_ends_the_program() -> None:
     node.ask("one", Ping())
     with pytest.raises(KeyboardInterrupt):
         node.rest()
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, True, "1", None, float("nan")])
+def test_a_timeout_that_is_no_time_is_refused(bad: Any) -> None:
+    with pytest.raises(us.DefinitionError, match="timeout"):
+
+        @us.tool(effect="read", timeout=bad)
+        def quiet() -> None:
+            """Nothing."""
