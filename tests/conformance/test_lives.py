@@ -132,6 +132,9 @@ async def test_a_child_that_was_given_up_is_so_in_another_life(reopens: Opens, w
     async with reopens(definition) as bench:
         (item,) = bench.inbox()
         await bench.answer(item.id, "approve")
+        await bench.until(
+            lambda: bench.status("team")["jobs/1"] == "running"
+        )  # who asks before is told that it is given up
         assert await bench.ask("jobs/1", Count()) == 1
 
 
