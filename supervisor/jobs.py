@@ -17,7 +17,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.lifecycle import ChildStarted, ChildStopped, Shutdown, Start, Stop
 from ..protocols.messages import Message
-from .roster import Doing, Down, Ended, Forgotten, Job, Kid, Starting, Stopping, SupervisorState
+from .roster import Doing, Down, Ended, Forgotten, Job, Kid, Starting, Stopping, SupervisorState, Went
 from .strategy import Unit, units
 from .virtual import Virtual
 
@@ -83,13 +83,13 @@ class Jobs(Virtual):
             if any(child in kids and kids[child].status in ("starting", "stopping") for child in job.now):
                 return
             if job.stop:
-                turn.emit(Doing(msgspec.structs.replace(job, stop=job.stop[1:], now=job.stop[0])))
+                turn.emit(Went("stop"))
                 for child in job.stop[0]:
                     self.order_stop(turn, child, job)
             elif job.since:
                 turn.emit(Doing(msgspec.structs.replace(job, since=0.0, now=()), paused=turn.now - job.since))
             elif job.start:
-                turn.emit(Doing(msgspec.structs.replace(job, start=job.start[1:], now=job.start[0])))
+                turn.emit(Went("start"))
                 for child in job.start[0]:
                     self._order_start(turn, child, job)
             else:

@@ -255,6 +255,13 @@ class Doing(Event, wire="supervisor.doing"):
     up: bool | None = None
 
 
+class Went(Event, wire="supervisor.went"):
+    """It has come to the next unit of what it is doing: ``stop`` or ``start``. (That alone: a job names everybody whom it is about, and a
+    row for each of them that did so, too, would grow with their square.)"""
+
+    on: Literal["stop", "start"]
+
+
 # -- state ----------------------------------------------------------------------------------------------------------
 
 
@@ -386,6 +393,15 @@ class Roster(Actor):
     @applies(Governed)
     def governed(self, state: SupervisorState, event: Governed) -> SupervisorState:
         return state.evolve(policy=event.policy)
+
+    @applies(Went)
+    def went(self, state: SupervisorState, event: Went) -> SupervisorState:
+        job = state.job
+        if job is None:
+            return state
+        if event.on == "stop":
+            return state.evolve(job=msgspec.structs.replace(job, stop=job.stop[1:], now=job.stop[0]))
+        return state.evolve(job=msgspec.structs.replace(job, start=job.start[1:], now=job.start[0]))
 
     @applies(Doing)
     def doing(self, state: SupervisorState, event: Doing) -> SupervisorState:

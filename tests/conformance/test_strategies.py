@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import understudy as us
 from tests.conformance.bench import Opens
-from tests.conformance.part import Count, Fail, Finish, World, team
+from tests.conformance.part import Count, Fail, Finish, Part, World, team
 from understudy.protocols.children import Strategy
+from understudy.testing import Simulated
 
 
 async def test_children_are_started_left_to_right_each_after_the_one_before_has_acknowledged(
@@ -90,3 +92,18 @@ async def test_a_restart_keeps_address_state_and_mail_and_mail_held_meanwhile_is
         for _ in range(3):
             await bench.tell("b", Count())
         assert await bench.ask("b", Count()) == 5
+
+
+def test_what_is_written_of_a_restart_of_all_grows_with_their_number_and_not_with_its_square() -> None:
+    def written(children: int) -> int:
+        names = [f"some/longer/name/of/a/child/{n:04}" for n in range(children)]
+        everybody = us.Supervisor("team", [us.Child(name, Part) for name in names], strategy="one_for_all")
+        node = Simulated(everybody)
+        node.rest()
+        before = len(node.journal.rows())
+        node.tell(names[0], Fail())
+        node.rest()
+        assert {line.incarnation for line in node.journal.actors() if line.address in names} == {1}
+        return sum(len(row.payload) for row in node.journal.rows(limit=100_000)[before:] if row.stream == "team")
+
+    assert written(160) < 1.5 * 4 * written(40)
