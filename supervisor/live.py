@@ -228,7 +228,9 @@ class Live(Jobs):
         if job.goal == "stop":
             turn.reply(later, None)
         elif kid is None:  # it said that there is nothing to do, and nobody keeps its spec
-            gone = ChildInfo(job.child, "worker", "ended", "temporary")
+            spec = next((spec for spec in self.specs if spec.id == job.child), None) or self.prototype(job.child)[0]
+            kind, restart = (spec.kind, spec.restart) if spec is not None else ("worker", "temporary")
+            gone = ChildInfo(job.child, kind, "ended", restart)
             turn.reply(later, gone)
         else:
             turn.reply(later, info(kid))

@@ -110,7 +110,8 @@ async def test_ignore_of_a_temporary_child_keeps_no_spec(opens: Opens, world: Wo
 async def test_ignore_of_a_pool_member_keeps_no_spec(opens: Opens, world: World) -> None:
     world.ignores |= {"jobs/1"}
     async with opens(us.Supervisor("team", [us.Pool("jobs/{key}", Part(world), max_children=1)])) as bench:
-        await bench.start("team", "jobs/1")
+        gone = await bench.start("team", "jobs/1")
+        assert (gone.kind, gone.status, gone.restart) == ("member", "ended", "transient")
         assert await bench.which("team") == {}
         assert (await bench.start("team", "jobs/2")).status == "running"
 
