@@ -48,7 +48,7 @@ def decide(decider: Decider | None, failure: Failure, where: str, otherwise: Dir
     name = getattr(decider, "__name__", type(decider).__name__)
     try:
         said = decider(failure)
-    except Exception as error:  # noqa: BLE001 - the owner's rule: its failure is handed on with the one it was about
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the owner's rule: its failure is handed on with the one it was about
         return Decision("escalate", name, of_exception(error, where=where, code="decider_failed"))
     if said is None:
         return Decision(otherwise, name)

@@ -95,6 +95,10 @@ def raises(failure: us.Failure) -> Directive | None:
     raise LookupError("the rule itself")
 
 
+def leaves(failure: us.Failure) -> Directive | None:
+    raise SystemExit("the rule leaves")
+
+
 def nonsense(failure: us.Failure) -> Any:
     return "explode"
 
@@ -105,7 +109,12 @@ def another(failure: us.Failure) -> Any:
 
 @pytest.mark.parametrize(
     ("decider", "text"),
-    [(raises, "the rule itself"), (nonsense, "explode"), (another, "another said a object, which is none of")],
+    [
+        (raises, "the rule itself"),
+        (leaves, "the rule leaves"),
+        (nonsense, "explode"),
+        (another, "another said a object, which is none of"),
+    ],
 )
 async def test_a_decider_that_raises_or_gives_nonsense_escalates_with_both_failures(
     open_: Opens, world: World, decider: Decider, text: str

@@ -19,7 +19,7 @@ async def test_the_end_of_any_significant_child_ends_the_supervisor_in_order(
     children = [part(world, "a"), part(world, "b", significant=True), part(world, "c", significant=True)]
     inner = team(world, *children, name="inner", auto_shutdown="any_significant", strategy=strategy)
     async with open_(team(world, inner, "x")) as bench:
-        await bench.ask("c", Count())
+        await bench.ask("x", Count())  # which is started last
         await bench.tell("b", Finish())
         await bench.until(lambda: bench.status("team") == {"inner": "ended", "x": "running"})
         assert bench.lives()[4:] == ["final end c", "final end a"] or bench.lives()[4:] == ["end c", "end a"]
