@@ -142,6 +142,10 @@ class Live(Jobs):
             check_spec(spec, self.policy)
         except DefinitionError as error:
             return self._no(turn, later, "bad_spec", str(error))
+        if (first := self.held_by(turn.state, spec)) is not None:
+            return self._no(
+                turn, later, "restarting", f"{msg.child} can be started when {first} is, which waits for its backoff"
+            )
         turn.emit(Listed(spec, live=True))
         self.begin(turn, Job("add", start=((msg.child,),), child=msg.child, later=later.id))
         return later
@@ -158,6 +162,10 @@ class Live(Jobs):
             return self._no(turn, later, "running", f"{msg.child} runs", "stop it first")
         if kid.status == "waiting":
             return self._no(turn, later, "restarting", f"{msg.child} is being restarted, and waits for its backoff")
+        if (first := self.held_by(turn.state, kid.spec)) is not None:
+            return self._no(
+                turn, later, "restarting", f"{msg.child} is started with {first}, which waits for its backoff"
+            )
         self._answered_otherwise(turn, kid, "was restarted by name")
         self.begin(turn, Job("add", start=((msg.child,),), child=msg.child, later=later.id))
         return later
@@ -251,6 +259,10 @@ class Live(Jobs):
         self.drop_job(turn)
         for unit in job.start:
             self.also_start(turn, unit, None)
+
+    def held_by(self, state: SupervisorState, spec: ChildSpec) -> Address | None:
+        """Whose restart a child has to wait for, since it is started with it, or after it; None for nobody's."""
+        raise NotImplementedError
 
     def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
         """Who was stopped with a child, and waits for its restart."""

@@ -444,6 +444,17 @@ class SupervisorActor(Live):
         turn.emit(Ended(child, "stopped", turn.now, why))
         self._after_end(turn, kid, by_itself=False)
 
+    def held_by(self, state: SupervisorState, spec: ChildSpec) -> Address | None:
+        if spec.pool or self.top or self.policy.strategy == "one_for_one":
+            return None
+        order = list(state.kids)
+        here = order.index(spec.id) if spec.id in state.kids else len(order)
+        for at, kid in enumerate(state.kids.values()):
+            together = self.policy.strategy == "one_for_all" or at < here
+            if kid.status == "waiting" and not kid.spec.pool and kid.spec.id != spec.id and together:
+                return kid.spec.id
+        return None
+
     def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
         if kid.status != "waiting":
             return ()

@@ -9,6 +9,7 @@ import pytest
 import understudy as us
 from tests.conformance.bench import Opens
 from tests.conformance.part import Count, Fail, Finish, Look, Part, World, part, team
+from understudy.protocols.children import Strategy
 from understudy.protocols.ids import Address
 from understudy.supervisor.live import CountChildren, DeleteChild, GetChildSpec, RestartChild, StartChild, StopChild
 from understudy.testing import FaultPlan
@@ -212,3 +213,18 @@ async def test_a_member_that_was_given_up_and_is_stopped_by_name_is_no_question_
         await bench.stop("inner", "jobs/1")
         await bench.until(lambda: not bench.inbox())
         assert await bench.which("inner") == {}
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_who_is_started_with_one_that_waits_is_not_started_before_it_by_name(
+    open_: Opens, world: World, strategy: Strategy
+) -> None:
+    slow = us.Backoff(base=1_000_000.0, cap=1_000_000_000.0)
+    definition = team(world, part(world, "a"), part(world, "b"), strategy=strategy, backoff=slow)
+    async with open_(definition) as bench:
+        await bench.ask("b", Count())
+        for _ in range(2):
+            await bench.tell("a", Fail())
+        await bench.until(lambda: bench.status("team") == {"a": "waiting", "b": "down"})
+        refused = await bench.refused("team", RestartChild(Address("b")))
+        assert (refused.code, "started with a" in refused.message) == ("restarting", True)
