@@ -87,7 +87,8 @@ def test_on_a_full_disk_askers_are_told_and_everything_stays_readable(tmp_path: 
     told = msgspec.json.decode(said)
     assert told == {"before": "before", **{f"full {n}": "JournalFull" for n in range(5)}, "after": "JournalFull"}
     rows, actors, _ = map(int, counts.split())
-    assert (rows, actors) == (2, 4), "its start and the note; it, its supervisor, the root and the journal itself"
+    assert rows in (2, 3), "its start, the note, and a row that took the note in where that came before the start"
+    assert actors == 4, "it, its supervisor, the root and the journal itself"
     assert end == "JournalFull"
     assert kept(tmp_path / "desk.db") == ["before"]
 
