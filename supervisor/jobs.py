@@ -18,7 +18,7 @@ from ..protocols.ids import Address
 from ..protocols.lifecycle import ChildStarted, ChildStopped, Shutdown, Start, Stop
 from ..protocols.messages import Message
 from .roster import Doing, Down, Ended, Forgotten, Job, Kid, Starting, Stopping, SupervisorState, Went
-from .strategy import Unit, units
+from .strategy import Steps, Unit, steps, units
 from .virtual import Virtual
 
 LATE = 5.0
@@ -209,6 +209,28 @@ class Jobs(Virtual):
     def order(self, state: SupervisorState) -> tuple[Unit, ...]:
         """All children in start order; the members of a pool are one unit."""
         return units([(kid.spec.id, kid.spec.pool) for kid in state.kids.values()])
+
+    def steps(self, state: SupervisorState, kid: Kid, after: Unit = ()) -> Steps:
+        """What the failure of a child comes to by the strategy. ``after``: a unit that is to come last."""
+        alone = kid.spec.pool or self.top
+        order = (*self.order(state), after) if after else self.order(state)
+        return steps("one_for_one" if alone else self.policy.strategy, order, kid.spec.id)
+
+    def held_by(self, state: SupervisorState, spec: ChildSpec) -> Address | None:
+        """Whose restart a child has to wait for, since it is started with it; None for nobody's. A new child comes last."""
+        if spec.pool:
+            return None
+        new = () if spec.id in state.kids else (spec.id,)
+        waiting = (k for k in state.kids.values() if k.status == "waiting" and k.spec.id != spec.id and not k.spec.pool)
+        return next((k.spec.id for k in waiting if any(spec.id in u for u in self.steps(state, k, new).start)), None)
+
+    def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
+        """Who was stopped with a child, and waits for its restart."""
+        if kid.status != "waiting":
+            return ()
+        kids = state.kids
+        held = (tuple(c for c in unit if kids[c].status == "down") for unit in self.steps(state, kid).start)
+        return tuple(unit for unit in held if unit)
 
     def running(self, state: SupervisorState) -> tuple[Unit, ...]:
         """Those of whom something runs, last first."""

@@ -25,7 +25,6 @@ from ..protocols.ids import Address, address
 from ..protocols.messages import Request
 from .jobs import RUNS, Jobs
 from .roster import Ended, Job, Kid, Listed, Resolved, Status, SupervisorState
-from .strategy import Unit
 
 
 class ChildInfo(Struct, frozen=True, omit_defaults=True):
@@ -152,12 +151,9 @@ class Live(Jobs):
 
     @handles(RestartChild)
     def restart_child(self, turn: Turn[SupervisorState], msg: RestartChild) -> ChildInfo | Later[ChildInfo]:
-        if turn.state.job is not None:
-            return turn.stash()
-        later = turn.later(msg)
-        kid = turn.state.kids.get(msg.child)
+        later, kid = self._known(turn, msg)
         if kid is None:
-            return self._no(turn, later, "not_found", f"{turn.me} has no child {msg.child!r}")
+            return later
         if kid.status in RUNS:
             return self._no(turn, later, "running", f"{msg.child} runs", "stop it first")
         if kid.status == "waiting":
@@ -172,12 +168,9 @@ class Live(Jobs):
 
     @handles(StopChild)
     def stop_child(self, turn: Turn[SupervisorState], msg: StopChild) -> Later[None] | None:
-        if turn.state.job is not None:
-            return turn.stash()
-        later = turn.later(msg)
-        kid = turn.state.kids.get(msg.child)
+        later, kid = self._known(turn, msg)
         if kid is None:
-            return self._no(turn, later, "not_found", f"{turn.me} has no child {msg.child!r}")
+            return later
         if kid.status in RUNS:
             job = Job("stop", stop=((msg.child,),), child=msg.child, later=later.id, since=turn.now, final=True)
             self.begin(turn, job)
@@ -196,12 +189,9 @@ class Live(Jobs):
 
     @handles(DeleteChild)
     def delete_child(self, turn: Turn[SupervisorState], msg: DeleteChild) -> Later[None] | None:
-        if turn.state.job is not None:
-            return turn.stash()
-        later = turn.later(msg)
-        kid = turn.state.kids.get(msg.child)
+        later, kid = self._known(turn, msg)
         if kid is None:
-            return self._no(turn, later, "not_found", f"{turn.me} has no child {msg.child!r}")
+            return later
         if kid.status in RUNS:
             return self._no(turn, later, "running", f"{msg.child} runs", "stop it first")
         if kid.status in ("waiting", "given_up"):
@@ -260,13 +250,16 @@ class Live(Jobs):
         for unit in job.start:
             self.also_start(turn, unit, None)
 
-    def held_by(self, state: SupervisorState, spec: ChildSpec) -> Address | None:
-        """Whose restart a child has to wait for, since it is started with it, or after it; None for nobody's."""
-        raise NotImplementedError
-
-    def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
-        """Who was stopped with a child, and waits for its restart."""
-        raise NotImplementedError
+    def _known(
+        self, turn: Turn[SupervisorState], msg: RestartChild | StopChild | DeleteChild
+    ) -> tuple[Later[Any], Kid | None]:
+        """The child that a request is about. None where there is none, or where the request waits until the job is over."""
+        if turn.state.job is not None:
+            return turn.stash(), None
+        later, kid = turn.later(msg), turn.state.kids.get(msg.child)
+        if kid is None:
+            self._no(turn, later, "not_found", f"{turn.me} has no child {msg.child!r}")
+        return later, kid
 
     def _answered_otherwise(self, turn: Turn[SupervisorState], kid: Kid, how: str) -> None:
         """Somebody decided about a child by name while others were asked about it."""

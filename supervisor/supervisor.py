@@ -57,7 +57,6 @@ from .roster import (
     Up,
     WaitedOn,
 )
-from .strategy import Steps, Unit, steps
 from .virtual import stopped, troubled
 
 
@@ -105,7 +104,7 @@ class SupervisorActor(Live):
         due = {child for unit in (job.start if job is not None else ()) for child in unit}
         for kid in state.kids.values():
             if kid.status == "waiting":
-                due |= {child for unit in self._steps(state, kid).start for child in unit}
+                due |= {child for unit in self.steps(state, kid).start for child in unit}
         for unit in self.order(state):
             new = tuple(child for child in unit if state.kids[child].status == "down" and child not in due)
             if new:
@@ -257,7 +256,7 @@ class SupervisorActor(Live):
         if turn.state.job is not None:
             turn.stash()
             return
-        start = self._steps(turn.state, kid).start
+        start = self.steps(turn.state, kid).start
         self.begin(turn, Job("restart", start=start, cause=kid.failure, child=msg.child))
 
     # -- decisions ----------------------------------------------------------------------------------------------
@@ -316,7 +315,7 @@ class SupervisorActor(Live):
         wait = self._counted(turn, kid, failure, item, again=again)
         if wait is None:
             return
-        do = self._steps(turn.state, kid)
+        do = self.steps(turn.state, kid)
         kids = turn.state.kids
         stop = tuple(unit for unit in (tuple(c for c in u if kids[c].status in RUNS) for u in do.stop) if unit)
         at_once = wait == 0.0 and not again
@@ -363,7 +362,7 @@ class SupervisorActor(Live):
         backoff = kid.spec.backoff or policy.backoff
         failures = streak(kid.streak, turn.now, backoff)
         wait = delay(backoff, failures, turn.random)
-        others = tuple(c for unit in self._steps(state, kid).start for c in unit if c != child)
+        others = tuple(c for unit in self.steps(state, kid).start for c in unit if c != child)
         for other in others:
             if state.kids[other].status == "waiting":
                 self.forget_alarm(turn, state.kids[other])
@@ -423,7 +422,7 @@ class SupervisorActor(Live):
         else:
             self.drop_job(turn)
             self._restart(turn, kid, failure, item, again=True)
-            with_it = {c for unit in self._steps(turn.state, kid).start for c in unit}
+            with_it = {c for unit in self.steps(turn.state, kid).start for c in unit}
             for unit in job.start:
                 rest = tuple(c for c in unit if c not in with_it)
                 if rest:
@@ -444,29 +443,7 @@ class SupervisorActor(Live):
         turn.emit(Ended(child, "stopped", turn.now, why))
         self._after_end(turn, kid, by_itself=False)
 
-    def held_by(self, state: SupervisorState, spec: ChildSpec) -> Address | None:
-        if spec.pool or self.top or self.policy.strategy == "one_for_one":
-            return None
-        order = list(state.kids)
-        here = order.index(spec.id) if spec.id in state.kids else len(order)
-        for at, kid in enumerate(state.kids.values()):
-            together = self.policy.strategy == "one_for_all" or at < here
-            if kid.status == "waiting" and not kid.spec.pool and kid.spec.id != spec.id and together:
-                return kid.spec.id
-        return None
-
-    def held_up_by(self, state: SupervisorState, kid: Kid) -> tuple[Unit, ...]:
-        if kid.status != "waiting":
-            return ()
-        kids = state.kids
-        held = (tuple(c for c in unit if kids[c].status == "down") for unit in self._steps(state, kid).start)
-        return tuple(unit for unit in held if unit)
-
     # -- who there is -------------------------------------------------------------------------------------------
-
-    def _steps(self, state: SupervisorState, kid: Kid) -> Steps:
-        alone = kid.spec.pool or self.top
-        return steps("one_for_one" if alone else self.policy.strategy, self.order(state), kid.spec.id)
 
     def _names(self, child: Address) -> bool:
         """Whether it is, or was, a child that this supervisor starts, and no virtual one."""

@@ -228,3 +228,7 @@ async def test_who_is_started_with_one_that_waits_is_not_started_before_it_by_na
         await bench.until(lambda: bench.status("team") == {"a": "waiting", "b": "down"})
         refused = await bench.refused("team", RestartChild(Address("b")))
         assert (refused.code, "started with a" in refused.message) == ("restarting", True)
+        await bench.ask("team", DeleteChild(Address("b")))
+        anew = await bench.refused("team", StartChild(Address("b")))
+        assert (anew.code, "can be started when a is" in anew.message) == ("restarting", True)
+        assert bench.status("team") == {"a": "waiting"}, "the tree is as it was"

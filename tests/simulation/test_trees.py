@@ -115,7 +115,7 @@ def _group_stopped_forwards(patch: pytest.MonkeyPatch) -> None:
         found = steps(strategy, order, failed)
         return Steps(tuple(reversed(found.stop)), found.start)
 
-    patch.setattr(supervisor, "steps", forwards)
+    patch.setattr(jobs, "steps", forwards)
 
 
 def _counted_after_the_attempt(patch: pytest.MonkeyPatch) -> None:
@@ -197,12 +197,12 @@ def _started_all_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def _siblings_go_on_after_a_failed_restart(patch: pytest.MonkeyPatch) -> None:
-    def careless(self: SupervisorActor, state: SupervisorState, kid: Kid) -> Steps:
-        found = find(self, state, kid)
+    def careless(self: SupervisorActor, state: SupervisorState, kid: Kid, after: Unit = ()) -> Steps:
+        found = find(self, state, kid, after)
         return Steps((), found.start) if kid.status == "down" else found
 
-    find = SupervisorActor._steps
-    patch.setattr(SupervisorActor, "_steps", careless)
+    find = SupervisorActor.steps
+    patch.setattr(SupervisorActor, "steps", careless)
 
 
 def _job_lost_at_the_next_load(patch: pytest.MonkeyPatch) -> None:
