@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, overload
 import msgspec
 from msgspec import Raw
 
+from ..protocols import given
 from ..protocols.decisions import Decision
 from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
@@ -89,9 +90,9 @@ class Agent(Generic[T]):
             raise DefinitionError(f"agent {name!r} has no model")
         if twice := sorted({n for n in names if names.count(n) > 1} | ({EXIT} & set(names))):
             raise DefinitionError(f"agent {name!r} has two tools named {twice[0]!r}", hint=f"{EXIT!r} is built in")
-        if self.limits.steps < 1 or self.limits.calls < 0 or self.limits.repeats < 1 or self.limits.cycles < 1:
-            raise DefinitionError(f"agent {name!r}: limits must be positive: {self.limits}")
-        for field in ("model", "step", "run"):
+        for field, least in (("steps", 1), ("calls", 0), ("repeats", 1), ("cycles", 1), ("invalid", 0)):
+            given.count(f"agent {name!r}: limits.{field}", getattr(self.limits, field), least=least)
+        for field in ("model", "step", "run", "approval"):
             seconds: object = getattr(self.limits, field)
             if seconds is None and field != "model":
                 continue

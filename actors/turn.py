@@ -6,13 +6,13 @@ If the handler returns, all of it becomes one row; if it raises, none of it does
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, cast, get_args, overload
 
 import msgspec
 from msgspec import Raw
 
+from ..protocols import given
 from ..protocols.approvals import Question
 from ..protocols.codec import NULL, digest, encode, roundtrip
 from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
@@ -360,8 +360,8 @@ class Turn(Generic[S]):
         """
         if (after is not None) + (at is not None) + (cron is not None) != 1:
             raise ValueError("remind takes one of after= (seconds from now), at= (seconds since the epoch) and cron=")
-        if not math.isfinite(after or at or 0.0):
-            raise ValueError(f"remind: {after if at is None else at} is no time")
+        if cron is None:
+            given.seconds("remind: after", after) if after is not None else given.seconds("remind: at", at)
         if missed not in get_args(Missed):
             raise ValueError(f"remind: missed={missed!r} is none of {', '.join(get_args(Missed))}")
         if cron is None and tz != "UTC":
@@ -450,9 +450,7 @@ class Turn(Generic[S]):
     def _until(self, within: float | None) -> float | None:
         if within is None:
             return None
-        if not math.isfinite(within) or within < 0:
-            raise ValueError(f"within={within} is no number of seconds")
-        return self.now + within
+        return self.now + given.seconds("within", within, least=0.0)
 
     def _send(
         self, to: str, message: Message, asks: tuple[str, Tag] | None, priority: int = 0, due: float | None = None
@@ -469,10 +467,8 @@ class Turn(Generic[S]):
             id, address(to), cls.__wire__, data, self.me, context, back, version=cls.__version__, at=self.now
         )
         if priority or (due is not None and back is None):
-            if not isinstance(priority, int):  # it would not come back from the journal as it is
-                raise TypeError(f"priority={priority!r} is no whole number")
             expires = due if back is None else None
-            envelope = msgspec.structs.replace(envelope, priority=priority, expires=expires)
+            envelope = msgspec.structs.replace(envelope, priority=given.priority(priority), expires=expires)
         self.sends.append(envelope)
         return id
 

@@ -21,6 +21,11 @@ class DefinitionError(UnderstudyError):
     """A class, tool, agent or supervisor is declared in a way that cannot work. Raised when it is defined, never later."""
 
 
+class BadArgument(DefinitionError, ValueError, TypeError):
+    """What a public method was given makes no sense: a negative ``timeout``, a name that is none. The message names the argument, and
+    nothing was sent. A ``ValueError`` and a ``TypeError`` as well, for who expects Python's own."""
+
+
 class NotStorable(UnderstudyError):
     """What a turn made does not come back from its JSON as it was: NaN, a tuple under ``Any``, a wrong field type."""
 

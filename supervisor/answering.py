@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 
 import anyio
 import anyio.to_thread
@@ -15,7 +16,7 @@ from ..protocols.approvals import Answer, Question
 from ..protocols.codec import encode, roundtrip
 from ..protocols.decisions import Decision
 from ..protocols.envelope import Envelope
-from ..protocols.errors import JournalError, UnknownItem
+from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.mail import Resolution
 from .access import Access
@@ -48,8 +49,12 @@ class Answering(Access):
             UnknownItem: nothing is open under that id, or it was answered; by whom and how is said.
             WrongAnswer: the decision does not fit the question, a rejection has no reason, the digest differs, or the value is not
                 what whoever asked can use: a result of another type, a changed message that does not fit its class. The item stays open.
+                So does a decision that is no word for one.
             TooLarge, TooComplex: the value is.
         """
+        words: tuple[str, ...] = get_args(Decision)
+        if decision not in words:
+            raise WrongAnswer(f"decision={decision!r} is no answer to anything", hint=f"one of: {', '.join(words)}")
         await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest))
 
     async def give(self, answer: Answer) -> None:

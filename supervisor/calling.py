@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from ..actors.asking import cancellation
 from ..actors.spawn import Where, covered
-from ..protocols import ids
+from ..protocols import given, ids
 from ..protocols.codec import roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
 from ..protocols.errors import DefinitionError
@@ -20,7 +20,6 @@ from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type, asked
-from . import options
 from .access import Access
 from .handle import SupervisorHandle
 from .results import in_its_type
@@ -54,9 +53,10 @@ class Calling(Access):
 
         Raises:
             AskFailed: ``failure.code`` says why: rejected, unhandled, no_such_actor, crashed, stopped, overloaded, timeout …
+            BadArgument: ``timeout`` is no time (0 or more), or ``priority`` no whole number.
         """
         if timeout is not None and timeout != 60.0:
-            options.patience(timeout)
+            timeout = given.patience(timeout)
         door = self._shell.memory_door
         fleeting = door.memory.cells.get(to) or door.find(to)
         if fleeting is not None:
@@ -96,7 +96,13 @@ class Calling(Access):
         token = self._token(to, key)
         cls = type(message)
         envelope = Envelope(
-            f"outside:{token}", owned, cls.__wire__, data, key=key, version=cls.__version__, priority=_rank(priority)
+            f"outside:{token}",
+            owned,
+            cls.__wire__,
+            data,
+            key=key,
+            version=cls.__version__,
+            priority=given.priority(priority),
         )
         await self._shell.deliver(envelope, None).wait()
 
@@ -121,7 +127,7 @@ class Calling(Access):
             DefinitionError: nothing is mounted there, or the class at several templates.
             AskFailed: its ``Started`` turn failed, it has ended, or the time is over.
         """
-        options.patience(timeout)
+        timeout = given.patience(timeout)
         door = self._shell.memory_door
         fleeting = door.spawn(where, key) if type(key) is str else None
         if fleeting is not None and not fleeting.odd and message is None:
@@ -146,8 +152,10 @@ class Calling(Access):
         Args:
             name: its address; ``root`` for what is mounted directly.
             timeout: seconds that each of these may take; None for ever.
+
+        Raises:
+            BadArgument: the name is no address, or ``timeout`` no time.
         """
-        options.patience(timeout)
         return SupervisorHandle(self, name, timeout)
 
     def _token(self, to: str, key: str) -> str:
@@ -164,7 +172,7 @@ class Calling(Access):
         envelope = Envelope(
             f"outside:{token}", to, cls.__wire__, data,
             context=context, reply_to=back, key=key,
-            version=cls.__version__, priority=_rank(priority),
+            version=cls.__version__, priority=given.priority(priority),
         )  # fmt: skip
         return envelope, Waiter(watch, answer=True)
 
@@ -198,12 +206,6 @@ class Calling(Access):
 def _none_in_memory(to: str, priority: int) -> None:
     if priority:
         raise DefinitionError(f"{to} is memory-only (durable = False) and has no priorities")
-
-
-def _rank(priority: int) -> int:
-    if not isinstance(priority, int):
-        raise TypeError(f"priority={priority!r} is no whole number")
-    return priority
 
 
 def _admissible(message: Message) -> Raw:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from ..protocols import given
 from ..protocols.children import ChildSpec, RestartType
-from ..protocols.ids import Address, address
+from ..protocols.ids import Address
 from ..protocols.messages import Request
 from .live import (
     ChildCount,
@@ -39,6 +40,8 @@ class SupervisorHandle:
     child's failure), ``bad_spec``, ``stopped`` (the supervisor itself is to end), ``timeout``. A change that is refused leaves the tree as
     it was.
 
+    What makes no sense (a name that is no address, a word that is none) raises ``BadArgument``, which names it, and nothing is sent.
+
     Args:
         system: running.
         name: the supervisor's address; ``root`` for what is mounted directly.
@@ -46,8 +49,8 @@ class SupervisorHandle:
     """
 
     def __init__(self, system: Asks, name: str, timeout: float | None = 60.0) -> None:
-        self._system, self._timeout = system, timeout
-        self.address: Address = address(name)
+        self._system, self._timeout = system, given.patience(timeout, "supervisor: timeout")
+        self.address: Address = given.name("supervisor: name", name)
 
     async def start(
         self, child: str, *, restart: RestartType | None = None, significant: bool | None = None
@@ -59,19 +62,23 @@ class SupervisorHandle:
             child: its address, such as ``jobs/7``.
             restart, significant: where they differ from what the definition says.
         """
-        return await self._ask(StartChild(address(child), restart, significant))
+        if restart is not None:
+            given.word("start: restart", restart, RestartType)
+        if significant is not None:
+            given.flag("start: significant", significant)
+        return await self._ask(StartChild(given.name("start: child", child), restart, significant))
 
     async def stop(self, child: str) -> None:
         """End a child in order, within its own ``shutdown``. What waits for it is told; one that does not run stays so."""
-        await self._ask(StopChild(address(child)))
+        await self._ask(StopChild(given.name("stop: child", child)))
 
     async def restart(self, child: str) -> ChildInfo:
         """Start a child that has ended."""
-        return await self._ask(RestartChild(address(child)))
+        return await self._ask(RestartChild(given.name("restart: child", child)))
 
     async def delete(self, child: str) -> None:
         """Forget a child that has ended."""
-        await self._ask(DeleteChild(address(child)))
+        await self._ask(DeleteChild(given.name("delete: child", child)))
 
     async def which(self) -> tuple[ChildInfo, ...]:
         """Its children, in the order in which they are started. (Runs and actors at templates are virtual, and not among them.)"""
@@ -83,7 +90,7 @@ class SupervisorHandle:
 
     async def spec(self, child: str) -> ChildSpec:
         """How a child is kept going."""
-        return await self._ask(GetChildSpec(address(child)))
+        return await self._ask(GetChildSpec(given.name("spec: child", child)))
 
     async def _ask(self, request: Request[R]) -> R:
         return await self._system.ask(self.address, request, timeout=self._timeout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from typing import get_args
@@ -66,13 +65,3 @@ def others(
         raise DefinitionError(f"System(control={control!r})", hint="True or False")
     if on_stop is not None and not callable(on_stop):
         raise DefinitionError(f"System(on_stop={on_stop!r}) cannot be called", hint="give a function, or None")
-
-
-def patience(timeout: object) -> None:
-    """How long a caller waits. Raises TypeError, ValueError."""
-    if timeout is None:
-        return
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout={timeout!r} is no time: give seconds, or None to wait for ever")
-    if math.isnan(timeout):
-        raise ValueError(f"timeout={timeout!r} is no time: give seconds, or None to wait for ever")

@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 from ..actors.agent import Agent
 from ..actors.kernel import Kernel
 from ..actors.residents import IDLE, IN_MEMORY
-from ..protocols import ids
+from ..protocols import given, ids
 from ..protocols.codec import roundtrip
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import SystemStopped, UnderstudyError
@@ -201,7 +201,7 @@ class System(Calling, Answering, Viewing):
                 was stopped, or the time is over (``timeout``).
             MissingKey, MissingExtra: a new run would find no model that it can ask.
             DefinitionError: the team does not take this plan, or the worker cannot do what the task needs; it says why.
-            ValueError, TypeError: the id is no text, or ``who`` is nobody who runs.
+            ValueError, TypeError: the id is no text, ``timeout`` no time, or ``who`` nobody who runs.
         """
         if not isinstance(who, (Agent, Worker, Supervisor)):
             raise TypeError(
@@ -210,7 +210,7 @@ class System(Calling, Answering, Viewing):
         if not isinstance(task, (str, Task, Plan)):
             raise TypeError(f"run: {task!r} is no task: give text, a us.Task or, to a team, a us.Plan")
         task = acceptable(who, task)
-        options.patience(timeout)
+        timeout = given.patience(timeout)
         self._must_be_open()
         name = id if id is not None else uuid.uuid4().hex
         run, envelope, waiter = self._task(who.name, task, name)
@@ -236,7 +236,10 @@ class System(Calling, Answering, Viewing):
 
         Raises:
             AskFailed: nobody of that name is here (``no_such_actor``), or the id was used for another task.
+            TypeError: it is no task.
         """
+        if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers have no type checker
+            raise TypeError(f"submit: {task!r} is no task: give a us.Task")
         self._must_be_open()
         run, envelope, _ = self._task(to, task, id if id is not None else uuid.uuid4().hex)
         await self._shell.deliver(envelope, None).wait()

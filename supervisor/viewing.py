@@ -11,6 +11,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..actors.cell import read_record
+from ..protocols import given
 from ..protocols.ids import Address, address
 from ..protocols.journal import ActorLine, Row
 from . import stuck
@@ -41,8 +42,9 @@ class Viewing(Access):
 
     async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]:
         """The rows of one actor with seq > after."""
+        where, last = given.name("actor", actor), given.count("after", after)
         self._must_be_open()
-        return await self._shell.journal.stream(Address(actor), after)
+        return await self._shell.journal.stream(where, last)
 
     async def progress(self, run: str) -> Progress | None:
         """How far a run of a team is: steps done of all, what is under way, what waits and why. None where there is no such run, or it is
@@ -61,6 +63,8 @@ class Viewing(Access):
 
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Where the actors at or below an address stand."""
+        if prefix != "":
+            given.name("prefix", prefix)
         self._must_be_open()
         return await self._shell.journal.actors(prefix)
 
@@ -70,6 +74,7 @@ class Viewing(Access):
         Args:
             idle: how many runs and actors at templates of whom nothing is open are shown, of each supervisor; the others are counted.
         """
+        given.count("idle", idle)
         self._must_be_open()
         journal, sets = self._shell.journal, self._shell.kernel.sets
         lines = await journal.actors("")

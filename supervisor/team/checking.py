@@ -71,8 +71,14 @@ def _step(step: Step, names: Counter[str], team: Supervisor) -> str:
         return f"{what} has an input named {taken!r}, and so is the result of the step before it"
     if early := next((n for n in REFERENCE.findall(step.objective) if n in names and n not in step.after), ""):
         return f"{what} speaks of {{{early}}} but does not come after {early!r}"
-    if step.within is not None and not 0 < step.within < inf:
-        return f"{what} may take {step.within:g} s: more than 0, please, and not for ever (None is for as long as the task may)"
+    within: object = step.within
+    if within is None:
+        return ""
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < inf:
+        return (
+            f"{what} may take within={within!r} seconds: more than 0, please, and not for ever "
+            "(None is for as long as the task may)"
+        )
     return ""
 
 

@@ -82,10 +82,18 @@ def test_a_model_has_the_time_that_its_agent_gives_it() -> None:
     assert effect.timeout == 7.0
 
 
-@pytest.mark.parametrize("limits", [Limits(run=0.0), Limits(step=-1.0), Limits(model=float("inf"))])
-def test_a_limit_that_is_no_time_is_refused(limits: Limits) -> None:
-    with pytest.raises(us.DefinitionError, match="is no time"):
-        clerk(limits)
+@pytest.mark.parametrize("field", ["run", "step", "model", "approval"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan"), True, "5"])
+def test_a_limit_that_is_no_time_is_refused_with_the_field_named(field: str, value: Any) -> None:
+    with pytest.raises(us.DefinitionError, match=f"limits.{field}=.* is no time"):
+        clerk(Limits(**{field: value}))
+
+
+@pytest.mark.parametrize("field", ["steps", "calls", "repeats", "cycles", "invalid"])
+@pytest.mark.parametrize("value", [-1, "5", 2.5, True, None])
+def test_a_limit_that_is_no_number_is_refused_with_the_field_named(field: str, value: Any) -> None:
+    with pytest.raises(us.DefinitionError, match=f"limits.{field}="):
+        us.Agent("a", "x", model=us.Scripted("ok"), limits=Limits(**{field: value}))
 
 
 def us_result(sent: Any) -> us.Result:

@@ -53,6 +53,12 @@ BAD: list[tuple[us.Plan, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("within", [True, "5", [], float("nan")], ids=repr)
+def test_a_step_with_a_time_that_is_none_is_refused_with_the_field_named(within: Any) -> None:
+    plan = us.Plan((S("a", "fetcher", "x", within=within),))
+    assert f"within={within!r}" in refusal(plan, desk(), 0.0, None)
+
+
 @pytest.mark.parametrize(("plan", "why"), BAD, ids=[why[:40] for _, why in BAD])
 async def test_from_code_it_is_refused_before_anything_is_written(plan: us.Plan, why: str) -> None:
     team = desk()
