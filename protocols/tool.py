@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar
+from functools import cached_property
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, get_args
 
+import msgspec
 from msgspec import Raw, Struct
 
 from .effects import EffectClass, Retry
@@ -13,8 +15,31 @@ from .ids import Address
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Kind = Literal["read", "write", "send", "money", "destroy", "account", "egress", "execute"]
+"""What a call does to the world.
 
-class ToolSpec(Struct, frozen=True, omit_defaults=True):
+* ``read``: looks at something, and nobody hears of it
+* ``write``: makes or changes something that is ours and can be put right
+* ``send``: says something to somebody: mail, chat, a post
+* ``money``: moves money, or orders what costs some
+* ``destroy``: what is gone cannot be brought back
+* ``account``: changes who may do what: passwords, members, shares, permissions
+* ``egress``: what it is given leaves for elsewhere, be it in a read: an address that is fetched, a query to a foreign service
+* ``execute``: runs code or commands
+"""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_READ: Final[frozenset[Kind]] = frozenset(("read",))
+
+
+class _Parameters(Struct):
+    """What of a schema says which parameters there are."""
+
+    properties: dict[str, Raw] = {}
+
+
+class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
     """What a tool is, without its code.
 
     Attributes:
@@ -28,6 +53,14 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True):
             is older is in doubt.
         policy: name and version of its approval rule; empty for none.
         heartbeat: the longest silence, in seconds, between two heartbeats of one attempt; None where it beats no heart.
+        kind: what a call does to the world. None: not said, see ``kinds``.
+        sinks: parameters that say where the effect goes (a recipient, an account, a path). None: not said, see ``goes_to``.
+        payload: parameters whose content goes there. None: not said, see ``carries``.
+        trusted: the result is the word of a trusted source (True), or these fields of it are (dotted names; items of lists are meant
+            by the list's name). What a stranger can write is not, names and subjects included.
+        private: the result is private data. None: not said, see ``is_private``.
+        version: tells versions of one tool apart.
+        cost: US dollars that one call costs.
     """
 
     name: str
@@ -39,6 +72,52 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True):
     key_ttl: float = 86_400.0
     policy: str = ""
     heartbeat: float | None = None
+    kind: tuple[Kind, ...] | None = None
+    sinks: tuple[str, ...] | None = None
+    payload: tuple[str, ...] | None = None
+    trusted: bool | tuple[str, ...] = False
+    private: bool | None = None
+    version: str = ""
+    cost: float = 0.0
+
+    # What is not said is taken for the worst. It is said here and nowhere else, so that every check sees the same.
+
+    @cached_property
+    def kinds(self) -> frozenset[Kind]:
+        """What a call may do to the world. Not said: ``read`` for a tool whose effect class is declared as ``read``, else everything."""
+        if self.kind is not None:
+            return frozenset(self.kind)
+        return frozenset(("read",) if self.effect == "read" else KINDS)
+
+    @cached_property
+    def pure_read(self) -> bool:
+        """It only looks, and nobody hears of it."""
+        return self.kinds == _READ
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Its parameters, in order."""
+        return tuple(msgspec.json.decode(self.parameters, type=_Parameters).properties)
+
+    @cached_property
+    def goes_to(self) -> frozenset[str]:
+        """Parameters that say where the effect goes. Not said: none for a pure read, else every one."""
+        return self._meant(self.sinks)
+
+    @cached_property
+    def carries(self) -> frozenset[str]:
+        """Parameters whose content goes there. Not said: none for a pure read, else every one."""
+        return self._meant(self.payload)
+
+    @cached_property
+    def is_private(self) -> bool:
+        """The result is private data. Not said: it is, where the kind is not said either and the effect class is not ``read``."""
+        return self.private if self.private is not None else self.kind is None and self.effect != "read"
+
+    def _meant(self, said: tuple[str, ...] | None) -> frozenset[str]:
+        if said is not None:
+            return frozenset(said)
+        return frozenset(() if self.pure_read else self.names)
 
 
 def _unheard(progress: str) -> None:

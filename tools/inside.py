@@ -6,7 +6,7 @@ like any other, and the row that holds it also sends the request. It is done onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from msgspec import Raw
@@ -20,7 +20,7 @@ from ..protocols.ids import Address, address
 from ..protocols.leases import MAX_RESOURCE, Lease, LeaseAcquire, LeaseRelease, lease_of
 from ..protocols.messages import Request
 from ..protocols.tasks import Result, Task
-from ..protocols.tool import P
+from ..protocols.tool import Kind, P
 from .tool import R, SyncTool
 
 Ask = Callable[..., tuple[Address, Request[Any]]]
@@ -60,8 +60,17 @@ class InsideTool(SyncTool[P, R]):
         raise DefinitionError(f"tool {self.spec.name!r} is built in and takes no approval rule")
 
 
-def _inside(effect: EffectClass, ask: Ask) -> Callable[[Callable[P, R]], InsideTool[P, R]]:
-    return lambda function: InsideTool(function, effect, ask)
+def _inside(
+    effect: EffectClass, ask: Ask, kind: Kind, payload: Sequence[str] = (), trusted: Sequence[str] | bool = False
+) -> Callable[[Callable[P, R]], InsideTool[P, R]]:
+    """What is done inside goes nowhere else: it has no sinks, and what is written or handed over keeps its labels."""
+
+    def make(function: Callable[P, R]) -> InsideTool[P, R]:
+        made: InsideTool[P, R] = InsideTool(function, effect, ask)
+        made.declare(kind=kind, sinks=(), payload=payload, trusted=trusted)
+        return made
+
+    return make
 
 
 def only_there(name: str, *given: object) -> NoReturn:
@@ -92,19 +101,19 @@ def _drop(team: str, key: str, expected: int) -> tuple[Address, Request[Any]]:
     return board_of(team), BoardDrop(key, expected)
 
 
-@_inside("read", _read)
+@_inside("read", _read, "read")
 def board_read(key: str) -> BoardEntry:
     """Read an entry of the team's board: its value and its version. Version 0: there is none."""
     only_there("board_read", key)
 
 
-@_inside("read", _keys)
+@_inside("read", _keys, "read")
 def board_keys() -> dict[str, int]:
     """The keys of all entries of the team's board, with their versions."""
     only_there("board_keys")
 
 
-@_inside("once", _write)
+@_inside("once", _write, "write", ["value"])
 def board_write(key: str, value: Any, expected: int) -> BoardWritten:
     """Write an entry of the team's board. `expected` is the version that you read (0: there was none).
 
@@ -113,7 +122,7 @@ def board_write(key: str, value: Any, expected: int) -> BoardWritten:
     only_there("board_write", key, value, expected)
 
 
-@_inside("once", _drop)
+@_inside("once", _drop, "write")
 def board_drop(key: str, expected: int) -> BoardWritten:
     """Take an entry off the team's board. `expected` is the version that you read."""
     only_there("board_drop", key, expected)
@@ -133,13 +142,13 @@ def _of(team: str, resource: str) -> Address:
     return lease_of(team, resource)
 
 
-@_inside("once", _acquire)
+@_inside("once", _acquire, "write", trusted=["token", "until", "since"])
 def lease_acquire(resource: str, seconds: float = 300.0, wait: float = 0.0) -> Lease:
     """Take a resource for yourself for some seconds, so that nobody else works on it; `wait` seconds for it if it is taken."""
     only_there("lease_acquire", resource, seconds, wait)
 
 
-@_inside("once", _release)
+@_inside("once", _release, "write", trusted=True)
 def lease_release(resource: str) -> bool:
     """Give a resource back that you took."""
     only_there("lease_release", resource)
@@ -151,7 +160,7 @@ def _give(team: str, to: str, objective: str) -> tuple[Address, Request[Any]]:  
     return address(to), Task(objective)
 
 
-@_inside("once", _give)
+@_inside("once", _give, "write", ["objective"])
 def hand_over(to: str, objective: str) -> Result:
     """Give a colleague of your team a task, by name, and get what came of it. A task that was handed on to you is not handed back."""
     only_there("hand_over", to, objective)

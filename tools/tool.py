@@ -16,12 +16,15 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, Literal, Protocol, TypeVar, cast, get_args, overload
 
+import msgspec
+
 from ..protocols.codec import digest
 from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address
 from ..protocols.leases import MAX_SECONDS
-from ..protocols.tool import Call, P, ToolRef, ToolSpec
+from ..protocols.tool import Call, Kind, P, ToolRef, ToolSpec
+from .metadata import metadata
 from .schema import Signature, bound
 
 R = TypeVar("R")
@@ -141,22 +144,34 @@ class Tool(ToolRef[P, R]):
         self.__doc__ = description
 
     @property
-    def spec(self) -> ToolSpec:  # type: ignore[override]  # a fresh one: the policy may be declared after the tool
-        """The tool as data."""
-        spec = self._spec
-        if self.policy is None:
-            return spec
-        return ToolSpec(
-            spec.name,
-            spec.description,
-            spec.parameters,
-            spec.effect,
-            spec.timeout,
-            spec.retry,
-            spec.key_ttl,
-            self.policy.label,
-            spec.heartbeat,
-        )
+    def spec(self) -> ToolSpec:  # type: ignore[override]  # not a field: the policy may be declared after the tool
+        """The tool as data. The same object as long as nothing more is declared."""
+        label = "" if self.policy is None else self.policy.label
+        if self._spec.policy != label:
+            self._spec = msgspec.structs.replace(self._spec, policy=label)
+        return self._spec
+
+    def declare(
+        self,
+        *,
+        kind: Kind | Sequence[Kind] | None = None,
+        sinks: Sequence[str] | None = None,
+        payload: Sequence[str] | None = None,
+        trusted: bool | Sequence[str] = False,
+        private: bool | None = None,
+        version: str = "",
+        cost: float = 0.0,
+    ) -> None:
+        """Say what calls do to the world and what is to be thought of their results (the arguments of ``us.tool``).
+
+        Raises:
+            DefinitionError: names the field that cannot be meant so.
+        """
+        said = metadata(
+            self._spec, self.returns, kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private,
+            version=version, cost=cost,
+        )  # fmt: skip
+        self._spec = msgspec.structs.replace(self._spec, **said)
 
     def approve_if(self, rule: Callable[P, bool]) -> Callable[P, bool]:
         """Calls for which the rule says true wait for a person. Its docstring is what the person reads.
@@ -302,6 +317,13 @@ def tool(
     heartbeat: float | None = None,
     isolation: Isolation | None = None,
     environ: Sequence[str] = (),
+    kind: Kind | Sequence[Kind] | None = None,
+    sinks: Sequence[str] | None = None,
+    payload: Sequence[str] | None = None,
+    trusted: bool | Sequence[str] = False,
+    private: bool | None = None,
+    version: str = "",
+    cost: float = 0.0,
 ) -> ToolDecorator:
     """Make a typed function a tool.
 
@@ -318,6 +340,14 @@ def tool(
             default of a ``def``. ``process``: in a process of its own, which is killed with all its children when the call times out or
             is cancelled, and whose environment holds only what is granted; for functions at the top of a module.
         environ: names of the environment variables that such a process sees.
+        kind: what a call does to the world (``us.Kind``), one or several. Not said: ``read`` where ``effect="read"`` was said,
+            else everything. A read that sends something out, such as a fetch of an address, must say ``egress``.
+        sinks: names of the parameters that say where the effect goes. Not said: every one, but none of a pure read.
+        payload: names of the parameters whose content goes there. Not said: every one, but none of a pure read.
+        trusted: the result comes from a source that is trusted like the program itself; or dotted names of such fields of it.
+        private: the result is private data. Not said: True where neither ``kind`` nor ``effect="read"`` was said.
+        version: tells versions of one tool apart.
+        cost: US dollars that one call costs, for budgets.
 
     Raises:
         DefinitionError: a parameter or the result has no type, or an option is out of range.
@@ -325,8 +355,8 @@ def tool(
 
     def make(function: Callable[..., Any]) -> Tool[..., Any]:
         # Not subscripted where it is called: that puts a frame of `typing` between here and the user's names.
-        kind = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
-        made: Tool[..., Any] = kind(
+        form = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
+        made: Tool[..., Any] = form(
             function,
             name=name or function.__name__,
             effect=effect,
@@ -335,6 +365,9 @@ def tool(
             key_ttl=key_ttl,
             depth=2,
             heartbeat=heartbeat,
+        )
+        made.declare(
+            kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private, version=version, cost=cost
         )
         if isolation is not None or environ:
             made.isolate(isolation or made.isolation, environ)

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from .protocols.tasks import Route as Route
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
+    from .protocols.tool import Kind as Kind
     from .supervisor.children import Child as Child
     from .supervisor.children import Pool as Pool
     from .supervisor.conflicts.policy import Conflicts as Conflicts
@@ -179,6 +180,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Intensity": "protocols.children",
         "JournalError": "protocols.errors",
         "judge": "supervisor.conflicts.resolvers",
+        "Kind": "protocols.tool",
         "Later": "actors.outcome",
         "Lease": "protocols.leases",
         "lease_acquire": "tools.inside",

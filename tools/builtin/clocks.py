@@ -37,7 +37,7 @@ def clock() -> SyncTool[..., Moment]:
     Its time is the journal's at which it was asked: a replay, a simulation and a second attempt hear the same.
     """
 
-    @tool(effect="read", name="clock")
+    @tool(effect="read", name="clock", kind="read", trusted=True, private=False)
     def now(call: Call, zone: Zone = "UTC") -> Moment:
         """The present date and time in a time zone, with the weekday. For "today", "in two hours" and the like."""
         try:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from ...protocols.effects import EffectClass
 from ...protocols.errors import ChangeArguments, DefinitionError
+from ...protocols.tool import KINDS, Kind
 from ..process import PATH, variables
 from ..tool import SyncTool, tool
 
@@ -76,6 +77,8 @@ def shell(
     timeout: float = 30.0,
     environ: Sequence[str] = (),
     name: str = "shell",
+    private: bool = True,
+    trusted: bool = False,
 ) -> SyncTool[..., Ran]:
     """A tool ``shell`` that runs the named programs, each call in a process of its own with all its children.
 
@@ -89,6 +92,8 @@ def shell(
         timeout: seconds a call may take; then everything it began is killed.
         environ: names of environment variables that the programs see, besides a plain ``PATH`` and locale.
         name: the tool's name.
+        private: what they print is nobody else's business.
+        trusted: what they print was written by nobody but those who are trusted.
 
     Raises:
         DefinitionError: nothing is named, a program is not there, or it is one that runs others (a shell, ``env``, ``xargs``).
@@ -115,7 +120,18 @@ def shell(
         return run_program(command, stdin, programs, str(place))
 
     run.__annotations__["command"] = Command
-    made = tool(effect=effect, name=name, timeout=timeout)(run)
+    # What a program does with its arguments is its own: nothing that it may do is left out, not even where it changes nothing.
+    kind: tuple[Kind, ...] = ("read", "egress", "execute") if effect == "read" else KINDS
+    made = tool(
+        effect=effect,
+        name=name,
+        timeout=timeout,
+        kind=kind,
+        sinks=["command"],
+        payload=["command", "stdin"],
+        private=private,
+        trusted=trusted,
+    )(run)
     made.isolation, made.environ = "process", variables(environ, name)
     made.apart = (__name__, run_program.__name__)
     made.fixed = {"programs": programs, "folder": str(place)}

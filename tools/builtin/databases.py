@@ -84,7 +84,13 @@ class Rows(Struct, frozen=True):
 
 
 def sql(
-    path: str | os.PathLike[str], *, write: bool = False, seconds: float = 5.0, name: str = ""
+    path: str | os.PathLike[str],
+    *,
+    write: bool = False,
+    seconds: float = 5.0,
+    name: str = "",
+    private: bool = True,
+    trusted: bool = False,
 ) -> SyncTool[..., Rows]:
     """A tool for one SQLite file: ``sql_query``, which only reads, or ``sql_change``, which may change it.
 
@@ -97,6 +103,8 @@ def sql(
         write: give ``sql_change``.
         seconds: that a statement may take; then it is interrupted.
         name: another name for the tool.
+        private: what stands there is nobody else's business.
+        trusted: nobody but those who are trusted writes there. Not where agents or strangers do.
 
     Raises:
         DefinitionError: it is no file (``:memory:``, a ``file:`` address, another kind of database), or ``seconds`` is no time.
@@ -119,9 +127,25 @@ def sql(
 
     timeout = seconds + 30.0
     if write:
-        made = tool(effect="once", name=name or "sql_change", timeout=timeout)(change)
+        made = tool(
+            effect="once",
+            name=name or "sql_change",
+            timeout=timeout,
+            kind=("write", "destroy"),
+            sinks=["statement"],
+            payload=["statement", "parameters"],
+            private=private,
+            trusted=trusted,
+        )(change)
     else:
-        made = tool(effect="read", name=name or "sql_query", timeout=timeout)(query)
+        made = tool(
+            effect="read",
+            name=name or "sql_query",
+            timeout=timeout,
+            kind="read",
+            private=private,
+            trusted=trusted,
+        )(query)
     made.isolation, made.apart = "process", (__name__, run_statement.__name__)
     made.fixed = {"path": place, "write": write, "seconds": seconds}
     return made

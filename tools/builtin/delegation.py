@@ -46,7 +46,9 @@ def delegate(to: Sequence[str]) -> InsideTool[..., Result]:
         only_there("delegate", to, objective)
 
     delegate.__annotations__["to"] = Colleague
-    return InsideTool(delegate, "once", ask)
+    made: InsideTool[..., Result] = InsideTool(delegate, "once", ask)
+    made.declare(kind="write", sinks=(), payload=["objective"])  # it stays in the team, and its labels go with it
+    return made
 
 
 def _literal(name: str) -> str:

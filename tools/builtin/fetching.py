@@ -129,7 +129,8 @@ def fetch(
         raise ChangeArguments(f"{url}: more than {HOPS} redirects, at last to {place}")
 
     get.__annotations__["url"] = Url
-    return tool(effect="read", name=name, timeout=timeout)(get)
+    # The address itself is what leaves: whoever owns the host reads what stands in it.
+    return tool(effect="read", name=name, timeout=timeout, kind=("read", "egress"), sinks=["url"], payload=["url"])(get)
 
 
 async def _get(egress: Egress, place: Place, checks: ssl.SSLContext, most: int) -> Page | str:

@@ -91,7 +91,13 @@ class Written(Struct, frozen=True):
 
 
 def files(
-    root: str | os.PathLike[str], *, write: bool = False, most: int = 1_000_000, name: str = "files"
+    root: str | os.PathLike[str],
+    *,
+    write: bool = False,
+    most: int = 1_000_000,
+    name: str = "files",
+    private: bool = True,
+    trusted: bool = False,
 ) -> tuple[Tool[..., Any], ...]:
     """Tools ``files_list`` and ``files_read`` for one folder, and ``files_write`` if it may be written.
 
@@ -103,6 +109,8 @@ def files(
         write: also give ``files_write``.
         most: bytes that a file may have, to be read or written.
         name: what the tools' names begin with, for more than one folder.
+        private: what stands there is nobody else's business.
+        trusted: nobody but those who are trusted writes there. Not where agents or strangers do.
 
     Raises:
         DefinitionError: there is no such folder, or this system cannot open files without following links.
@@ -118,12 +126,12 @@ def files(
         raise DefinitionError(f"files(most={most})", hint="bytes, above 0")
     jail = Jail(folder.resolve(), most)
 
-    @tool(effect="read", name=f"{name}_list")
+    @tool(effect="read", name=f"{name}_list", kind="read", private=private, trusted=trusted)
     def listed(path: FolderPath = ".") -> Listing:
         """The files and folders in a folder, with sizes, by name."""
         return jail.listing(path)
 
-    @tool(effect="read", name=f"{name}_read")
+    @tool(effect="read", name=f"{name}_read", kind="read", private=private, trusted=trusted)
     def read(path: FilePath, start: Start = 0) -> Text:
         """Read a text file (UTF-8), 50,000 characters at a time; `next` says where to go on."""
         text = jail.read(path)
@@ -133,7 +141,7 @@ def files(
     if not write:
         return (listed, read)
 
-    @tool(effect="idempotent", name=f"{name}_write")
+    @tool(effect="idempotent", name=f"{name}_write", kind="write", sinks=["path"], payload=["content"], trusted=True)
     def written(path: FilePath, content: Content) -> Written:
         """Write a text file as a whole (UTF-8); folders on its path are made. To change a part, read it first."""
         return Written(jail.write(path, content))
