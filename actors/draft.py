@@ -38,5 +38,6 @@ def settled(cell: Cell, item: Item) -> list[Effect]:
     if effect is None:
         return []
     body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
-    after = msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None)
+    verdicts = effect.verdicts + body.checked
+    after = msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None, verdicts=verdicts)
     return [lean(after, item.envelope.body)]

@@ -14,14 +14,16 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
-from ..protocols.approvals import Answer
+from ..protocols.approvals import Answer, Question
+from ..protocols.books import Entry
 from ..protocols.codec import NULL, decode, encode
-from ..protocols.effects import PERSON, THINK, Effect, ThinkArgs, Verdict
+from ..protocols.effects import PERSON, THINK, Attempt, Effect, ThinkArgs
 from ..protocols.errors import NotStorable, UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure, of_exception, said
-from ..protocols.hooks import Gate, Next, Rng
+from ..protocols.hooks import Clearance, Gate, Next, Rng
 from ..protocols.journal import Record, RowKind
 from ..protocols.model import ModelRequest
+from ..protocols.verdicts import Verdict
 from ..protocols.watch import Blocked, Watch
 from .answers import accept, considered
 from .cell import Cell
@@ -39,6 +41,11 @@ class Pump(Protocol):
 
     now: float
     watch: Watch
+
+    @property
+    def books(self) -> dict[str, Entry]:
+        """The gate's books."""
+        ...
 
     def write(self, cell: Cell, kind: RowKind, record: Record, cause: str) -> None:
         """Make a row without a turn. Raises NotStorable, and then nothing has changed."""
@@ -77,6 +84,8 @@ class Flights:
         self.hold = False
         """While the node drains nothing new leaves; it stays intended, and leaves in the next life."""
         self._landing: set[str] = set()
+        self._checked: dict[str, tuple[Verdict, ...]] = {}
+        """What the gate said at the start of effects that left without a row of their own: for the row that settles them."""
 
     def launch(self, cell: Cell, effect: Effect) -> None:
         """Let an effect leave: at once for what may run twice, after a ``started`` row for what may not."""
@@ -86,38 +95,68 @@ class Flights:
             self.land(cell, effect, NULL, _over(cell))
             return
         try:
-            verdicts, request = self._pump.watch.run(effect, lambda: self._asked(cell, effect))
+            clear, request = self._pump.watch.run(effect, lambda: self._asked(cell, effect))
         except Blocked as blocked:
             self.land(cell, effect, NULL, blocked.failure)
             return
         except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
             self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="render_failed"))
             return
-        denied = next((v for v in verdicts if v.verdict == "deny"), None)
-        if denied is not None:
+        if (denied := _denied(clear)) is not None:
             code = "denied_" + denied.check.split(".")[0]
-            self.land(cell, effect, NULL, Failure("abandon", code, denied.reason, where=effect.name))
+            why = clear.failure or Failure("abandon", code, denied.reason, where=effect.name)
+            self.land(cell, effect, NULL, why, checked=clear.verdicts)
             return
-        begun = msgspec.structs.replace(
-            effect, state="started", attempt=effect.attempt + 1, verdicts=effect.verdicts + verdicts, due=None
-        )
-        if effect.effect in ("once", "reconcilable"):
-            try:
-                self._pump.write(cell, "started", Record(changes=(begun,)), effect.id)
-            except NotStorable as error:
-                self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="too_large"))
-                return
+        effect = msgspec.structs.replace(effect, due=None)
+        try:
+            if clear.question is not None:
+                self._ask(cell, effect, clear, clear.question)
+            elif clear.due is not None:
+                self._wait(cell, effect, clear, clear.due)
+            else:
+                self._begin(cell, effect, clear, request)
+        except NotStorable as error:
+            self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="too_large"))
+
+    def _asked(self, cell: Cell, effect: Effect) -> tuple[Clearance, ModelRequest | None]:
+        """What the gate says now, and what a model is to be asked. Runs people's rules and ``render``, and raises what they do."""
+        clear = self._gate.start(effect, cell.memory.counters, self._pump.now, self._pump.books)
+        if effect.verb != THINK or cell.mount is None or _denied(clear) is not None:
+            return clear, None
+        mark = decode(effect.args, ThinkArgs).mark
+        rendered = cell.mount.actor.render(cell.state, mark)
+        return clear, msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
+
+    def _begin(self, cell: Cell, effect: Effect, clear: Clearance, request: ModelRequest | None) -> None:
+        """It leaves; what may not be repeated, and what has something reserved for it, only after a row that says so."""
+        if effect.effect in ("once", "reconcilable") or clear.books:
+            verdicts = effect.verdicts + clear.verdicts
+            begun = msgspec.structs.replace(effect, state="started", attempt=effect.attempt + 1, verdicts=verdicts)
+            self._pump.write(cell, "started", Record(changes=(begun,), books=clear.books), effect.id)
+        else:
+            begun = msgspec.structs.replace(effect, state="started", attempt=effect.attempt + 1)
+            if clear.verdicts:
+                self._checked[effect.id] = clear.verdicts
         self.flying[effect.id] = begun.attempt
         self._pump.after(Start(begun, request))
 
-    def _asked(self, cell: Cell, effect: Effect) -> tuple[tuple[Verdict, ...], ModelRequest | None]:
-        """What the gate says now, and what a model is to be asked. Runs people's rules and ``render``, and raises what they do."""
-        verdicts = self._gate.start(effect, cell.memory.counters, self._pump.now)
-        if effect.verb != THINK or cell.mount is None or any(v.verdict == "deny" for v in verdicts):
-            return verdicts, None
-        mark = decode(effect.args, ThinkArgs).mark
-        rendered = cell.mount.actor.render(cell.state, mark)
-        return verdicts, msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
+    def _wait(self, cell: Cell, effect: Effect, clear: Clearance, due: float) -> None:
+        """There is no room for it yet."""
+        after = msgspec.structs.replace(effect, state="waiting", due=due, verdicts=effect.verdicts + clear.verdicts)
+        self._pump.write(cell, "attempt", Record(changes=(after,), books=clear.books), effect.id)
+        self._pump.alarm(due, effect.id)
+
+    def _ask(self, cell: Cell, effect: Effect, clear: Clearance, question: Question) -> None:
+        """A person is to say first whether it starts."""
+        people = cell.mount.people if cell.mount is not None else None
+        asked = addressed(question, people, self._pump.now)
+        after = msgspec.structs.replace(
+            effect, state="asking", question=asked, answer=None, verdicts=effect.verdicts + clear.verdicts
+        )
+        after = opened(after, self._pump.now)
+        self._pump.write(cell, "attempt", Record(changes=(after,), books=clear.books), effect.id)
+        if after.due is not None:
+            self._pump.alarm(after.due, effect.id)
 
     def settle(self, cell: Cell, settlement: Settlement) -> None:
         """Take the outcome of one attempt. Late and double ones find nothing open, or settle a doubt."""
@@ -129,14 +168,34 @@ class Flights:
             return
         self.flying.pop(effect.id, None)
         tried = msgspec.structs.replace(effect, attempt=max(effect.attempt, settlement.attempt))
+        came = Attempt(settlement.value, settlement.failure, settlement.unknown)
+        tried, books = self._book(tried, came)
         if settlement.failure is None:
+            self._enter(cell, tried, books)
             self.land(cell, tried, Raw(settlement.value or b"null"), None, settlement.id)
         elif effect.state == "in_doubt" and settlement.unknown:
+            self._enter(cell, tried, books)
             self._pump.after(Done(settlement.id))
         else:
             judge = self._gate.unknown if settlement.unknown else self._gate.failed
             step = judge(tried, settlement.failure, self._pump.now, self._rng)
-            self._follow(cell, tried, settlement.failure, step, settlement.id)
+            self._follow(cell, tried, settlement.failure, step, settlement.id, books)
+
+    def _book(self, effect: Effect, came: Attempt | None) -> tuple[Effect, tuple[Entry, ...]]:
+        """What the end of the last attempt means for the books, unless they know it already. (A late outcome of an earlier one ends
+        the last one, too.)"""
+        if effect.attempt <= effect.booked:
+            return effect, ()
+        told = self._gate.book(effect, came, self._pump.now, self._pump.books)
+        if not told.books and not told.verdicts:
+            return effect, ()
+        verdicts = effect.verdicts + told.verdicts
+        return msgspec.structs.replace(effect, booked=effect.attempt, verdicts=verdicts), told.books
+
+    def _enter(self, cell: Cell, effect: Effect, books: tuple[Entry, ...]) -> None:
+        """Write the books before the outcome is delivered: they count for everybody from now on, the turn that takes it may come later."""
+        if books:
+            self._pump.write(cell, "attempt", Record(changes=(effect,), books=books), effect.id)
 
     def land(
         self,
@@ -146,14 +205,16 @@ class Flights:
         failure: Failure | None,
         input: str = "",
         kind: RowKind = "settled",
+        checked: tuple[Verdict, ...] = (),
     ) -> None:
-        """The outcome is known: deliver it to the actor."""
+        """The outcome is known: deliver it to the actor. ``checked``: what the gate said when it was not let out."""
         self._landing.add(effect.id)
+        checked = self._checked.pop(effect.id, ()) + checked
         try:
-            envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now)
+            envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now, checked)
         except NotStorable as error:  # a failure in words that no journal holds: it is this effect's, and nobody else's
             told = of_exception(error, where=effect.name, code=failure.code if failure else "crashed")
-            envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now)
+            envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now, checked)
         self._pump.put(cell, Item(envelope, False, settles=effect.id, inputs=(input,) if input else ()), kind)
 
     def answer(self, cell: Cell, answer: Answer, input: str, also: Resolve | None = None) -> None:
@@ -189,6 +250,7 @@ class Flights:
         """It is settled or withdrawn: nothing of it is remembered here."""
         self.flying.pop(id, None)
         self._landing.discard(id)
+        self._checked.pop(id, None)
 
     def ring(self, cell: Cell, effect: Effect | None) -> None:
         """The time of a waiting effect has come, or something is to be done about a question that waits."""
@@ -227,7 +289,8 @@ class Flights:
                 self.launch(cell, cut)
                 return
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
-            self._follow(cell, cut, why, step, "")
+            cut, books = self._book(cut, None)
+            self._follow(cell, cut, why, step, "", books)
 
     def _press(self, cell: Cell, effect: Effect) -> None:
         """Whoever is asked is reminded, or the next one is asked, or nobody answered in time."""
@@ -254,10 +317,15 @@ class Flights:
         else:
             self._follow(cell, effect, step.failure or effect.failure or _over(cell), step, "")
 
-    def _follow(self, cell: Cell, effect: Effect, failure: Failure, step: Next, input: str) -> None:
+    def _follow(
+        self, cell: Cell, effect: Effect, failure: Failure, step: Next, input: str, books: tuple[Entry, ...] = ()
+    ) -> None:
         if step.step == "settle" or (step.step == "start" and cell.memory.life in ENDED):
+            self._enter(cell, effect, books)
             self.land(cell, effect, NULL, step.failure or failure, input)
             return
+        if effect.id in self._checked:
+            effect = msgspec.structs.replace(effect, verdicts=effect.verdicts + self._checked.pop(effect.id))
         if step.step == "doubt":
             people = cell.mount.people if cell.mount is not None else None
             question = addressed(step.question, people, self._pump.now) if step.question is not None else None
@@ -268,13 +336,13 @@ class Flights:
         else:
             after = msgspec.structs.replace(effect, state="waiting", due=step.due or self._pump.now, failure=failure)
         try:
-            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
+            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure, books=books), effect.id)
         except NotStorable:  # it is the failure that is too long
             failure = brief(failure)
             after = msgspec.structs.replace(
                 after, failure=failure, question=after.question and asked_briefly(after.question)
             )
-            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure), effect.id)
+            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure, books=books), effect.id)
         if input:
             self._pump.after(Done(input))
         if after.due is not None:
@@ -295,6 +363,10 @@ class Flights:
         else:
             reason = f"{answer.by} said no" + (f": {answer.reason}" if answer.reason else "")
             self.land(cell, effect, NULL, Failure("abandon", "person_rejected", reason, where=effect.name))
+
+
+def _denied(clear: Clearance) -> Verdict | None:
+    return next((v for v in clear.verdicts if v.verdict == "deny"), None)
 
 
 def _over(cell: Cell) -> Failure:

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Answer
+from ..protocols.books import Entry
 from ..protocols.codec import digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
@@ -443,6 +444,21 @@ class Kernel(Mailroom, Outlook):
     def effect(self, id: str) -> Effect | None:
         """An open effect."""
         return self.sets.effects.get(id)
+
+    @property
+    def books(self) -> dict[str, Entry]:
+        """The gate's books."""
+        return self.sets.books
+
+    def keep(self, entries: tuple[Entry, ...], input: str) -> None:
+        """Change the gate's books by hand, such as a person who takes back a standing approval; ``Done(input)`` or
+        ``Refused(input, error)`` follows."""
+        try:
+            self._write_system("system", Record(books=entries))
+        except NotStorable as error:
+            self.after(Refused(input, error))
+            return
+        self.after(Done(input))
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ..protocols.errors import Failed, NotStorable, TooLarge
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import MAX_TAG
+from ..protocols.verdicts import Verdict
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -121,9 +122,11 @@ def outcome_envelope(
     return Envelope(id, asker.address, OUTCOME, Raw(encode(body)), sender=sender, context=context, at=now)
 
 
-def effect_outcome(id: str, effect: Effect, value: Raw, failure: Failure | None, now: float) -> Envelope:
-    """What came of an effect, as mail to its actor."""
-    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure)
+def effect_outcome(
+    id: str, effect: Effect, value: Raw, failure: Failure | None, now: float, checked: tuple[Verdict, ...] = ()
+) -> Envelope:
+    """What came of an effect, as mail to its actor. ``checked``: verdicts that stand in no row yet."""
+    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure, checked=checked)
     return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=effect.context, at=now)
 
 

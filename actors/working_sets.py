@@ -10,6 +10,7 @@ from collections import Counter
 
 import msgspec
 
+from ..protocols.books import Entry, kept
 from ..protocols.effects import Effect
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, Timer
@@ -33,6 +34,7 @@ class WorkingSets:
         moving: for each run, how many of its effects and timers do not; the deadline of its task is none of these.
         questions: for each run, ids of the effects that wait for a person.
         of: for each actor, ids of its open effects.
+        books: the gate's books, by key.
         waiting_bytes: of the rows taken since the last cut.
         changed: runs whose open effects or timers changed; whoever looks empties it.
     """
@@ -46,6 +48,7 @@ class WorkingSets:
         self.questions: dict[Address, dict[str, None]] = {}
         self.of: dict[Address, dict[str, None]] = {}
         self.changed: set[Address] = set()
+        self.books: dict[str, Entry] = {entry.key: entry for entry in opened.books}
         self._keys = Keys()
         self.waiting_bytes = 0
         self._rows: list[Row] = []
@@ -61,6 +64,8 @@ class WorkingSets:
         self._stored_mail = set(self.mail)
         self._stored_effects = set(self.effects)
         self._stored_timers = set(self.timers)
+        self._touched_books: dict[str, None] = {}
+        self._stored_books = set(self.books)
 
     def take_plain(self, row: Row, record: Record, cell: Cell) -> None:
         """Fold the row of a plain turn in (see ``Draft``): as ``take``, of which most does not concern it."""
@@ -105,6 +110,9 @@ class WorkingSets:
             self._timer(timer)
         for id in record.dropped:
             self._close(id)
+        for entry in record.books:
+            kept(self.books, entry, row.gid)
+            self._touched_books[entry.key] = None
 
     def cut(self) -> Batch | None:
         """What was taken since the last cut; None for nothing."""
@@ -115,6 +123,7 @@ class WorkingSets:
         effects = tuple(self.effects[id] for id in touched if id in self.effects)
         timers = tuple(self.timers[id] for id in touched if id in self.timers)
         freed, keys, answers = self._keys.cut()
+        books = tuple(self.books[key] for key in self._touched_books if key in self.books)
         batch = Batch(
             rows=tuple(self._rows),
             mail=mail,
@@ -127,16 +136,20 @@ class WorkingSets:
             keys_freed=freed,
             keys=keys,
             answers=answers,
+            books=books,
+            books_closed=tuple(k for k in self._touched_books if k in self._stored_books and k not in self.books),
         )
         for stored, opened, closed in (
             (self._stored_mail, (m.envelope.id for m in mail), batch.mail_closed),
             (self._stored_effects, (e.id for e in effects), batch.effects_closed),
             (self._stored_timers, (t.id for t in timers), batch.timers_closed),
+            (self._stored_books, (entry.key for entry in books), batch.books_closed),
         ):
             stored.update(opened)
             stored.difference_update(closed)
         self.waiting_bytes = 0
         self._rows, self._touched, self._touched_mail, self._cells, self._system = [], {}, {}, {}, None
+        self._touched_books = {}
         return batch
 
     @property

@@ -6,13 +6,15 @@ The life of an effect, each step a row of the journal (``*`` may repeat):
     intended -> asking -> intended | settled                   (a person says yes | no, or says nothing in time)
     asking   -> asking *, in_doubt -> in_doubt *               (a person is reminded, or the next one is asked)
     intended -> started -> settled                             (the normal way)
+    intended -> waiting -> started                             (a limit that many share has no room yet)
     started  -> waiting -> started *                           (failed, tried again after a while)
     started  -> in_doubt -> settled | intended                 (nobody knows whether it happened; a person or a late outcome says)
     intended -> sent                                           (done inside the node: the rest is mail)
     any open -> withdrawn                                      (its actor stopped before it began)
 
 ``read`` and ``idempotent`` effects leave with the row of their intent; ``reconcilable`` and ``once`` effects only after
-a ``started`` row is durable, because after a crash that row is all that tells "never began" from "may have happened".
+a ``started`` row is durable, because after a crash that row is all that tells "never began" from "may have happened". So do effects of
+any class for which the gate reserves something (``books``).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from .envelope import Context
 from .failures import Failure
 from .ids import Address
 from .people import Addressed
+from .verdicts import Verdict
 
 EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
 Verb = Literal["call", "think", "person"]
@@ -51,14 +54,6 @@ class Retry(Struct, frozen=True, omit_defaults=True):
     attempts: int = 4
     base: float = 0.2
     cap: float = 30.0
-
-
-class Verdict(Struct, frozen=True, omit_defaults=True):
-    """What one check of the gate said, and why."""
-
-    check: str
-    verdict: Literal["allow", "deny", "ask"]
-    reason: str = ""
 
 
 class Intent(Struct, frozen=True):
@@ -104,6 +99,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         verdicts: every check's verdict, in order.
         cleared: journal time at which a person said yes; 0 where nobody was asked.
         attempt: attempts begun.
+        booked: the last attempt whose outcome is in the gate's books.
         interrupted: attempts cut off by the end of the process.
         due: journal time of the next attempt (waiting), or at which something is to be done about a question that waits: a
             reminder, another person, or that silence is an answer.
@@ -140,6 +136,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
     resource: str = ""
     addressed: Addressed | None = None
+    booked: int = 0
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from .codec import NULL
 from .failures import Failure
 from .ids import OUTSIDE, Address
+from .verdicts import Verdict
 
 Lane = Literal["work", "control"]
 """Control (stop, restart) is delivered before work."""
@@ -95,7 +96,8 @@ class Envelope(Struct, frozen=True, omit_defaults=True, gc=False):
 class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of an ``OUTCOME`` envelope: what came of an effect or an ask.
 
-    ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``.
+    ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``;
+    ``checked``: of an effect, what the gate said when it was started, as far as no row holds it yet.
     """
 
     of: str
@@ -105,6 +107,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     failure: Failure | None = None
     request: str = ""
     said: str = ""
+    checked: tuple[Verdict, ...] = ()
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):

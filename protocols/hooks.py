@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
 
 from .approvals import Question
-from .effects import Counters, Effect, EffectClass, Intent, Retry, Verdict
+from .books import Entry
+from .effects import Attempt, Counters, Effect, EffectClass, Intent, Retry
 from .failures import Failure
 from .ids import Address
+from .verdicts import Verdict
 
 
 class Rng(Protocol):
@@ -84,6 +87,36 @@ class Admission(Struct, frozen=True):
     inside: Inside | None = None
 
 
+class Clearance(Struct, frozen=True):
+    """What the gate said when an effect was to start. It starts unless it is told to wait, asked about or refused.
+
+    Attributes:
+        verdicts: each check's, in order; a ``deny`` among them settles the effect.
+        books: entries of the books that this changes, such as a reservation. They make a ``started`` row necessary.
+        failure: with a ``deny``: what the effect is settled with; None for one that only repeats the reason.
+        due: journal time at which it is to be asked again; None where it need not wait.
+        question: what a person is asked first; None for nothing.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    books: tuple[Entry, ...] = ()
+    failure: Failure | None = None
+    due: float | None = None
+    question: Question | None = None
+
+
+class Booked(Struct, frozen=True):
+    """What an attempt's end means for the books.
+
+    Attributes:
+        books: entries that it changes.
+        verdicts: what should stand beside the effect, such as an ``alert``.
+    """
+
+    books: tuple[Entry, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+
 class Next(Struct, frozen=True):
     """What becomes of an effect after an attempt failed or was cut off.
 
@@ -104,8 +137,12 @@ class Gate(Protocol):
         """At the intent. Never raises: a check that raises is a refusal that says so."""
         ...
 
-    def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
-        """At the start, again after any wait; a ``deny`` among the verdicts settles it."""
+    def start(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
+        """At the start, again after any wait. ``books``: as they stand."""
+        ...
+
+    def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
+        """An attempt that was started came to this; None where the end of the process cut it off. Told once for each attempt."""
         ...
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from msgspec import Raw, Struct
 
 from .approvals import Answer
+from .books import Entry
 from .effects import Effect
 from .envelope import Context, Envelope, Reply, ReplyTo
 from .failures import Failure
@@ -23,7 +24,7 @@ from .ids import Address
 from .lifecycle import Life
 from .mail import Post, Resolution
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file format. A newer one is refused, untouched; an older one is migrated by its next owner."""
 
 MAX_ROW = 1_000_000
@@ -116,6 +117,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         post: what else became of mail; None for nothing.
         erased: never stored: what a reader gives in the place of a payload that retention has nulled.
         parked: what a person did about a message that was put aside.
+        books: entries of the gate's books that this row changes, with their new values.
     """
 
     took: str = ""
@@ -141,6 +143,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     post: Post | None = None
     erased: bool = False
     parked: Resolution | None = None
+    books: tuple[Entry, ...] = ()
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -236,6 +239,7 @@ class Snapshot(Struct, frozen=True, gc=False):
 class Batch(Struct, frozen=True):
     """Rows that commit together, and what they change in the working sets (``*_closed``: ids that are open no more).
 
+    ``books``: entries of the gate's books that changed, with the gids of their rows.
     ``keys_freed``: (address, key) pairs that are free again. ``keys``: keys that these rows took in, after those were freed;
     one that is known already stays as it is. ``answers``: where a key of an earlier row (or of no row at all) has its reply now.
     """
@@ -251,6 +255,8 @@ class Batch(Struct, frozen=True):
     keys_freed: tuple[tuple[Address, str], ...] = ()
     keys: tuple[Key, ...] = ()
     answers: tuple[Key, ...] = ()
+    books: tuple[Entry, ...] = ()
+    books_closed: tuple[str, ...] = ()
 
 
 class Opened(Struct, frozen=True):
@@ -265,6 +271,7 @@ class Opened(Struct, frozen=True):
         mail, effects, timers: the working sets, in the order in which they were made.
         warnings: what a person should know, such as a missing head.
         system_seq: seq of the last row of the ``SYSTEM`` stream.
+        books: the gate's books, in the order in which their entries were first written.
     """
 
     last: int
@@ -277,6 +284,7 @@ class Opened(Struct, frozen=True):
     timers: tuple[Timer, ...]
     warnings: tuple[str, ...] = ()
     system_seq: int = 0
+    books: tuple[Entry, ...] = ()
 
 
 MAX_STATE = 4_000_000

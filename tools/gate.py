@@ -12,11 +12,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ..protocols.books import Entry
 from ..protocols.codec import digest
-from ..protocols.effects import CALL, PERSON, THINK, Counters, Effect, EffectClass, Intent, Limits, Retry, Verdict
+from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
 from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
-from ..protocols.hooks import Admission, Next, Rng
+from ..protocols.hooks import Admission, Booked, Clearance, Next, Rng
+from ..protocols.verdicts import Verdict
 from . import ledger
 from .checks.approval import approval, approved
 from .checks.arguments import arguments
@@ -113,13 +115,13 @@ class Gate:
             return self._admission(case, verdicts, deny("schema", failure))
         return msgspec.structs.replace(allowed, inside=inside)
 
-    def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
+    def start(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
         """Permission again, a grant may be gone since the intent; and where a person said yes, whether the rule is the same.
 
         Approvals bind the arguments too, which never change.
         """
         if effect.verb != CALL:
-            return ()
+            return Clearance()
         case = self._case(Intent("call", effect.name, effect.args, effect.agent, effect.stream), counters, now)
         checks: list[tuple[str, Check]] = [("permission", permission)]
         if _allowed_by_person(effect) and "approval" not in self._skip:
@@ -129,7 +131,11 @@ class Gate:
             verdicts.append(_guarded(name, check, case).verdict)
             if verdicts[-1].verdict == "deny":
                 break
-        return tuple(verdicts)
+        return Clearance(tuple(verdicts))
+
+    def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
+        """Nothing is reserved at the start, so there is nothing to settle."""
+        return Booked()
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         """See ``ledger.after_failure``."""

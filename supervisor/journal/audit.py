@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from ...actors.cell import Cell
 from ...actors.working_sets import WorkingSets
+from ...protocols.books import Entry
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalDamaged
 from ...protocols.ids import Address
@@ -35,7 +36,7 @@ from .driver import Connection
 from .reader import JournalReader
 from .verify import verify
 
-T = TypeVar("T", Mail, Effect, Timer)
+T = TypeVar("T", Mail, Effect, Timer, Entry)
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many rows of how many are."""
@@ -168,6 +169,7 @@ class _Fold:
         self.erased: dict[Address, int] = {}
         """Actors with rows whose text is gone, and the gid of the last such row."""
         self.erased_rows = 0
+        self.erased_last = 0
         self.last = 0
         self.epoch = 0
         self.keys_there = 0
@@ -183,6 +185,7 @@ class _Fold:
         if record.erased:
             self.erased[row.stream] = row.gid
             self.erased_rows += 1
+            self.erased_last = row.gid
         cell.fold(row, record)
         self.sets.take(row, record, None)
         self._system(row, record)
@@ -200,6 +203,8 @@ class _Fold:
             *_open(connection, "timers", Timer, sets.timers, lambda timer: self._is_gone(timer.envelope.to)),
         ]
         found += self._lines(connection)
+        if version >= 3:
+            found += self._books(connection)
         if version >= 2:
             found += self._keys(connection)
         meta = tables.meta(connection)
@@ -229,6 +234,14 @@ class _Fold:
     def _is_gone(self, address: Address, gid: int = 0) -> bool:
         """Whether a row that cannot be read any more may have closed what was open for this actor."""
         return self.erased.get(address, 0) > gid
+
+    def _books(self, connection: Connection) -> Iterator[Finding]:
+        """As ``_open``, but an entry outlives the text of the row that wrote it."""
+        unknown = {key for key, gid in tables.book_gids(connection) if tables.is_erased(connection, gid)}
+        folded = {key: entry for key, entry in self.sets.books.items() if key not in unknown}
+        for finding in _open(connection, "books", Entry, folded, lambda entry: self.erased_last > entry.gid):
+            if finding.item not in unknown:
+                yield finding
 
     def _lines(self, connection: Connection) -> Iterator[Finding]:
         sql = "SELECT address, life, incarnation, seq, context, at, turns, run, began FROM streams"

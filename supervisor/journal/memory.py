@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ...protocols.books import Entry
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalError
 from ...protocols.ids import SYSTEM, Address
@@ -42,6 +43,7 @@ class MemoryJournal:
         self._mail: dict[str, Mail] = {}
         self._effects: dict[str, Effect] = {}
         self._timers: dict[str, Timer] = {}
+        self._books: dict[str, Entry] = {}
         self._actors: dict[Address, ActorLine] = {}
         self._keys: dict[tuple[Address, str], Key] = {}
         self._snapshots: dict[Address, Snapshot] = {}
@@ -63,6 +65,7 @@ class MemoryJournal:
             mail=tuple(self._mail.values()),
             effects=tuple(self._effects.values()),
             timers=tuple(self._timers.values()),
+            books=tuple(self._books.values()),
             system_seq=len(self._streams.get(SYSTEM, ())),
         )
 
@@ -161,6 +164,9 @@ class MemoryJournal:
             self._effects.pop(item, None)
         for item in batch.timers_closed:
             self._timers.pop(item, None)
+        self._books.update((entry.key, entry) for entry in batch.books)
+        for item in batch.books_closed:
+            self._books.pop(item, None)
 
     def _must_be_open(self) -> None:
         if not self._open:

@@ -4,6 +4,7 @@
           in ``meta`` (``migrating``) and the file stays one of format 1, which the version that wrote it still reads and
           writes, until the last transaction says that it is 2. So a kill leaves all of a step or nothing, the next owner
           goes on, and rows that an old version wrote in between are found as well.
+2 -> 3    the table ``books``, which is empty: rows of format 2 change no entry.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ def migrate(connection: Connection, progress: Progress) -> None:
     """Bring the file to this format. Raises the driver's errors; what was done stays done."""
     if pragma(connection, "user_version") == "1":
         _to_2(connection, progress)
+    if pragma(connection, "user_version") == "2":
+        with transaction(connection):
+            for statement in schema.SINCE_3:
+                connection.execute(statement)
+            connection.execute("PRAGMA user_version = 3")
 
 
 def say(path: Path, every: float = 2.0, clock: Callable[[], float] = time.monotonic) -> Progress:

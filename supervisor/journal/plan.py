@@ -98,6 +98,7 @@ def prepare(batch: Batch, tail: Tail, streams: Mapping[Address, Stream]) -> Plan
                 _set("inbox", ((m.envelope.id, m) for m in batch.mail), batch.mail_closed),
                 _set("effects", ((e.id, e) for e in batch.effects), batch.effects_closed),
                 _set("timers", ((t.id, t) for t in batch.timers), batch.timers_closed),
+                _set("books", ((entry.key, entry) for entry in batch.books), batch.books_closed),
             ),
             facts=system_facts(batch.rows),
             tail=last,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from ...protocols.books import Entry
 from ...protocols.effects import Effect
 from ...protocols.errors import JournalDamaged, JournalError, JournalReadOnly
 from ...protocols.ids import Address
@@ -66,6 +67,10 @@ class JournalReader:
     def timers(self) -> tuple[Timer, ...]:
         """Timers that are open."""
         return self.read(tables.timers)
+
+    def books(self) -> tuple[Entry, ...]:
+        """The gate's books."""
+        return self.read(tables.books)
 
     def meta(self) -> dict[str, str]:
         """``seed``, ``epoch``, ``clean``, ``chain``."""

@@ -7,6 +7,7 @@ Tables (what the product writes):
 * ``streams``: each address once, and where its actor stands; ``life`` is NULL where it is no actor. ``began`` is the
   journal time of its first line, ``at`` of its last.
 * ``inbox``, ``effects``, ``timers``: what is open, in the order in which it was made; ``entry`` is JSON.
+* ``books``: the gate's books (budgets, rates, breakers, standing approvals), the newest value of each entry; ``entry`` is JSON.
 * ``keys``: each key that a caller outside gave, for ever: the digest of what was said with it, the row that took it in (``gid``),
   the row with the recorded reply (``answered``, NULL while there is none).
 * ``snapshots``: states at committed rows, so that not every row has to be read again; disposable. One counts only while
@@ -85,6 +86,9 @@ SINCE_2 = (
     )""",
 )
 """Tables that format 1 did not have."""
+
+SINCE_3 = ("CREATE TABLE books (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL)",)
+"""Tables that format 2 did not have."""
 
 # A message that a row took by reference stands in the row that sent it (an item id begins with that row's gid), or in
 # the row that accepted it (an outcome or a message from outside), which is one of the same stream.
@@ -174,7 +178,14 @@ VIEWS = (
        AND json_extract(payload, '$.post.kept') IS NULL""",
 )
 
-CREATE = (*TABLES, *SINCE_2, *VIEWS, f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {FORMAT}")
+CREATE = (
+    *TABLES,
+    *SINCE_2,
+    *SINCE_3,
+    *VIEWS,
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {FORMAT}",
+)
 """All of it, to be run in one transaction."""
 
 EARLIER = {
@@ -195,7 +206,7 @@ def differences(connection: Connection, version: int) -> Iterator[tuple[str, str
         name: (form, table, sql)
         for form, name, table, sql in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
     }
-    for statement in (*TABLES, *(SINCE_2 if version >= 2 else ()), *VIEWS):
+    for statement in (*TABLES, *(SINCE_2 if version >= 2 else ()), *(SINCE_3 if version >= 3 else ()), *VIEWS):
         form, name = statement.split()[1:3]
         if name not in stands:
             yield name, f"this {form.lower()} is not there"

@@ -282,6 +282,7 @@ class SqliteJournal:
             mail=tables.mail(connection),
             effects=tables.effects(connection),
             timers=tables.timers(connection),
+            books=tables.books(connection),
             system_seq=self._find(connection, {SYSTEM})[SYSTEM].seq,
         )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Raw
 
+from ...protocols.books import Entry
 from ...protocols.effects import Effect
 from ...protocols.envelope import Context
 from ...protocols.errors import JournalDamaged
 from ...protocols.ids import Address
 from ...protocols.journal import ActorLine, Key, Mail, Row, RowKind, Timer
 from ...protocols.lifecycle import Life
+from .connect import pragma
 from .driver import Connection
 
 T = TypeVar("T")
@@ -20,6 +23,7 @@ T = TypeVar("T")
 _mail = msgspec.json.Decoder(Mail)
 _effect = msgspec.json.Decoder(Effect)
 _timer = msgspec.json.Decoder(Timer)
+_book = msgspec.json.Decoder(Entry)
 _context = msgspec.json.Decoder(Context)
 
 # As BLOB: the payload's bytes are wanted, not a str of them.
@@ -95,6 +99,28 @@ def effects(connection: Connection) -> tuple[Effect, ...]:
 def timers(connection: Connection) -> tuple[Timer, ...]:
     """Open timers, in the order in which they were made."""
     return _entries(connection, "timers", _timer)
+
+
+def books(connection: Connection) -> tuple[Entry, ...]:
+    """The gate's books, in the order in which their entries were first written; a file of an older format has none."""
+    if int(pragma(connection, "user_version")) < 3:
+        return ()
+    return _entries(connection, "books", _book)
+
+
+def book_gids(connection: Connection) -> Iterator[tuple[str, int]]:
+    """Each key of the gate's books, and the row that wrote it last; 0 where the entry cannot be read."""
+    for key, entry in connection.execute("SELECT id, entry FROM books").fetchall():
+        try:
+            yield key, _book.decode(entry).gid
+        except (msgspec.MsgspecError, RecursionError, TypeError, UnicodeDecodeError):
+            yield key, 0
+
+
+def is_erased(connection: Connection, gid: int) -> bool:
+    """Whether retention has erased the text of a row."""
+    found = connection.execute("SELECT digest IS NOT NULL FROM rows WHERE gid = ?", (gid,)).fetchone()
+    return found is not None and bool(found[0])
 
 
 _KEYS = """SELECT s.address, k.key, k.digest, k.gid, k.answered

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from ...protocols.books import Entry
 from ...protocols.codec import encode
 from ...protocols.effects import Effect, EffectState
 from ...protocols.envelope import Context, Envelope
@@ -63,6 +64,11 @@ def effect(item: str, state: EffectState = "intended", stream: Address = ADA, **
 def timer(item: str, at: float = 2_000.0, to: Address = ADA) -> Timer:
     """A timer."""
     return Timer(item, at, envelope(item, to))
+
+
+def entry(key: str, value: object = 1, gid: int = 1) -> Entry:
+    """An entry of the gate's books."""
+    return Entry(key, Raw(encode(value)), gid)
 
 
 def line(address: Address, seq: int, *, life: Life = "running", at: float = 1_001.0, turns: int = 1) -> ActorLine:

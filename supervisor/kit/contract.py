@@ -18,7 +18,7 @@ from ...protocols.errors import JournalError, TooLarge
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import MAX_ROW, Batch, JournalCore, Key, Opened, Record, Row, RowKind, Snapshot, Want
 from ..journal import finding, memory
-from .author import ADA, BOB, Author, effect, line, mail, timer
+from .author import ADA, BOB, Author, effect, entry, line, mail, timer
 
 Medium = Callable[[], JournalCore]
 
@@ -63,7 +63,7 @@ class JournalContract:
         core = medium()
         opened = core.open()
         assert (opened.last, opened.epoch, opened.clean, opened.system_seq) == (0, 0, True, 0)
-        assert (opened.mail, opened.effects, opened.timers) == ((), (), ())
+        assert (opened.mail, opened.effects, opened.timers, opened.books) == ((), (), (), ())
         assert len(opened.seed) >= 32
         assert core.tail() == 0
         assert core.rows() == core.stream(ADA) == ()
@@ -102,7 +102,11 @@ class JournalContract:
         author = Author()
         core.append(
             msgspec.structs.replace(
-                author.batch(2), mail=(mail("1.0"),), effects=(effect("1.1"),), timers=(timer("1.2"),)
+                author.batch(2),
+                mail=(mail("1.0"),),
+                effects=(effect("1.1"),),
+                timers=(timer("1.2"),),
+                books=(entry("b/1"),),
             )
         )
         said = core.reload()
@@ -280,11 +284,18 @@ class JournalContract:
         self, core: JournalCore, medium: Medium, ends: str
     ) -> None:
         author = Author()
-        before = {"mail": (mail("1.0"),), "effects": (effect("1.1"),), "timers": (timer("1.2"),)}
+        before = {
+            "mail": (mail("1.0"),), "effects": (effect("1.1"),), "timers": (timer("1.2"),), "books": (entry("b/1"),),
+        }  # fmt: skip
         core.append(msgspec.structs.replace(author.batch(), **before, actors=(line(ADA, 1),)))
         held = core.reload()
-        changed = {"mail": (mail("9.0"),), "effects": (effect("1.1", "started"),), "timers": (timer("9.2"),)}
-        closed = {"mail_closed": ("1.0",), "effects_closed": ("1.1",), "timers_closed": ("1.2",)}
+        changed = {
+            "mail": (mail("9.0"),), "effects": (effect("1.1", "started"),), "timers": (timer("9.2"),),
+            "books": (entry("b/1", 2, 8), entry("b/2", 1, 8)),
+        }  # fmt: skip
+        closed = {
+            "mail_closed": ("1.0",), "effects_closed": ("1.1",), "timers_closed": ("1.2",), "books_closed": ("b/1",),
+        }  # fmt: skip
         for sets in (changed, closed):
             with pytest.raises(JournalError):
                 core.append(msgspec.structs.replace(Author(7).batch(), **sets, actors=(line(ADA, 8),)))
@@ -354,6 +365,18 @@ class JournalContract:
         core.append(msgspec.structs.replace(Author().batch(), mail=(mail("1.0"),), mail_closed=("1.0",)))
         core, found = self.again(core, medium)
         assert found.mail == ()
+        core.close()
+
+    def test_the_books_hold_the_newest_value_of_each_entry_that_is_not_struck_out(
+        self, core: JournalCore, medium: Medium
+    ) -> None:
+        author = Author()
+        first = (entry("rate/b"), entry("rate/a"), entry("grant/1", {"by": "ada", "to": "ö"}))
+        core.append(msgspec.structs.replace(author.batch(), books=first))
+        second = (entry("rate/b", 2, 2), entry("budget/c", 5, 2))
+        core.append(msgspec.structs.replace(author.batch(), books=second, books_closed=("rate/a", "never/was")))
+        core, found = self.again(core, medium)
+        assert msgspec.json.encode(found.books) == msgspec.json.encode((second[0], first[2], second[1]))
         core.close()
 
     # --- Actors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,12 +15,13 @@ from ...actors.failing import failed
 from ...actors.mailbox import Item
 from ...actors.outcome import Later, tag_value
 from ...actors.registry import Mount
+from ...protocols.books import Entry
 from ...protocols.codec import NULL, decode, digest, encode, roundtrip
-from ...protocols.effects import Counters, Effect, Intent, Retry, Verdict
+from ...protocols.effects import Attempt, Counters, Effect, Intent, Retry
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
 from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure, of_exception
-from ...protocols.hooks import Admission, Gate, Next, Rng
+from ...protocols.hooks import Admission, Booked, Clearance, Gate, Next, Rng
 from ...protocols.ids import OUTSIDE, Address
 from ...protocols.journal import Record
 from ...protocols.messages import Event, Message, Request, State, answer_type
@@ -112,8 +114,11 @@ class OpenGate:
         decision = "ask" if intent.question is not None else "allow"
         return Admission(decision, (), "read", key, key, 30.0, Retry(), question=intent.question)  # type: ignore[arg-type]
 
-    def start(self, effect: Effect, counters: Counters, now: float) -> tuple[Verdict, ...]:
-        return ()
+    def start(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
+        return Clearance()
+
+    def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
+        return Booked()
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         return Next("settle", failure=failure)

@@ -95,7 +95,7 @@ def made_old(path: Path) -> None:
     """The closed journal as version 1 of the format would have written it."""
     connection = choose().connect(f"file:{path}")
     try:
-        for table in ("keys", "snapshots"):
+        for table in ("keys", "snapshots", "books"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 1")
         assert not list(schema.differences(connection, 1))

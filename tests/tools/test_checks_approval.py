@@ -151,7 +151,7 @@ def _started(tool: Tool[..., Any], policy: str, usd: float = 60.0) -> list[tuple
     question = us.Question("approval", "May it?", policy=policy)
     made = effect(intent, gate(tool).admit(intent, Counters(), 0.0), question=question)
     allowed = accept(msgspec.structs.replace(made, state="asking"), us.Answer("1.0", "approve"), 0.0)
-    return [(v.check, v.verdict) for v in gate(tool).start(allowed, Counters(), 1.0)]
+    return [(v.check, v.verdict) for v in gate(tool).start(allowed, Counters(), 1.0, {}).verdicts]
 
 
 SAME = [("permission", "allow"), ("schema", "allow"), ("approval", "allow")]
@@ -192,6 +192,6 @@ def test_the_refusal_names_both_versions_and_what_to_do() -> None:
         intent, gate(paying(50)).admit(intent, Counters(), 0.0), question=us.Question("approval", "?", policy="x@1")
     )
     allowed = accept(made, us.Answer("1.0", "approve"), 0.0)
-    reason = gate(now).start(allowed, Counters(), 1.0)[-1].reason
+    reason = gate(now).start(allowed, Counters(), 1.0, {}).verdicts[-1].reason
     for part in ("has changed", "x@1", _label(now), "call it again, and a person is asked anew"):
         assert part in reason

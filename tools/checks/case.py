@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from ...protocols.approvals import Question
-from ...protocols.effects import Counters, Intent, Limits, Verdict
+from ...protocols.effects import Counters, Intent, Limits
 from ...protocols.failures import Failure
+from ...protocols.verdicts import Verdict
 from ..tool import Tool
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from understudy.protocols.journal import FORMAT
 from understudy.supervisor.journal import migrate
 from understudy.supervisor.journal.audit import Audit, audit
 from understudy.supervisor.journal.driver import choose
@@ -202,7 +203,7 @@ def test_a_journal_whose_migration_was_cut_off_is_whole_and_says_so(
         SqliteJournal(tmp_path / "desk.db", on_migration=kill).open()
     found = audited(tmp_path / "desk.db")
     assert (found.whole, found.rows, found.keys) == (True, 46, 10)
-    assert "format 1: its migration to format 2 has not begun or is not finished" in found.warnings[0]
+    assert f"format 1: its migration to format {FORMAT} has not begun or is not finished" in found.warnings[0]
     with read_only(tmp_path / "desk.db") as reader:
         assert 0 < reader.query("SELECT COUNT(*) FROM keys")[0][0] < 10
     owner = SqliteJournal(tmp_path / "desk.db")

@@ -9,6 +9,7 @@ import pytest
 from tests.contracts.author import Author
 from tests.supervisor.journal.process import AS_NOBODY, public_folder, run
 from understudy.protocols.errors import JournalDamaged, JournalError, JournalNewer
+from understudy.protocols.journal import FORMAT
 from understudy.supervisor.journal.driver import choose
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.schema import APPLICATION_ID
@@ -40,7 +41,7 @@ def test_a_journal_is_a_sqlite_file_that_says_so(tmp_path: Path) -> None:
     made(tmp_path / "desk.db")
     with read_only(tmp_path / "desk.db") as reader:
         assert reader.query("PRAGMA application_id") == [(APPLICATION_ID,)]
-        assert reader.query("PRAGMA user_version") == [(2,)]
+        assert reader.query("PRAGMA user_version") == [(FORMAT,)]
         assert reader.query("PRAGMA integrity_check") == [("ok",)]
 
 
