@@ -351,4 +351,6 @@ def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None,
     for id in list(open_requests):
         if id not in turn.rare.answered:
             turn.refuse(Later[Any](id), why)
+    if life == "stopped":
+        turn.call_off(why)
     return withdrawn

@@ -54,6 +54,10 @@ class Frame(Protocol):
         """The address that a definition and a key come to."""
         ...
 
+    def asks(self) -> Mapping[str, Address]:
+        """Whom the actor has asked and not heard of yet, by the ask."""
+        ...
+
     def asker(self, id: str) -> ReplyTo | None:
         """Who waits for the request that was left open under this id."""
         ...

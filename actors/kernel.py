@@ -44,7 +44,7 @@ from .ephemeral import Ephemeral
 from .ephemerals import Ephemerals
 from .execute import broken_off, execute
 from .flights import Flights
-from .given_up import turned_away
+from .given_up import called_off, turned_away
 from .mailbox import Item
 from .mailroom import Mailroom
 from .orders import attendance, begins_in_order, flying, word_to_halt
@@ -412,7 +412,7 @@ class Kernel(Mailroom, Outlook):
             self._unsaved[envelope.id] = (cell, item, kind)
         cell.mailbox.put(item)
         self._more(cell, item)
-        if self._suspended and turned_away(cell, envelope) is not None:
+        if self._suspended and (turned_away(cell, envelope) is not None or called_off(cell, envelope) is not None):
             self._unheard.append((cell, envelope.id))
         if envelope.expires is not None:
             self.alarm(envelope.expires, envelope.id)

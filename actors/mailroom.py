@@ -24,8 +24,9 @@ from .door import Door, gave_way, overloaded, policy
 from .draft import Draft
 from .ephemeral import Ephemeral
 from .failing import failed
-from .given_up import turned_away
+from .given_up import called_off, turned_away
 from .mailbox import Item
+from .orders import word_to_stop
 from .registry import Directory
 from .releases import Refused, Release
 from .suspects import Suspects
@@ -142,14 +143,27 @@ class Mailroom:
         """Answer the requests that came for actors on which their supervisor gave up."""
         unheard, self._unheard = self._unheard, []
         for cell, id in unheard:
-            if (postal := cell.memory.postal) is not None and postal.given_up is not None:
+            postal = cell.memory.postal
+            if postal is None or postal.given_up is None:
+                continue
+            item = next((item for item in cell.mailbox.items() if item.envelope.id == id), None)
+            if item is None or not self._called_off(cell, item.envelope):
                 self._drop(cell, id, postal.given_up)
+
+    def _called_off(self, cell: Cell, envelope: Envelope) -> bool:
+        """Whether a message has ended a run that was given up."""
+        why = called_off(cell, envelope)
+        if why is not None:
+            self.put(cell, Item(word_to_stop(cell, envelope.id, why, self.now), durable=False), "accepted")
+        return why is not None
 
     def _turn_all_away(self, cell: Cell) -> None:
         """An actor was given up, or was loaded as one that is: answer the requests that wait."""
         visitors = self._door.waiting.get(cell.address, ())
         waiting = [item.envelope for item in (*cell.mailbox.items(), *cell.mailbox.stashed())]
         for envelope in (*waiting, *(envelope for envelope, _ in visitors)):
+            if self._called_off(cell, envelope):
+                return
             if (why := turned_away(cell, envelope)) is not None:
                 self._drop(cell, envelope.id, why)
 

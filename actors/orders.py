@@ -208,6 +208,11 @@ def word_to_halt(cell: Cell, gid: int, now: float) -> Envelope:
     return _inside(f"halt:{cell.address}:{gid}", cell.address, Halt, data, now)
 
 
+def word_to_stop(cell: Cell, cancel: str, why: Failure, now: float) -> Envelope:
+    """End a run that was given up, and takes no mail: the message ``cancel`` would have ended it."""
+    return _inside(f"stop:{cell.address}:{cancel}", cell.address, Stop, Raw(encode(Stop(why))), now)
+
+
 def attendance(supervisor: Address, epoch: int, now: float) -> Envelope:
     """What a supervisor is told at the start of a life of the process."""
     return _inside(f"attend:{supervisor}:{epoch}", supervisor, Attend, Raw(encode(Attend())), now)

@@ -183,6 +183,7 @@ class AgentActor(Actor):
     @handles(Cancel)
     def cancel(self, turn: Turn[AgentState], msg: Cancel) -> None:
         failure = Failure("abandon", "cancelled", msg.reason or "the run was cancelled", where=turn.me)
+        turn.call_off(failure)
         self._end(turn, Result("failed", reason=failure.message, failure=failure))
 
     @handles(Overdue)
@@ -190,6 +191,7 @@ class AgentActor(Actor):
         if msg.mark >= 0 and not self._in_step(turn, msg.mark):
             return  # that step ended in time
         failure = overdue(turn.me, "a person" if turn.state.stuck is not None else "", msg.limit)
+        turn.call_off(failure)
         self._end(turn, Result("failed", partial(turn.state), failure.message, failure=failure))
 
     # -- its steps ----------------------------------------------------------------------------------------------

@@ -96,6 +96,10 @@ class Surroundings:
         assert self._cell.mount is not None
         return covered(self._cell.mount.among, where, key)
 
+    def asks(self) -> Mapping[str, Address]:
+        postal = self._cell.memory.postal
+        return {id: asked.to for id, asked in postal.asks.items()} if postal is not None else {}
+
     def asker(self, id: str) -> ReplyTo | None:
         return self._cell.memory.askers.get(id)
 

@@ -23,7 +23,7 @@ from ..protocols.hooks import Inside
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import MAX_ROW, Missed, Schedule, StoredEvent, Timer
 from ..protocols.lifecycle import Life, Started
-from ..protocols.mail import Post, Terminated, Unwatch, Watch
+from ..protocols.mail import CancelAsk, Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
 from ..protocols.tasks import Task
@@ -411,6 +411,11 @@ class Turn(Generic[S]):
     def order(self, to: Address, message: Message) -> None:
         """Send in the control lane: what supervisors say to their children."""
         self.sends.append(self.control(self._next(), to, message))
+
+    def call_off(self, why: Failure) -> None:
+        """This actor is cut off: whom it has asked is told that nobody waits, and what has not begun does not begin."""
+        for id, to in self._frame.asks().items():
+            self.order(to, CancelAsk(id, why, answer=False))
 
     def control(self, id: str, to: Address, message: Message) -> Envelope:
         """A message for the control lane."""

@@ -14,7 +14,7 @@ from ..actors.spawn import Where, covered
 from ..protocols import given, ids
 from ..protocols.codec import roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo
-from ..protocols.errors import DefinitionError
+from ..protocols.errors import DefinitionError, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import MAX_MESSAGE
@@ -24,6 +24,7 @@ from .access import Access
 from .handle import SupervisorHandle
 from .results import in_its_type
 from .shell import unanswered
+from .silence import silence
 from .waiter import Waiter
 
 R = TypeVar("R")
@@ -156,7 +157,17 @@ class Calling(Access):
         Raises:
             BadArgument: the name is no address, or ``timeout`` no time.
         """
-        return SupervisorHandle(self, name, timeout)
+        return SupervisorHandle(self, name, timeout, self._silence)
+
+    async def _silence(self, name: Address, late: Failure) -> Failure:
+        """Why a supervisor did not answer in time, as far as its journal can be read."""
+        shell = self._shell
+        try:
+            return await silence(
+                name, self.tree.directory, lambda who: shell.journal.stream(who, 0), shell.clock.now(), late
+            )
+        except UnderstudyError:
+            return late
 
     def _token(self, to: str, key: str) -> str:
         """Names an ask or tell for ever: by its key, otherwise by this life of the system and a number (a UUID costs 3 us)."""

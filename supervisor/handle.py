@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from ..protocols import given
 from ..protocols.children import ChildSpec, RestartType
+from ..protocols.errors import AskFailed
+from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.messages import Request
 from .live import (
@@ -22,6 +25,9 @@ from .live import (
 
 R = TypeVar("R")
 
+LATE = ("timeout", "expired")
+"""Codes of a request that nobody took in time."""
+
 
 class Asks(Protocol):
     """What a handle needs of its system."""
@@ -37,8 +43,9 @@ class SupervisorHandle:
     Each method returns when what it asked for is done and durable, and raises ``AskFailed``, with the reason as ``failure.code``:
     ``not_found`` (no such child, or no such supervisor: ``no_such_actor``), ``already_started``, ``already_present`` (it is known, and does
     not run), ``running``, ``restarting`` (it waits for its backoff), ``max_children``, ``failed_to_start`` (the cause is the
-    child's failure), ``bad_spec``, ``stopped`` (the supervisor itself is to end), ``timeout``. A change that is refused leaves the tree as
-    it was.
+    child's failure), ``bad_spec``, ``stopped`` (the supervisor itself is to end), ``parked`` (it was given up, and a person is asked),
+    ``supervisor_down`` (it did not run within ``timeout``: it, or one above it, is being restarted; ``failure.after`` says in how many
+    seconds, where that is known), ``timeout``. A change that is refused, or comes too late, leaves the tree as it was.
 
     What makes no sense (a name that is no address, a word that is none) raises ``BadArgument``, which names it, and nothing is sent.
 
@@ -46,9 +53,14 @@ class SupervisorHandle:
         system: running.
         name: the supervisor's address; ``root`` for what is mounted directly.
         timeout: seconds to wait for an answer; None for ever.
+        silent: says why the supervisor did not answer in time.
     """
 
-    def __init__(self, system: Asks, name: str, timeout: float | None = 60.0) -> None:
+    def __init__(
+        self, system: Asks, name: str, timeout: float | None = 60.0,
+        silent: Callable[[Address, Failure], Awaitable[Failure]] | None = None,
+    ) -> None:  # fmt: skip
+        self._silent = silent
         self._system, self._timeout = system, given.patience(timeout, "supervisor: timeout")
         self.address: Address = given.name("supervisor: name", name)
 
@@ -93,4 +105,9 @@ class SupervisorHandle:
         return await self._ask(GetChildSpec(given.name("spec: child", child)))
 
     async def _ask(self, request: Request[R]) -> R:
-        return await self._system.ask(self.address, request, timeout=self._timeout)
+        try:
+            return await self._system.ask(self.address, request, timeout=self._timeout)
+        except AskFailed as error:
+            if self._silent is None or error.failure.code not in LATE:
+                raise
+            raise AskFailed(await self._silent(self.address, error.failure)) from error

@@ -335,7 +335,7 @@ def test_every_way_to_act_in_a_turn_is_kept_or_refused_by_a_memory_only_one() ->
     through = {"call", "call_named", "think", "escalate"}  # they all come to ``_intend``
     public = {name for name, thing in vars(Turn).items() if callable(thing) and not name.startswith("_")}
     mine = set(vars(EphemeralTurn))
-    of_rows = {"respond", "next_id", "note", "post", "control"}  # what a durable turn makes its row with
+    of_rows = {"respond", "next_id", "note", "post", "control", "call_off"}  # what a durable turn makes its row with
     assert public - mine - through == of_rows
     assert {"_intend", *public - through - of_rows} <= mine
 

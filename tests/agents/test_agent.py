@@ -350,7 +350,7 @@ def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
         ({"name": "a/b"}, "one segment"),
         ({"model": []}, "has no model"),
         ({"tools": [look, look]}, "two tools named 'look'"),
-        ({"limits": us.Limits(steps=0)}, "must be positive"),
+        ({"limits": us.Limits(steps=0)}, "limits.steps=0"),
         ({"output": object}, "output type"),
     ]
     for options, message in wrong:
