@@ -120,12 +120,15 @@ class Flights:
 
     def _asked(self, cell: Cell, effect: Effect) -> tuple[Clearance, ModelRequest | None]:
         """What the gate says now, and what a model is to be asked. Runs people's rules and ``render``, and raises what they do."""
-        clear = self._gate.start(effect, cell.memory.counters, self._pump.now, self._pump.books)
-        if effect.verb != THINK or cell.mount is None or _denied(clear) is not None:
-            return clear, None
-        mark = decode(effect.args, ThinkArgs).mark
-        rendered = cell.mount.actor.render(cell.state, mark)
-        return clear, msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
+        request: ModelRequest | None = None
+        if effect.verb == THINK and cell.mount is not None:
+            mark = decode(effect.args, ThinkArgs).mark
+            rendered = cell.mount.actor.render(cell.state, mark)
+            request = msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
+        clear = self._gate.start(effect, cell.memory.counters, self._pump.now, self._pump.books, request)
+        if request is not None and clear.answer is not None:
+            request = msgspec.structs.replace(request, answer=clear.answer)
+        return clear, request
 
     def _begin(self, cell: Cell, effect: Effect, clear: Clearance, request: ModelRequest | None) -> None:
         """It leaves; what may not be repeated, and what has something reserved for it, only after a row that says so."""
@@ -138,6 +141,8 @@ class Flights:
             if clear.verdicts:
                 self._checked[effect.id] = clear.verdicts
         self.flying[effect.id] = begun.attempt
+        if clear.timeout is not None:
+            begun = msgspec.structs.replace(begun, timeout=min(begun.timeout, clear.timeout))
         self._pump.after(Start(begun, request))
 
     def _wait(self, cell: Cell, effect: Effect, clear: Clearance, due: float) -> None:

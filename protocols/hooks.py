@@ -12,6 +12,7 @@ from .books import Entry
 from .effects import Attempt, Counters, Effect, EffectClass, Intent, Retry
 from .failures import Failure
 from .ids import Address
+from .model import ModelRequest
 from .verdicts import Verdict
 
 
@@ -96,6 +97,8 @@ class Clearance(Struct, frozen=True):
         failure: with a ``deny``: what the effect is settled with; None for one that only repeats the reason.
         due: journal time at which it is to be asked again; None where it need not wait.
         question: what a person is asked first; None for nothing.
+        timeout: seconds that this attempt may take, where that is less than the effect's own.
+        answer: tokens that the answer of a model may have, where that is bounded.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -103,6 +106,8 @@ class Clearance(Struct, frozen=True):
     failure: Failure | None = None
     due: float | None = None
     question: Question | None = None
+    timeout: float | None = None
+    answer: int | None = None
 
 
 class Booked(Struct, frozen=True):
@@ -137,8 +142,15 @@ class Gate(Protocol):
         """At the intent. Never raises: a check that raises is a refusal that says so."""
         ...
 
-    def start(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
-        """At the start, again after any wait. ``books``: as they stand."""
+    def start(
+        self,
+        effect: Effect,
+        counters: Counters,
+        now: float,
+        books: Mapping[str, Entry],
+        request: ModelRequest | None = None,
+    ) -> Clearance:
+        """At the start, again after any wait. ``books``: as they stand. ``request``: what a model is to be asked."""
         ...
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:

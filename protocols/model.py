@@ -55,6 +55,7 @@ class ModelRequest(Struct, frozen=True, omit_defaults=True):
         tools: what it may call.
         output: JSON schema of the final answer; None for plain text.
         key: stable key of this request, for deterministic stand-ins and provider-side idempotency.
+        answer: tokens that the answer may have; None where nobody bounds it.
     """
 
     model: str
@@ -62,6 +63,7 @@ class ModelRequest(Struct, frozen=True, omit_defaults=True):
     tools: tuple[ToolOffer, ...] = ()
     output: Raw | None = None
     key: str = ""
+    answer: int | None = None
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):

@@ -5,19 +5,20 @@ Pure and synchronous: the kernel asks it inside the turn (``hooks.Gate``), repla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from ..protocols.books import Entry
+from ..protocols.books import Books, Entry
 from ..protocols.codec import digest
 from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
 from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Booked, Clearance, Next, Rng
+from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from . import ledger
 from .checks.approval import approval, approved
@@ -27,6 +28,7 @@ from .checks.lease import lease
 from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
 from .inside import InsideTool
+from .starting import Ending, StartCheck, Starting, booked, started
 from .tool import Tool
 
 Check = Callable[[Case], Ruling]
@@ -61,9 +63,13 @@ class Grants(Struct, frozen=True):
 class Gate:
     """All agents' grants, and the checks."""
 
-    def __init__(self, grants: Mapping[str, Grants], *, skip: frozenset[str] = frozenset()) -> None:
-        """``skip`` names checks to leave out; tests use it to show what each of them keeps out."""
+    def __init__(
+        self, grants: Mapping[str, Grants], *, shared: Sequence[StartCheck] = (), skip: frozenset[str] = frozenset()
+    ) -> None:
+        """``shared``: checks that look beyond one actor, in the order in which they are asked. ``skip`` names checks to leave out; tests
+        use it to show what each of them keeps out."""
         self._grants = dict(grants)
+        self._shared = tuple(check for check in shared if check.name not in skip)
         self._names = frozenset(name for g in grants.values() for name in g.tools)
         self._skip = skip
 
@@ -115,7 +121,24 @@ class Gate:
             return self._admission(case, verdicts, deny("schema", failure))
         return msgspec.structs.replace(allowed, inside=inside)
 
-    def start(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
+    def start(
+        self,
+        effect: Effect,
+        counters: Counters,
+        now: float,
+        books: Mapping[str, Entry],
+        request: ModelRequest | None = None,
+    ) -> Clearance:
+        """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
+        clear = self._still(effect, counters, now)
+        if not self._shared or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
+            return clear
+        grants = self._of(effect.agent)
+        tool = grants.tools.get(effect.name) if effect.verb == CALL else None
+        starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits())
+        return started(self._shared, clear, starting, books)
+
+    def _still(self, effect: Effect, counters: Counters, now: float) -> Clearance:
         """Permission again, a grant may be gone since the intent; and where a person said yes, whether the rule is the same.
 
         Approvals bind the arguments too, which never change.
@@ -134,8 +157,11 @@ class Gate:
         return Clearance(tuple(verdicts))
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
-        """Nothing is reserved at the start, so there is nothing to settle."""
-        return Booked()
+        """Settle what was reserved for an attempt."""
+        if not self._shared:
+            return Booked()
+        tool = self._of(effect.agent).tools.get(effect.name) if effect.verb == CALL else None
+        return booked(self._shared, Ending(effect, attempt, now, Books(books), tool), books)
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         """See ``ledger.after_failure``."""

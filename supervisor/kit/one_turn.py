@@ -25,6 +25,7 @@ from ...protocols.hooks import Admission, Booked, Clearance, Gate, Next, Rng
 from ...protocols.ids import OUTSIDE, Address
 from ...protocols.journal import Record
 from ...protocols.messages import Event, Message, Request, State, answer_type
+from ...protocols.model import ModelRequest
 from ..calendar import CronCalendar
 
 ME = Address("actor")
@@ -114,7 +115,14 @@ class OpenGate:
         decision = "ask" if intent.question is not None else "allow"
         return Admission(decision, (), "read", key, key, 30.0, Retry(), question=intent.question)  # type: ignore[arg-type]
 
-    def start(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
+    def start(
+        self,
+        effect: Effect,
+        counters: Counters,
+        now: float,
+        books: Mapping[str, Entry],
+        request: ModelRequest | None = None,
+    ) -> Clearance:
         return Clearance()
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:

@@ -40,7 +40,9 @@ def _fresh() -> None:
 def _budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each attempt holds 10 and costs 3; one that nobody knows the end of costs all that was held."""
 
-    def start(self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry]) -> Clearance:
+    def start(
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], request: object
+    ) -> Clearance:
         books = Books(standing)
         till = books.read(TILL, Till) or Till()
         books.write(TILL, till.evolve(held={**till.held, effect.id: 10}))
@@ -122,7 +124,9 @@ def test_the_books_of_a_kernel_are_those_of_the_rows_after_every_crash() -> None
 
 
 def test_what_finds_no_room_waits_over_a_crash_and_then_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry]) -> Clearance:
+    def start(
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], request: object
+    ) -> Clearance:
         due = effect.at + 50.0
         wait = Verdict("rate", "wait", "full", now)
         return Clearance((wait,), due=due) if now < due else Clearance((Verdict("rate", "allow", at=now),))
@@ -143,7 +147,9 @@ def test_what_finds_no_room_waits_over_a_crash_and_then_starts(monkeypatch: pyte
 
 
 def test_a_person_may_be_asked_at_the_start_and_it_starts_when_they_say_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry]) -> Clearance:
+    def start(
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], request: object
+    ) -> Clearance:
         if effect.answer is not None:
             return Clearance()
         return Clearance((Verdict("budget", "ask", "over", now),), question=Question("approval", "More money?"))
@@ -164,7 +170,9 @@ def test_a_person_may_be_asked_at_the_start_and_it_starts_when_they_say_yes(monk
 def test_what_is_refused_at_the_start_is_settled_with_the_failure_that_the_gate_gives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def start(self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry]) -> Clearance:
+    def start(
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], request: object
+    ) -> Clearance:
         why = Failure("abandon", "budget_exhausted", "nothing is left", where=effect.name)
         return Clearance((Verdict("budget", "deny", "nothing is left", now),), failure=why)
 

@@ -55,11 +55,12 @@ class Case(Struct):
 
 
 class Ruling(Struct, frozen=True):
-    """What a check says; ``failure`` with a deny, ``question`` with an ask."""
+    """What a check says; ``failure`` with a deny, ``question`` with an ask, with a wait ``due``: when it is to be asked again."""
 
     verdict: Verdict
     failure: Failure | None = None
     question: Question | None = None
+    due: float | None = None
 
 
 def allow(check: str, reason: str = "") -> Ruling:
