@@ -29,7 +29,7 @@ demo: $(VENV)/demo.stamp ## Emergency calls, two kill -9, nothing lost (MODEL=op
 
 test: check ## Everything CI runs: `check`, then the tests
 	@echo "--- pytest"
-	@UNDERSTUDY_SEEDS=$${UNDERSTUDY_SEEDS:-2000} $(BIN)/pytest
+	@UNDERSTUDY_SEEDS=$${UNDERSTUDY_SEEDS:-2000} $(BIN)/pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 check: $(VENV)/test.stamp ## Style, types and floors, and a proof that the checkers look
 	@echo "--- ruff"

@@ -139,7 +139,11 @@ class Cell:
             self.state = state
         elif record.events and self.mount is not None:
             self.apply(record.events)
-        if memory.life == "absent" and row.kind not in ("parked", "accepted"):
+        if memory.life == "absent" and row.kind not in (
+            "parked",
+            "accepted",
+            "expired",
+        ):  # of mail that it has not begun
             memory.life = "running"
         if record.context is not None:
             memory.context = record.context

@@ -9,6 +9,7 @@ from tests.conformance.bench import Opens, Virtual
 from tests.conformance.part import Count, Fail, Finish, Part, World, part, team
 from understudy.protocols.ids import Address
 from understudy.supervisor.live import RestartChild, StartChild
+from understudy.testing import Simulated
 
 
 async def test_a_failing_start_stops_those_started_before_in_reverse_and_names_the_child(
@@ -40,10 +41,25 @@ async def test_a_start_that_fails_for_ever_climbs_to_a_person_with_each_level_na
         assert len(bench.events("root", "restarting")) == 3, "three restarts are allowed in five seconds"
         for name in ("a", "b"):
             assert (await bench.refused(name, Count())).code == "parked", "nobody waits for days without knowing"
+        assert "up b" not in bench.lives()
         world.fails.clear()
         await bench.answer(item.id, "approve")
         for name in ("a", "b"):
             assert await bench.ask(name, Count()) == 1
+
+
+def test_mail_that_is_turned_away_before_the_first_start_begins_nobody(world: World) -> None:
+    world.fails["a"] = 1_000
+    node = Simulated(team(world, "a", "b", backoff=us.Backoff(base=0.0)))
+    waited = node.ask("b", Count())
+    node.rest()
+    for asked in (waited, node.ask("b", Count())):
+        node.rest()
+        assert (asked.reply is not None and "parked" in str(asked.reply.failure)) or "parked" in str(asked.error)
+    assert node.actor("b").memory.life == "absent"
+    assert not [
+        row for row in node.journal.rows(limit=1_000) if row.stream == "b" and b"part.began" in bytes(row.payload)
+    ]
 
 
 async def test_a_failing_restart_is_tried_again_and_counts(opens: Opens, world: World) -> None:

@@ -17,6 +17,7 @@ import pytest
 from tests import soak
 from tests.simulation.many import many
 from tests.simulation.run_bank import run
+from tests.telling import Tell
 from understudy.actors import execute, failing, kernel
 from understudy.actors.cell import Cell
 from understudy.actors.draft import Draft
@@ -50,17 +51,16 @@ SELDOM = 20
 """Times that a fault must hit a state, or it proves nothing about it."""
 
 
-def test_a_bank_survives_a_storm_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bank_survives_a_storm_of_faults(tell: Tell) -> None:
     """Safety after every crash and at the end; liveness after the storm: everything comes to an end."""
     saw = many(FIRST, SEEDS, soak.Progress("seeds", SEEDS))
-    with capsys.disabled():
-        print(
-            f"\n{saw.seeds:,} seeds, {saw.steps:,} steps, {saw.rows:,} rows, {saw.beats:,} ticks; faults, and what each hit:"
+    tell(
+        f"{saw.seeds:,} seeds, {saw.steps:,} steps, {saw.rows:,} rows, {saw.beats:,} ticks; faults, and what each hit:"
+        + "".join(
+            f"\n  {fault:15} " + ", ".join(f"{what} {n:,}" for (f, what), n in sorted(saw.hits.items()) if f == fault)
+            for fault in sorted({fault for fault, _ in saw.hits})
         )
-        for fault in sorted({fault for fault, _ in saw.hits}):
-            print(
-                f"  {fault:15}", ", ".join(f"{what} {n:,}" for (f, what), n in sorted(saw.hits.items()) if f == fault)
-            )
+    )
     if saw.failed is not None:
         seed, what = saw.failed
         kind = "liveness: something never ends" if saw.live else "safety: something is wrong"
@@ -297,13 +297,12 @@ PLANTED: dict[str, Plant] = {
 
 
 @pytest.mark.parametrize("bug", PLANTED)
-def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch, tell: Tell) -> None:
     PLANTED[bug](monkeypatch)
     for seed in range(WITHIN):
         try:
             run(seed)
         except Exception as found:  # noqa: BLE001 - any way of noticing it will do
-            with capsys.disabled():
-                print(f"\n  {bug}: found at seed {seed}: {type(found).__name__}: {str(found)[:140]}")
+            tell(f"found at seed {seed}: {type(found).__name__}: {str(found)[:140]}")
             return
     pytest.fail(f"{bug}: not found within {WITHIN} seeds")

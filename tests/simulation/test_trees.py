@@ -17,6 +17,7 @@ import pytest
 from tests import soak
 from tests.simulation.run_trees import run
 from tests.simulation.trees import LARGE, SMALL, Shape
+from tests.telling import Tell
 from understudy.actors.turn import Turn
 from understudy.protocols.children import Intensity, Strategy
 from understudy.protocols.ids import Address
@@ -63,20 +64,18 @@ def told(hits: Counter[tuple[str, str]]) -> str:
     )
 
 
-def test_trees_survive_a_storm_of_failures_orders_and_crashes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_trees_survive_a_storm_of_failures_orders_and_crashes(tell: Tell) -> None:
     hits = storm(SMALL, range(FIRST, FIRST + TREES), 60.0, soak.Progress("trees", TREES))
-    with capsys.disabled():
-        print(f"\n{TREES} trees of about 70 actors, 10,000 s each:\n{told(hits)}")
+    tell(f"{TREES} trees of about 70 actors, 10,000 s each:\n{told(hits)}")
     if soak.count("trees", 0.0) <= TREES:
         for seen in SEEN:
             assert hits["rows", seen] >= 5, f"{seen} was seen {hits['rows', seen]} times, which proves nothing"
         assert hits["all", "crashes"] >= 50
 
 
-def test_a_tree_of_a_thousand_actors_survives_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tree_of_a_thousand_actors_survives_it(tell: Tell) -> None:
     hits = storm(LARGE, range(FIRST, FIRST + FORESTS), 30.0, soak.Progress("forests", FORESTS))
-    with capsys.disabled():
-        print(f"\n{FORESTS} trees of about 1,000 actors, 10,000 s each:\n{told(hits)}")
+    tell(f"{FORESTS} trees of about 1,000 actors, 10,000 s each:\n{told(hits)}")
     assert hits["all", "actors"] / FORESTS > 950
 
 
@@ -276,13 +275,12 @@ PLANTED: dict[str, Plant] = {
 
 
 @pytest.mark.parametrize("bug", PLANTED)
-def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch, tell: Tell) -> None:
     PLANTED[bug](monkeypatch)
     for seed in range(WITHIN):
         try:
             run(seed)
         except Exception as found:  # noqa: BLE001 - any way of noticing it will do
-            with capsys.disabled():
-                print(f"\n  {bug}: found at seed {seed}: {type(found).__name__}: {str(found)[:140]}")
+            tell(f"found at seed {seed}: {type(found).__name__}: {str(found)[:140]}")
             return
     pytest.fail(f"{bug}: not found within {WITHIN} seeds")

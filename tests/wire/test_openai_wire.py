@@ -186,10 +186,13 @@ async def test_a_wrong_key_is_refused_and_a_right_one_taken(monkeypatch: pytest.
     monkeypatch.setenv("AIMOCK_API_KEYS", "right")
     with start_aimock(FIXTURES) as aimock:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{aimock.url}/v1")
-        failure = await _failure(OpenAI("gpt-5-mini", api_key="wrong"), _ask("hello"))
+        wrong, right = OpenAI("gpt-5-mini", api_key="wrong"), OpenAI("gpt-5-mini")
+        failure = await _failure(wrong, _ask("hello"))
         assert (failure.kind, failure.code, failure.hint) == ("abandon", "unauthorized", "check OPENAI_API_KEY")
         monkeypatch.setenv("OPENAI_API_KEY", " right\n")
-        assert (await OpenAI("gpt-5-mini").complete(_ask("hello"), _unheard)).text == "Good day."
+        assert (await right.complete(_ask("hello"), _unheard)).text == "Good day."
+        await wrong.aclose()
+        await right.aclose()
 
 
 async def test_a_server_of_ones_own_needs_no_key_and_openai_does(
