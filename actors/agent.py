@@ -17,6 +17,7 @@ from ..protocols.ids import address
 from ..protocols.model import Model
 from ..protocols.people import UNATTENDED, People
 from ..protocols.plans import texts
+from ..protocols.rules import ApprovalRule, approval_rules
 from ..protocols.tool import ToolRef
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Agent(Generic[T]):
         limits: bounds of one run; ``us.Limits()`` by default.
         can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
         people: whom its questions go to; by default those of its supervisor, then of the system.
+        approvals: rules about which of its calls wait for a person, besides those of its teams.
 
     Raises:
         DefinitionError: a bad name, no model, two tools of one name, an output type that has no JSON schema.
@@ -55,6 +57,7 @@ class Agent(Generic[T]):
         tools: Sequence[ToolRef[..., Any]] = (), limits: Limits | None = None,
         can: Sequence[str] = (),
         people: People | None = None,
+        approvals: Sequence[ApprovalRule] = (),
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
@@ -62,12 +65,14 @@ class Agent(Generic[T]):
         tools: Sequence[ToolRef[..., Any]] = (), output: type[T], limits: Limits | None = None,
         can: Sequence[str] = (),
         people: People | None = None,
+        approvals: Sequence[ApprovalRule] = (),
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
         tools: Sequence[ToolRef[..., Any]] = (), output: Any = str, limits: Limits | None = None,
         can: Sequence[str] = (),
         people: People | None = None,
+        approvals: Sequence[ApprovalRule] = (),
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -85,6 +90,7 @@ class Agent(Generic[T]):
         self.limits = limits or Limits()
         self.can = texts(f"agent {name!r}: can", tuple(can) if not isinstance(can, str) else can)
         self.people = people
+        self.approvals = approval_rules(f"agent {name!r}", approvals)
         names = [tool.spec.name for tool in self.tools]
         if not self.models:
             raise DefinitionError(f"agent {name!r} has no model")

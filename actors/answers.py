@@ -5,9 +5,13 @@ Pure: the kernel uses it, and so does the command line on a journal that nobody 
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
+
 import msgspec
 
 from ..protocols.approvals import Answer, Question, allowed
+from ..protocols.binding import approves, bound
 from ..protocols.bounds import check
 from ..protocols.codec import NULL, decode
 from ..protocols.decisions import REASONED, VALUED, Decision, meant
@@ -18,9 +22,21 @@ from ..protocols.journal import MAX_MESSAGE
 from .cell import Cell
 from .patience import counts_as, late
 
+NOBODY = "somebody"
+"""Who answers where no name is given: nobody in particular, and so no one of several."""
 
-def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = False) -> Effect:
+Edit = Callable[[Effect, Answer], Effect]
+"""A call with the arguments that a person gave it, as the gate lets it through (``editing.edited``). Raises WrongAnswer."""
+
+
+def accept(
+    effect: Effect | None, answer: Answer, now: float, *, taken: bool = False, edit: Edit | None = None
+) -> Effect:
     """An open effect with a person's answer, in a word that its question takes.
+
+    A yes to an approval is bound here to all that it stands for (``binding.bound``). Where several people must say yes, one that is
+    not the last is kept in ``Effect.yes``, and the question stays open. ``edit``: for a yes with other arguments; without it there is
+    nobody who could check them.
 
     Raises:
         UnknownItem: nothing is open under that id, or it is answered.
@@ -51,12 +67,17 @@ def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = F
             f"{bytes(answer.value).decode()} is nobody whom {answer.item} could go to",
             hint=f"one of: {', '.join(effect.question.options)}",
         )
-    if answer.digest and answer.digest != effect.digest:
+    if answer.digest and answer.digest != bound(effect):
         raise WrongAnswer(
-            f"{answer.item} is not what was shown: its arguments have another digest",
+            f"{answer.item} is not what was shown: its arguments, its tool or its rule have another digest",
             hint="look at it again, then answer",
         )
-    again = effect.verb != PERSON and answer.decision in ("approve", "run_again")
+    if effect.verb != PERSON and approves(effect.question) and answer.decision in YES:
+        effect, answer = _yes(effect, answer, edit)
+        if len(effect.yes) < effect.question.quorum:  # type: ignore[union-attr]  # it is an approval
+            return effect
+        effect = msgspec.structs.replace(effect, yes=effect.yes if len(effect.yes) > 1 else ())
+    again = effect.verb != PERSON and answer.decision in (*YES, "run_again")
     if again:
         return msgspec.structs.replace(
             effect, answer=answer, state="intended", interrupted=0, cleared=now, due=None, addressed=None
@@ -65,8 +86,49 @@ def accept(effect: Effect | None, answer: Answer, now: float, *, taken: bool = F
 
 
 _VALUE: dict[Decision, str] = {
-    "answer": "answer", "result": "result", "change": "changed task or message", "replace": "name of a worker",
+    "answer": "answer", "result": "result", "change": "changed arguments, task or message", "replace": "name of a worker",
 }  # fmt: skip
+
+YES: tuple[Decision, ...] = ("approve", "change")
+"""Both let an approval's call go."""
+
+
+def _yes(effect: Effect, answer: Answer, edit: Edit | None) -> tuple[Effect, Answer]:
+    """A yes to a call: the call with it (and with its arguments, where they are changed), and the yes as it is kept."""
+    assert effect.question is not None
+    if effect.question.quorum > 1:
+        _another(effect, answer)
+    if answer.decision == "change":
+        if edit is None:
+            raise WrongAnswer(
+                f"nobody can say whether the changed arguments of {answer.item} are let through: the journal names no program that knows "
+                f"{effect.name}",
+                hint="answer while that program runs, or approve it as it is",
+            )
+        effect = edit(effect, answer)
+    kept = msgspec.structs.replace(answer, digest=bound(effect))
+    return msgspec.structs.replace(effect, yes=(*effect.yes, kept)), kept
+
+
+def _another(effect: Effect, answer: Answer) -> None:
+    """Whether whoever says yes is somebody, and somebody else than those before. Raises WrongAnswer."""
+    assert effect.question is not None
+    need, name = effect.question.quorum, who(answer.by)
+    if not name or name == NOBODY or not answer.by.isprintable():
+        raise WrongAnswer(
+            f"{answer.item} needs a yes of {need} different people, and {answer.by!r} is no name of one",
+            hint="say who answers (--by NAME)",
+        )
+    if any(who(before.by) == name for before in effect.yes):
+        raise WrongAnswer(
+            f"{answer.item} needs a yes of {need} different people, and {answer.by} has said yes before",
+            hint="somebody else must say yes, too; anybody may still say no",
+        )
+
+
+def who(name: str) -> str:
+    """A person's name as it is compared: letter case, width and spaces make nobody another person."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def decided(question: Question, answer: Answer) -> Decision:
@@ -98,7 +160,10 @@ def named(answer: Answer) -> str:
 
 def is_of(recorded: Answer | None, given: Answer) -> bool:
     """Whether a recorded answer is the one that somebody gave, maybe in another word of the same meaning."""
-    return recorded is not None and msgspec.structs.replace(recorded, decision=given.decision) == given
+    return (
+        recorded is not None
+        and msgspec.structs.replace(recorded, decision=given.decision, digest=given.digest) == given
+    )
 
 
 def considered(cell: Cell, effect: Effect, given: Decision) -> None:

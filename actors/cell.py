@@ -229,6 +229,10 @@ class Cell:
                 continue
             if effect.answer is not None and before.answer is None and _granted(effect):
                 memory.counters = memory.counters.granted()
+            if effect.cleared and not before.cleared and effect.question is not None and effect.question.first:
+                memory.counters = memory.counters.first_allowed(effect.name)
+            if effect.digest != before.digest:  # a person gave it other arguments
+                memory.counters = memory.counters.changed_into(before, effect)
             memory.counters = memory.counters.changed(effect)
             if effect.state in OPEN_STATES:
                 memory.effects[effect.id] = effect
@@ -246,7 +250,7 @@ class Cell:
 def _granted(effect: Effect) -> bool:
     """Whether a person said yes to going on with what looked like a loop."""
     asked = any(v.check == "limits.loop" and v.verdict == "ask" for v in effect.verdicts)
-    return asked and effect.answer is not None and effect.answer.decision == "approve"
+    return asked and effect.answer is not None and effect.answer.decision in ("approve", "change")
 
 
 def context_for(address: Address, envelope: Envelope) -> Context:

@@ -25,8 +25,9 @@ from ..protocols.journal import Record, RowKind
 from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from ..protocols.watch import Blocked, Watch
-from .answers import accept, considered
+from .answers import YES, accept, considered
 from .cell import Cell
+from .editing import edited
 from .mailbox import Item
 from .outcome import effect_outcome
 from .patience import addressed, opened, pressed, silence
@@ -226,7 +227,7 @@ class Flights:
         """Take a person's answer. The first one wins. ``also``: see ``Kernel.answer``."""
         effect = self._pump.effect(answer.item)
         try:
-            accepted = accept(effect, answer, self._pump.now, taken=answer.item in self._landing)
+            accepted = self._accept(cell, effect, answer)
             self._pump.watch.run(accepted, lambda: considered(cell, accepted, answer.decision))
         except Blocked as blocked:
             why = f"whether it fits {answer.item} cannot be said: {blocked.failure.message}"
@@ -236,14 +237,26 @@ class Flights:
             self._pump.after(Refused(input, error))
             return
         try:
-            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=accepted.answer), answer.item)
+            said = accepted.answer or accepted.yes[-1]
+            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=said), answer.item)
         except NotStorable as error:
             self._pump.after(Refused(input, error))
             return
         if also is not None:
             self._pump.put_right(also)
         self._pump.after(Done(input))
-        self._answered(cell, accepted)
+        if accepted.answer is not None:
+            self._answered(cell, accepted)
+
+    def _accept(self, cell: Cell, effect: Effect | None, answer: Answer) -> Effect:
+        """The effect with the answer. A call with other arguments passes the gate again; what the gate runs is people's code."""
+        taken, gate, now = answer.item in self._landing, self._gate, self._pump.now
+        people = cell.mount.people if cell.mount is not None else None
+
+        def edit(call: Effect, changed: Answer) -> Effect:
+            return self._pump.watch.run(call, lambda: edited(call, changed, gate, cell.memory.counters, people, now))
+
+        return accept(effect, answer, now, taken=taken, edit=edit)
 
     def stands(self, effect: Effect) -> bool:
         """Whether this attempt is still to be performed, now that its row is durable."""
@@ -358,7 +371,7 @@ class Flights:
         assert answer is not None
         if effect.verb == PERSON:
             self.land(cell, effect, Raw(encode(answer)), None)
-        elif answer.decision in ("approve", "run_again"):
+        elif answer.decision in (*YES, "run_again"):
             self.launch(cell, effect)
         elif answer.decision == "happened":
             self.land(cell, effect, answer.value, None)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.codec import NULL, decode, encode, roundtrip
-from ..protocols.effects import Effect
+from ..protocols.effects import CALL, Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, ReplyTo
 from ..protocols.errors import Failed, NotStorable, TooLarge
 from ..protocols.failures import Failure
@@ -53,14 +53,16 @@ class Outcome(Generic[R_co]):
         of: id of the effect or ask.
         tag: what was given with it.
         failure: why there is no value; None where there is one.
+        note: that a person had the call made with other arguments, in words; empty where nobody did.
     """
 
-    __slots__ = ("_value", "failure", "of", "tag")
+    __slots__ = ("_value", "failure", "note", "of", "tag")
 
-    def __init__(self, of: str, tag: Tag, value: object, failure: Failure | None) -> None:
+    def __init__(self, of: str, tag: Tag, value: object, failure: Failure | None, note: str = "") -> None:
         self.of = of
         self.tag = tag
         self.failure = failure
+        self.note = note
         self._value = value
 
     @property
@@ -126,11 +128,21 @@ def effect_outcome(
     id: str, effect: Effect, value: Raw, failure: Failure | None, now: float, checked: tuple[Verdict, ...] = ()
 ) -> Envelope:
     """What came of an effect, as mail to its actor. ``checked``: verdicts that stand in no row yet."""
-    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure, checked=checked)
+    note = _changed(effect)
+    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure, checked=checked, note=note)
     return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=effect.context, at=now)
+
+
+def _changed(effect: Effect) -> str:
+    """That a person changed the call, in words for whoever made it."""
+    changed = next((yes for yes in reversed((*effect.yes, effect.answer)) if yes and yes.decision == "change"), None)
+    if changed is None or effect.verb != CALL:
+        return ""
+    why = f": {changed.reason}" if changed.reason else ""
+    return f"{changed.by} changed the arguments of this call to {bytes(effect.args).decode()}{why}"
 
 
 def read_outcome(body: OutcomeBody, form: Any) -> Outcome[Any]:  # form is a type form
     """An outcome as a handler takes it. Raises msgspec.ValidationError where the value does not fit the form."""
     value = decode(body.value, form) if body.failure is None else None
-    return Outcome(body.of, tag_value(body.tag), value, body.failure)
+    return Outcome(body.of, tag_value(body.tag), value, body.failure, body.note)

@@ -29,6 +29,8 @@ LONGEST_NOTE = 10_000
 def addressed(question: Question, people: People | None, now: float) -> Question:
     """A question as it is asked: with whom it goes to (its own, or those of whoever asks), and its deadline."""
     people = question.people or people
+    if people is not None and question.kind == "approval" and people.quorum > question.quorum:
+        question = msgspec.structs.replace(question, quorum=people.quorum)
     deadline = question.deadline
     if people is not None and people.deadline is not None and deadline is None and question.kind == "escalation":
         deadline = now + people.deadline

@@ -124,10 +124,11 @@ class AgentActor(Actor):
         call, tool = str(outcome.tag["call"]), str(outcome.tag["tool"])
         if call not in turn.state.waiting:
             return  # the run went on without it
+        note: dict[str, object] = {"note": outcome.note} if outcome.note else {}
         if outcome.failure is None:
-            self._observe(turn, call, tool, {"result": outcome.value})
+            self._observe(turn, call, tool, {"result": outcome.value, **note})
         else:
-            self._observe(turn, call, tool, {"failure": shown(outcome.failure)})
+            self._observe(turn, call, tool, {"failure": shown(outcome.failure), **note})
             if outcome.failure.code == "loop":
                 self._looped(turn, outcome.failure)
         self._go_on(turn)

@@ -21,7 +21,7 @@ DEADLINE = "the deadline"
 """Who answered where nobody did in time."""
 
 ALLOWED: dict[QuestionKind, tuple[Decision, ...]] = {
-    "approval": ("approve", "reject"),
+    "approval": ("approve", "change", "reject"),
     "escalation": ("approve", "answer", "reject"),
     "in_doubt": ("happened", "not_happened", "run_again"),
 }
@@ -45,6 +45,10 @@ class Question(Struct, frozen=True, omit_defaults=True):
         form: JSON schema of a ``result``; null where any value will do.
         about: the actor that this is about, where it is not the one that asks: the child that was given up.
         message: id of the message on which that one failed and which is put aside: what ``retry``, ``change`` and ``skip`` act on.
+        quorum: how many different people must say yes to an approval; the first no decides.
+        version: the tool's, for approvals.
+        sinks: parameters that say where the call's effect goes, where not all of them do: they are shown first.
+        first: a yes means that later calls of this tool in this run are no first ones any more (``ApprovalRule.first``).
     """
 
     kind: QuestionKind
@@ -60,6 +64,10 @@ class Question(Struct, frozen=True, omit_defaults=True):
     form: Raw = NULL
     about: str = ""
     message: str = ""
+    quorum: int = 1
+    version: str = ""
+    sinks: tuple[str, ...] = ()
+    first: bool = False
 
 
 def allowed(question: Question) -> tuple[Decision, ...]:
@@ -76,8 +84,9 @@ class Answer(Struct, frozen=True, omit_defaults=True):
         by: who answered; ``DEADLINE`` where nobody did.
         reason: why; required with ``reject`` and ``stop``.
         value: as JSON: the result, with ``result`` (``answer``) and optionally with ``happened``; the new task or content, with
-            ``change``; a worker's name, with ``replace``.
-        digest: digest of the arguments that the person saw; refused where it differs from the effect's. Empty: not checked.
+            ``change`` (of an approval: the arguments that are to be others); a worker's name, with ``replace``.
+        digest: what the person saw, as the inbox gave it (``InboxItem.digest``); refused where it is something else now. Empty: not
+            checked. In the journal an approval always has it: all that the approval is bound to (``binding.bound``).
     """
 
     item: str

@@ -11,7 +11,7 @@ Decision = Literal[
 ]  # fmt: skip
 """What can be answered:
 
-* approval: ``approve`` (do it), ``reject`` (do not, with a reason)
+* approval: ``approve`` (do it), ``change`` (do it with these arguments), ``reject`` (do not, with a reason)
 * escalation, as far as the question takes it (``Question.takes``):
 
   * ``retry``: the same again

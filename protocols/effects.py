@@ -4,7 +4,7 @@ The life of an effect, each step a row of the journal (``*`` may repeat):
 
     intended -> denied                                         (a check said no; settled at once)
     intended -> asking -> intended | settled                   (a person says yes | no, or says nothing in time)
-    asking   -> asking *, in_doubt -> in_doubt *               (a person is reminded, or the next one is asked)
+    asking   -> asking *, in_doubt -> in_doubt *               (a person is reminded, or the next one is asked, or one of several says yes)
     intended -> started -> settled                             (the normal way)
     intended -> waiting -> started                             (a limit that many share has no room yet)
     started  -> waiting -> started *                           (failed, tried again after a while)
@@ -82,7 +82,8 @@ class ThinkArgs(Struct, frozen=True):
 
 
 class Effect(Struct, frozen=True, omit_defaults=True):
-    """The ledger's record of one effect. ``id`` to ``context`` never change; the rest goes forward only.
+    """The ledger's record of one effect. ``id`` to ``context`` never change, unless a person approves it with other arguments (then
+    ``args``, ``key``, ``occurrence``, ``digest`` and ``resource`` are those of the changed call); the rest goes forward only.
 
     Attributes:
         id: item id of the intent.
@@ -106,6 +107,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         resource: what it works on: each attempt begins only under a lease of it. Empty for none.
         failure: why the last attempt failed, or why it is settled without a value.
         addressed: whom its question has come to, where it goes to people by name.
+        yes: who said yes so far, where several must; with the last one it is answered.
     """
 
     id: str
@@ -137,6 +139,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     resource: str = ""
     addressed: Addressed | None = None
     booked: int = 0
+    yes: tuple[Answer, ...] = ()
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):
@@ -151,6 +154,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             again, so that a retry of it keeps its idempotency key.
         refused: how often each digest was refused by the checks before.
         loops: calls refused as loops since the last grant by a person.
+        allowed: tools of which a person allowed a call because it was the first one of the run (``ApprovalRule.first``).
     """
 
     steps: int = 0
@@ -160,6 +164,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     taken: dict[str, tuple[int, ...]] = {}
     loops: int = 0
     refused: dict[str, int] = {}
+    allowed: tuple[str, ...] = ()
 
     def intended(self, effect: Effect) -> Counters:
         """After a row that holds this new effect."""
@@ -185,6 +190,10 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         """After a person allowed what looked like a loop: counting begins anew."""
         return msgspec.structs.replace(self, recent=(), admitted={}, loops=0)
 
+    def first_allowed(self, tool: str) -> Counters:
+        """After a person allowed the first call of a tool."""
+        return self if tool in self.allowed else msgspec.structs.replace(self, allowed=(*self.allowed, tool))
+
     def occurrence(self, digest: str) -> int:
         """Which occurrence of a call the next one with this digest is: the first that is free."""
         taken = self.taken.get(digest, ())
@@ -197,6 +206,24 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         done = after.failure is None or after.failure.code in HAPPENED
         holds = after.state in UNDER_WAY or (after.state == "settled" and done)
         return self._take(after) if holds else self._free(after)
+
+    def without(self, effect: Effect) -> Counters:
+        """As if this call had never been intended: what a changed one in its place is admitted under."""
+        admitted = {**self.admitted, effect.digest: max(0, self.admitted.get(effect.digest, 0) - 1)}
+        last = max((n for n, one in enumerate(self.recent) if one == effect.digest), default=len(self.recent))
+        return msgspec.structs.replace(
+            self._free(effect), calls=max(0, self.calls - 1), admitted=admitted, recent=self.recent[:last] + self.recent[last + 1 :]
+        )  # fmt: skip
+
+    def changed_into(self, before: Effect, after: Effect) -> Counters:
+        """After a row in which a person gave a call other arguments."""
+        left = self.without(before)
+        return msgspec.structs.replace(
+            left._take(after),
+            calls=self.calls,
+            recent=(*left.recent[-7:], after.digest),
+            admitted={**left.admitted, after.digest: left.admitted.get(after.digest, 0) + 1},
+        )
 
     def _take(self, effect: Effect) -> Counters:
         taken = self.taken.get(effect.digest, ())
@@ -232,6 +259,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
         repeats: how often the same call with the same arguments runs; the next one forces a new plan, one more goes to a person.
         cycles: how often a pair of calls may alternate (A-B-A-B is 2).
         approval: seconds until a person's silence counts as no; None waits for ever.
+        approved: seconds for which a person's yes to a call may be used; after that the call is refused. None for no end.
         invalid: how often a final answer that does not fit its type is sent back.
         model: seconds that one attempt at a model call may take.
         step: seconds that one step may take: a model call with all its attempts, and the calls that it asked for, people's approvals
@@ -244,6 +272,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     repeats: int = 3
     cycles: int = 2
     approval: float | None = 86_400.0
+    approved: float | None = 86_400.0
     invalid: int = 2
     model: float = 120.0
     step: float | None = None

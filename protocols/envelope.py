@@ -98,6 +98,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
 
     ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``;
     ``checked``: of an effect, what the gate said when it was started, as far as no row holds it yet.
+    ``note``: that a person had the call made with other arguments.
     """
 
     of: str
@@ -108,6 +109,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     request: str = ""
     said: str = ""
     checked: tuple[Verdict, ...] = ()
+    note: str = ""
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -37,6 +37,7 @@ class People(Struct, frozen=True, omit_defaults=True):
         deadline: seconds until ``default`` is the answer to an escalation. None: it waits for ever. Approvals have ``Limits.approval``,
             after which silence is a no; calls in doubt wait for ever.
         default: ``stop`` (the default), ``retry`` or ``skip``. Where a question does not take it, ``stop``.
+        quorum: how many different people must say yes to an approval (four eyes: 2). The first no decides. A rule may ask for more.
 
     Raises:
         DefinitionError: one of these is of no use; it names the field.
@@ -47,6 +48,7 @@ class People(Struct, frozen=True, omit_defaults=True):
     next_after: float | None = None
     deadline: float | None = None
     default: Decision = "stop"
+    quorum: int = 1
 
     def __post_init__(self) -> None:
         given: Any = self.ask  # callers who run no type checker
@@ -56,6 +58,7 @@ class People(Struct, frozen=True, omit_defaults=True):
         _check_names(self.ask)
         for field, seconds in (("remind", self.remind), ("next_after", self.next_after), ("deadline", self.deadline)):
             _check_seconds(field, seconds)
+        check_quorum("people", self.quorum)
         if self.default not in UNATTENDED:
             what = f"{self.default!r} cannot be decided with nobody there"
             raise _wrong("default", what, f"one of {', '.join(UNATTENDED)}")
@@ -94,6 +97,13 @@ def _check_seconds(field: str, seconds: object) -> None:
         return
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds <= 0:
         raise _wrong(field, f"{seconds!r} is no time to wait", "seconds, more than 0")
+
+
+def check_quorum(who: str, quorum: object) -> None:
+    """Raises DefinitionError where it is no number of people."""
+    if isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= MOST:
+        hint = f"a whole number, 1 to {MOST}: how many different people must say yes"
+        raise DefinitionError(f"{who}: quorum: {quorum!r} is no number of people", hint=hint)
 
 
 def _wrong(field: str, what: str, hint: str) -> DefinitionError:

@@ -61,6 +61,8 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
         private: the result is private data. None: not said, see ``is_private``.
         version: tells versions of one tool apart.
         cost: US dollars that one call costs.
+        amount: the parameter that says how much money a call moves; empty where none does, or it is not said.
+        tags: what else rules may go by, such as ``legal`` or ``medical``.
     """
 
     name: str
@@ -79,6 +81,8 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
     private: bool | None = None
     version: str = ""
     cost: float = 0.0
+    amount: str = ""
+    tags: tuple[str, ...] = ()
 
     # What is not said is taken for the worst. It is said here and nowhere else, so that every check sees the same.
 

@@ -20,7 +20,7 @@ from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.mail import Resolution
 from .access import Access
-from .inbox import InboxItem, inbox
+from .inbox import InboxItem, following, inbox
 from .journal.reader import read_only
 from .parked import FileLetters, ParkedMessage, edited, of_file, parked
 from .verdicts import acts, too_late, verdict
@@ -29,9 +29,23 @@ from .verdicts import acts, too_late, verdict
 class Answering(Access):
     """Takes answers and decisions."""
 
-    def inbox(self) -> tuple[InboxItem, ...]:
-        """What waits for people, oldest first."""
-        return inbox(tuple(self._shell.kernel.sets.effects.values()))
+    def inbox(self, *, limit: int | None = None, after: str = "") -> tuple[InboxItem, ...]:
+        """What waits for people, oldest first.
+
+        Args:
+            limit: at most so many; None for all.
+            after: only those after the item of this id, which may be answered meanwhile.
+
+        Raises:
+            UnknownItem: ``after`` is no id.
+            ValueError: ``limit`` is no number of items.
+        """
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"limit={limit!r}: a whole number, 1 or more, or None for all")
+        found = inbox(tuple(self._shell.kernel.sets.effects.values()))
+        if after:
+            found = following(found, after)
+        return found if limit is None else found[:limit]
 
     async def answer(
         self,

@@ -28,6 +28,7 @@ from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, address
 from ..protocols.people import People
 from ..protocols.plans import Parallel, PlanLimits, work_limits
+from ..protocols.rules import ApprovalRule, approval_rules
 from ..protocols.tasks import Task
 from .children import Child, Pool
 from .conflicts.policy import Conflicts
@@ -65,6 +66,7 @@ class Supervisor:
         backoff: waits between restarts of one child.
         people: whom questions go to that arise here: about workers on which it gave up, about tasks, and of agents that do not say
             so themselves; by default those of the supervisor above. None at the top: nobody in particular, and for ever.
+        approvals: rules about which calls of all below it wait for a person; those of the supervisors above hold, too.
         on_restart: ``keep`` the state (a failed turn left nothing of it), or begin ``fresh``, which teams of ``us.Child`` may.
         auto_shutdown: whether the supervisor ends when significant children have ended by themselves: ``never``, at the first
             (``any_significant``), at the last (``all_significant``).
@@ -86,7 +88,7 @@ class Supervisor:
         on_restart: RestartPolicy = "keep", auto_shutdown: AutoShutdown = "never", decide: Decider | None = None,
         conflicts: Conflicts | None = None,
         restart: RestartType = "transient", shutdown: float | None = None, significant: bool = False,
-        people: People | None = None,
+        people: People | None = None, approvals: Sequence[ApprovalRule] = (),
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -113,6 +115,7 @@ class Supervisor:
             raise DefinitionError(f"supervisor {name!r}: {error.args[0]}", hint=error.hint) from error
         agents = [w.name for w in self.workers] + ([route.name] if isinstance(route, (Router, Planner)) else [])
         self.people = _checked(people, name, agents)
+        self.approvals = approval_rules(who, approvals)
         if not workers:
             raise DefinitionError(f"{who} has no workers")
         all_names = [*agents, *(s.name for s in self.supervisors), *(c.template for c in self.children)]

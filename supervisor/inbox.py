@@ -7,12 +7,14 @@ from msgspec import Raw, Struct
 
 from ..actors.patience import asked_of, counts_as
 from ..protocols.approvals import Question, QuestionKind, allowed
+from ..protocols.binding import bound
 from ..protocols.codec import NULL
 from ..protocols.decisions import Decision
 from ..protocols.effects import Effect
 from ..protocols.errors import UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.people import Addressed
+from ..protocols.visible import cut, visible
 
 
 class InboxItem(Struct, frozen=True, omit_defaults=True):
@@ -27,7 +29,7 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
         answers: decisions it takes.
         tool, arguments: of a call; arguments as JSON.
         policy: name and version of the rule that asks.
-        digest: digest of tool and arguments; an answer that gives another one is refused.
+        digest: of all that a yes is bound to (tool, its version, arguments, agent, run, rules); an answer with another one is refused.
         key: idempotency key of a call, to look it up on the other side.
         options: answers that make sense; names of other workers where ``replace`` fits.
         failure: what led here, with its causes.
@@ -41,6 +43,8 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
         unsure, confidence: what whoever asks does not know, and how sure it is.
         form: JSON schema of a result; null where any value will do.
         about, message: the actor that it is about, and the message that a retry sends again.
+        quorum, yes: how many different people must say yes, and who has.
+        sinks: parameters that say where the effect goes; empty where all of them may.
     """
 
     id: str
@@ -71,6 +75,9 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
     form: Raw = NULL
     about: str = ""
     message: str = ""
+    quorum: int = 1
+    yes: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
 
 
 def item(effect: Effect) -> InboxItem | None:
@@ -91,7 +98,7 @@ def item(effect: Effect) -> InboxItem | None:
         tool=effect.name if is_call else "",
         arguments=effect.args if is_call else NULL,
         policy=question.policy,
-        digest=effect.digest,
+        digest=bound(effect),
         key=effect.key,
         options=question.options,
         failure=question.failure,
@@ -110,6 +117,9 @@ def item(effect: Effect) -> InboxItem | None:
         form=question.form,
         about=question.about,
         message=question.message,
+        quorum=question.quorum,
+        yes=tuple(answer.by for answer in effect.yes),
+        sinks=question.sinks,
     )
 
 
@@ -142,9 +152,15 @@ def _order(id: str) -> tuple[int, ...]:
     return tuple(int(part) for part in id.split("."))
 
 
+LONGEST = 400
+"""Characters of one argument in a line; what comes behind a long one must be seen, too."""
+
+
 def arguments_text(entry: InboxItem) -> str:
-    """A call as people write it: ``pay(to="ada", usd=60)``."""
+    """A call as people write it: ``pay(to="ada", usd=60)``; where it goes comes first, nothing is hidden, long values are cut off."""
     if entry.arguments == NULL:
-        return entry.tool
+        return visible(entry.tool)
     values = msgspec.json.decode(entry.arguments, type=dict[str, Raw])
-    return f"{entry.tool}({', '.join(f'{name}={bytes(value).decode()}' for name, value in values.items())})"
+    names = sorted(values, key=lambda name: name not in entry.sinks)
+    shown = ", ".join(f"{visible(name)}={cut(visible(bytes(values[name]).decode()), LONGEST)}" for name in names)
+    return f"{visible(entry.tool)}({shown})"

@@ -18,12 +18,14 @@ import os
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
-from ..actors.answers import accept, considered
+from ..actors.answers import Edit, accept, considered
 from ..actors.cell import Cell, read_record
+from ..actors.editing import edited
 from ..actors.registry import Directory
 from ..actors.releases import Resolve, Verdict, again
 from ..protocols.approvals import Answer
@@ -31,7 +33,7 @@ from ..protocols.codec import encode
 from ..protocols.decisions import VALUED
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context
-from ..protocols.errors import JournalError, UnknownItem
+from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, RowKind
 from ..tools.ledger import after_crash
@@ -39,6 +41,9 @@ from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .parked import FileLetters, ParkedMessage, find
 from .verdicts import acts, too_late, verdict
+
+if TYPE_CHECKING:
+    from .tree import Tree
 
 
 @contextlib.contextmanager
@@ -54,16 +59,14 @@ def _owned(path: str | os.PathLike[str]) -> Generator[tuple[SqliteJournal, Opene
         journal.close()
 
 
-def answer(
-    path: str | os.PathLike[str], given: Answer, directory: Callable[[], Directory | None] = lambda: None
-) -> None:
+def answer(path: str | os.PathLike[str], given: Answer, program: Callable[[], Tree | None] = lambda: None) -> None:
     """Write a person's answer; durable when this returns. It takes effect when the team runs next.
 
     Args:
         path: the journal.
         given: the answer.
-        directory: gives the definitions that say whether a value fits, where they are known; only asked for where there is one.
-            Without them a result is looked at when the team runs, and asked for anew where it does not fit.
+        program: gives the definitions that say whether a value fits, where they are known; only asked for where there is one.
+            Without them a result is looked at when the team runs, and asked for anew where it does not fit; a call is not changed.
 
     Raises:
         UnknownItem, WrongAnswer: as ``System.answer``; also when the time to answer is over.
@@ -74,14 +77,16 @@ def answer(
         effect = next((as_left(e) for e in opened.effects if e.id == given.item), None)
         now = max(opened.at, time.time())
         try:
-            accepted = accept(effect, given, now)
+            tree = program() if given.decision in VALUED else None
+            known = tree.directory if tree is not None else None
+            edit = _edit(journal, tree, now) if tree is not None else None
+            accepted = accept(effect, given, now, edit=edit)
         except UnknownItem as error:
             with read_only(path) as reader:
                 raise (too_late(FileLetters(reader), given.item) or error) from error
         assert effect is not None
         assert accepted.question is not None
-        assert accepted.answer is not None
-        known = directory() if accepted.answer.decision in VALUED else None
+        said = accepted.answer or accepted.yes[-1]
         if known is not None:
             considered(_cell(journal, effect.stream, known), accepted, given.decision)
         also: Resolve | None = None
@@ -92,7 +97,7 @@ def answer(
         line = next(line for line in journal.actors(effect.stream) if line.address == effect.stream)
         pen = _Pen(opened, now)
         pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
-        record = Record(changes=(accepted,), answer=accepted.answer)
+        record = Record(changes=(accepted,), answer=said)
         pen.row("accepted", line.address, line.seq + 1, line.incarnation, given.item, record)
         mail: tuple[Mail, ...] = ()
         if also is not None:
@@ -106,6 +111,22 @@ def answer(
         )  # fmt: skip
         lines = (after, ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now))
         journal.append(Batch(tuple(pen.rows), mail=mail, effects=(accepted,), actors=lines))
+
+
+def _edit(journal: SqliteJournal, tree: Tree, now: float) -> Edit:
+    """How a call is changed: the gate of the program that made it looks at it again."""
+    from ..tools.gate import Gate  # most answers change nothing
+
+    def edit(effect: Effect, given: Answer) -> Effect:
+        cell = _cell(journal, effect.stream, tree.directory)
+        if cell.mount is None:
+            raise WrongAnswer(
+                f"nobody can say whether the changed arguments of {given.item} are let through: {effect.stream} cannot be read",
+                hint="approve it as it is, or answer while its program runs",
+            )
+        return edited(effect, given, Gate(tree.grants), cell.memory.counters, cell.mount.people, now)
+
+    return edit
 
 
 def _cell(journal: SqliteJournal, address: Address, directory: Directory) -> Cell:

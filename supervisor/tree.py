@@ -26,6 +26,8 @@ from ..protocols.children import Policy
 from ..protocols.errors import DefinitionError, UnderstudyError
 from ..protocols.ids import SYSTEM, Address, fits
 from ..protocols.model import Model
+from ..protocols.rules import ApprovalRule
+from ..tools.checks.rules import check_rules
 from ..tools.gate import Grants
 from ..tools.models.registry import model as resolve
 from ..tools.tool import Tool
@@ -72,6 +74,10 @@ class Tree:
         self.models: dict[str, dict[str, Model]] = {}
         self.places: dict[str, Address] = {}
         self.override = model
+        self._rules: dict[Address, tuple[ApprovalRule, ...]] = {}
+        """Approval rules that hold below each supervisor."""
+        self._declared: list[tuple[str, tuple[ApprovalRule, ...]]] = []
+        """Who declared which of them."""
         top = SupervisorActor(
             Policy(),
             [definition.spec for definition in definitions if is_led_by_root(definition)],
@@ -82,6 +88,9 @@ class Tree:
             self._mount(definition)
         self._shared(Conflicts(), {}, Known(ROOT))
         address_people(self.directory, definitions)
+        for who, rules in self._declared:
+            mine = [grants for grants in self.grants.values() if any(rule in grants.rules for rule in rules)]
+            check_rules(who, rules, [tool for grants in mine for tool in grants.tools.values()])
 
     def unready(self, name: str) -> UnderstudyError | None:
         """Why an agent of this definition has no model that could be asked: a missing key or library. None where each has one."""
@@ -114,6 +123,7 @@ class Tree:
 
     def _team(self, team: Supervisor, above: Address) -> None:
         name = Address(team.name)
+        self._rules[name] = self._rules.get(above, ()) + self._said(f"supervisor {team.name!r}", team.approvals)
         actor = SupervisorActor(team.policy, team.specs, decider=team.decide, above=above, pools=team.pools)
         self._add(team.name, actor, above, "in order" if leads(team) else "by mail")
         if team.workers:
@@ -166,7 +176,8 @@ class Tree:
                 )
             tools[tool.spec.name] = _complete(tool)
         self._add(template, AgentActor(agent), supervisor)
-        self.grants[template] = Grants(tools, agent.limits, supervisor)
+        rules = self._rules.get(supervisor, ()) + self._said(f"agent {agent.name!r}", agent.approvals)
+        self.grants[template] = Grants(tools, agent.limits, supervisor, rules)
         self.places[template] = supervisor
         self.tools[template] = tools
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}
@@ -174,9 +185,15 @@ class Tree:
     def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
         tools = {worker.work.spec.name: _complete(worker.work)}
         self._add(template, WorkerActor(worker.work, whole=worker.whole), supervisor)
-        self.grants[template] = Grants(tools, limits=None, place=supervisor)
+        self.grants[template] = Grants(tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ()))
         self.places[template] = supervisor
         self.tools[template] = tools
+
+    def _said(self, who: str, rules: tuple[ApprovalRule, ...]) -> tuple[ApprovalRule, ...]:
+        """Rules that somebody declared; that they name what there is can be told when everything is mounted."""
+        if rules:
+            self._declared.append((who, rules))
+        return rules
 
     def _child(self, child: Child, supervisor: Address, *, led: bool) -> None:
         begun: Begun = (
@@ -184,7 +201,9 @@ class Tree:
         )
         self._add(child.template, child.actor, supervisor, begun)
         tools = {t.spec.name: t for t in child.tools}
-        self.grants[child.template] = Grants(tools, limits=None, place=supervisor)
+        self.grants[child.template] = Grants(
+            tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ())
+        )
         self.places[child.template] = supervisor
         self.tools[child.template] = tools
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ..protocols.approvals import Question
+from ..protocols.binding import approves
 from ..protocols.books import Books, Entry
 from ..protocols.codec import digest
 from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
@@ -19,14 +21,17 @@ from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Booked, Clearance, Next, Rng
 from ..protocols.model import ModelRequest
+from ..protocols.rules import ApprovalRule
 from ..protocols.verdicts import Verdict
 from . import ledger
-from .checks.approval import approval, approved
+from .checks.approval import approval
+from .checks.approved import approved, other_rules
 from .checks.arguments import arguments
 from .checks.case import Case, Ruling, deny
 from .checks.lease import lease
 from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
+from .checks.rules import rules
 from .inside import InsideTool
 from .starting import Ending, StartCheck, Starting, booked, started
 from .tool import Tool
@@ -39,6 +44,7 @@ CALL_CHECKS: tuple[tuple[str, Check], ...] = (
     ("limits.calls", calls),
     ("limits.loop", loop),
     ("approval", approval),
+    ("rules", rules),
 )
 """At the intent of a tool call, in this order. Permission comes first because it finds the tool whose schema is checked."""
 
@@ -50,7 +56,7 @@ MODEL_RETRY = Retry(attempts=5, base=0.5, cap=30.0)
 class Grants(Struct, frozen=True):
     """What one agent may do: its tools and its limits.
 
-    ``place``: the address of its team, for what is done inside it.
+    ``place``: the address of its team, for what is done inside it. ``rules``: its approval rules, and those of the teams that it is in.
 
     Without limits, as for an actor that is no agent, its calls are not counted: they would add up for as long as it lives.
     """
@@ -58,6 +64,7 @@ class Grants(Struct, frozen=True):
     tools: dict[str, Tool[..., Any]] = {}
     limits: Limits | None = Limits()
     place: str = "root"
+    rules: tuple[ApprovalRule, ...] = ()
 
 
 class Gate:
@@ -84,6 +91,8 @@ class Gate:
             if name in self._skip and name not in ("permission", "schema"):
                 continue
             if free and name.startswith("limits."):
+                continue
+            if name == "rules" and (not case.rules or isinstance(case.tool, InsideTool)):
                 continue
             ruling = _guarded(name, check, case)
             verdicts.append(ruling.verdict)
@@ -139,22 +148,29 @@ class Gate:
         return started(self._shared, clear, starting, books)
 
     def _still(self, effect: Effect, counters: Counters, now: float) -> Clearance:
-        """Permission again, a grant may be gone since the intent; and where a person said yes, whether the rule is the same.
-
-        Approvals bind the arguments too, which never change.
+        """Permission again, a grant may be gone since the intent; where a person said yes, whether it was to this; and where nobody was
+        asked, whether the rules are those that did not ask.
         """
         if effect.verb != CALL:
             return Clearance()
         case = self._case(Intent("call", effect.name, effect.args, effect.agent, effect.stream), counters, now)
-        checks: list[tuple[str, Check]] = [("permission", permission)]
-        if _allowed_by_person(effect) and "approval" not in self._skip:
-            checks += [("schema", arguments), ("approval", partial(approved, effect=effect))]
-        verdicts: list[Verdict] = []
-        for name, check in checks:
-            verdicts.append(_guarded(name, check, case).verdict)
-            if verdicts[-1].verdict == "deny":
-                break
-        return Clearance(tuple(verdicts))
+        rulings = [_guarded("permission", permission, case)]
+        if case.tool is not None and "approval" not in self._skip:
+            checks: tuple[tuple[str, Check], ...] = ()
+            if _allowed_by_person(effect):
+                checks = (("schema", arguments), ("approval", partial(approved, effect=effect)))
+            elif (case.tool.policy is not None or case.rules) and other_rules(case, effect):
+                checks = (("schema", arguments), ("approval", approval), ("rules", rules))[: 3 if case.rules else 2]
+            for name, check in checks:
+                rulings.append(_guarded(name, check, case))
+                case.asked = rulings[-1].question or case.asked
+                if rulings[-1].verdict.verdict == "deny":
+                    break
+        at = 0.0 if now == effect.at else now
+        verdicts = tuple(msgspec.structs.replace(r.verdict, at=at) if at else r.verdict for r in rulings)
+        question = _about(case.asked, case.tool) if case.asked is not None else None
+        failure = rulings[-1].failure if len(rulings) > 1 else None
+        return Clearance(verdicts, failure=failure, question=question)
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         """Settle what was reserved for an attempt."""
@@ -177,7 +193,7 @@ class Gate:
 
     def _case(self, intent: Intent, counters: Counters, now: float) -> Case:
         grants = self._of(intent.agent)
-        return Case(intent, grants.tools, self._names, grants.limits or Limits(), counters, now)
+        return Case(intent, grants.tools, self._names, grants.limits or Limits(), counters, now, rules=grants.rules)
 
     def _of(self, agent: str) -> Grants:
         return self._grants.get(agent, Grants())
@@ -194,6 +210,8 @@ class Gate:
             spec = tool.spec
             effect, timeout, retry, key_ttl = spec.effect, spec.timeout, spec.retry, spec.key_ttl
         question = intent.question if intent.verb == PERSON else stopped.question if stopped else None
+        if question is not None:
+            question = _about(question, tool)
         decision: Literal["allow", "deny", "ask"] = (
             "ask" if question is not None else "deny" if stopped is not None else "allow"
         )
@@ -214,9 +232,16 @@ class Gate:
         )
 
 
+def _about(question: Question, tool: Tool[..., Any] | None) -> Question:
+    """A question with what a person should know of the tool."""
+    if tool is None or not (tool.spec.version or tool.spec.sinks):
+        return question
+    return msgspec.structs.replace(question, version=tool.spec.version, sinks=tool.spec.sinks or ())
+
+
 def _allowed_by_person(effect: Effect) -> bool:
     question, answer = effect.question, effect.answer
-    return question is not None and question.kind == "approval" and answer is not None and answer.decision == "approve"
+    return approves(question) and answer is not None and answer.decision in ("approve", "change")
 
 
 def _guarded(name: str, check: Check, case: Case) -> Ruling:

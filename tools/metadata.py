@@ -30,6 +30,8 @@ def metadata(
     private: bool | None,
     version: str,
     cost: float,
+    amount: str,
+    tags: Sequence[str],
 ) -> dict[str, Any]:  # fields of ``ToolSpec``
     """What was declared, as fields of a ``ToolSpec``.
 
@@ -51,6 +53,8 @@ def metadata(
         "private": private,
         "version": version,
         "cost": float(cost),
+        "amount": _parameters(tool, "amount", [amount], spec.names)[0] if amount != "" else "",
+        "tags": _names(tool, "tags", tags),
     }
 
 

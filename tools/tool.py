@@ -18,13 +18,13 @@ from typing import Any, Concatenate, Final, Literal, Protocol, TypeVar, cast, ge
 
 import msgspec
 
-from ..protocols.codec import digest
 from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address
 from ..protocols.leases import MAX_SECONDS
 from ..protocols.tool import Call, Kind, P, ToolRef, ToolSpec
 from .metadata import metadata
+from .policies import Policy, every_call
 from .schema import Signature, bound
 
 R = TypeVar("R")
@@ -42,31 +42,6 @@ NOT_DONE: Final = NotDone()
 
 TRYING = Call(id="0.0", key="unit-test", attempt=1, run=Address("unit-test"), deadline=30.0)
 """What a tool that takes a ``us.Call`` is handed when it is called directly."""
-
-
-class Policy:
-    """A rule that says which calls a person must approve.
-
-    Attributes:
-        name: its function's name.
-        version: digest of its source, so that a changed rule is another policy.
-        text: its docstring, shown to the person.
-    """
-
-    def __init__(self, rule: Callable[..., bool], text: str = "") -> None:
-        self.rule = rule
-        self.name = getattr(rule, "__name__", "rule").replace("<lambda>", "lambda")
-        try:
-            source = inspect.getsource(rule)
-        except (OSError, TypeError):
-            source = repr(getattr(rule, "__code__", rule))
-        self.version = digest(source)[:12]
-        self.text = text or (inspect.getdoc(rule) or "").strip()
-
-    @property
-    def label(self) -> str:
-        """Name and version, as they stand in the journal."""
-        return f"{self.name}@{self.version}"
 
 
 HOLD = 300.0
@@ -161,6 +136,8 @@ class Tool(ToolRef[P, R]):
         private: bool | None = None,
         version: str = "",
         cost: float = 0.0,
+        amount: str = "",
+        tags: Sequence[str] = (),
     ) -> None:
         """Say what calls do to the world and what is to be thought of their results (the arguments of ``us.tool``).
 
@@ -169,7 +146,7 @@ class Tool(ToolRef[P, R]):
         """
         said = metadata(
             self._spec, self.returns, kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private,
-            version=version, cost=cost,
+            version=version, cost=cost, amount=amount, tags=tags,
         )  # fmt: skip
         self._spec = msgspec.structs.replace(self._spec, **said)
 
@@ -324,6 +301,8 @@ def tool(
     private: bool | None = None,
     version: str = "",
     cost: float = 0.0,
+    amount: str = "",
+    tags: Sequence[str] = (),
 ) -> ToolDecorator:
     """Make a typed function a tool.
 
@@ -348,6 +327,8 @@ def tool(
         private: the result is private data. Not said: True where neither ``kind`` nor ``effect="read"`` was said.
         version: tells versions of one tool apart.
         cost: US dollars that one call costs, for budgets.
+        amount: name of the parameter that says how much money a call moves, for ``us.ApprovalRule(money_above=…)``.
+        tags: what else approval rules may go by, such as ``legal`` or ``medical``.
 
     Raises:
         DefinitionError: a parameter or the result has no type, or an option is out of range.
@@ -367,14 +348,13 @@ def tool(
             heartbeat=heartbeat,
         )
         made.declare(
-            kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private, version=version, cost=cost
-        )
+            kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private, version=version, cost=cost,
+            amount=amount, tags=tags,
+        )  # fmt: skip
         if isolation is not None or environ:
             made.isolate(isolation or made.isolation, environ)
         if approve is True:
-            made.policy = Policy(
-                lambda *_args, **_kwargs: True, text=f"Every call of {made.spec.name} needs an approval."
-            )
+            made.policy = every_call(made.spec.name)
         elif callable(approve):
             made.approve_if(approve)
         return made

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .protocols.plans import Plan as Plan
     from .protocols.plans import PlanLimits as PlanLimits
     from .protocols.plans import Step as Step
+    from .protocols.rules import ApprovalRule as ApprovalRule
     from .protocols.tasks import Cancel as Cancel
     from .protocols.tasks import Part as Part
     from .protocols.tasks import Result as Result
@@ -142,6 +143,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Answer": "protocols.approvals",
         "ANY_TOOL": "actors.actor",
         "applies": "actors.actor",
+        "ApprovalRule": "protocols.rules",
         "AskFailed": "protocols.errors",
         "Backoff": "protocols.children",
         "board_drop": "tools.inside",

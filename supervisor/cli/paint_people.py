@@ -10,10 +10,10 @@ from rich.markup import escape
 
 from ...protocols.codec import NULL
 from ...protocols.decisions import Decision
+from ...protocols.visible import visible
 from ..dossier import Dossier
 from ..inbox import InboxItem, arguments_text
 from ..story import Line
-from .plain import plain
 
 LONGEST = 2_000
 """Characters of a text that are printed; ``--json`` gives all of it."""
@@ -83,6 +83,9 @@ def items(console: Console, entries: Sequence[InboxItem]) -> None:
             console.print(f"      {said(arguments_text(entry))}", soft_wrap=True)
             text = text.rpartition("})? ")[2] if entry.kind == "approval" else text  # the question repeats the call
         console.print(f"      {said(text)}", soft_wrap=True, style="dim")
+        if entry.quorum > 1:
+            yes = f"; yes said {', '.join(entry.yes)}" if entry.yes else ""
+            console.print(f"      {said(f'needs a yes of {entry.quorum} different people{yes}')}", soft_wrap=True)
 
 
 _WAYS: dict[Decision, str] = {
@@ -106,6 +109,8 @@ def answers(entry: InboxItem, journal: str) -> list[str]:
         names = f"   ({'; '.join(entry.options)})" if entry.options and decision in ("replace", "answer") else ""
         if decision == "approve":
             found.append(f"understudy approve {entry.id}{tail}")
+        elif decision == "change" and entry.kind == "approval":
+            found.append(f"understudy approve {entry.id} --change '{{…}}'{tail}")
         elif decision == "reject":
             found.append(f"understudy reject {entry.id} --reason '…'{tail}")
         else:
@@ -114,8 +119,8 @@ def answers(entry: InboxItem, journal: str) -> list[str]:
 
 
 def said(text: str) -> str:
-    """A text as a terminal may have it: no markup, no control characters, and not without end."""
-    return escape(plain(text[:LONGEST]) + ("…" if len(text) > LONGEST else ""))
+    """A text as whoever decides may have it: in one line, with nothing hidden and no order to the terminal, and not without end."""
+    return escape(visible(text[:LONGEST]) + ("…" if len(text) > LONGEST else ""))
 
 
 def clock(at: float) -> str:

@@ -65,13 +65,24 @@ def inbox(name: str, limit: int | None, after: str, journal: Path, as_json: bool
 
 @click.command()
 @click.argument("ids", nargs=-1, type=options.TEXT, required=True, metavar="ID...")
+@click.option(
+    "--change",
+    default="",
+    type=options.TEXT,
+    metavar="JSON",
+    help="With these arguments in the place of those of the same name.",
+)
 @click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
 @options.by
 @options.journal
 @options.as_json
-def approve(ids: tuple[str, ...], reason: str, by: str, journal: Path, as_json: bool) -> int:
+def approve(ids: tuple[str, ...], change: str, reason: str, by: str, journal: Path, as_json: bool) -> int:
     """Say yes: to a call that needs it, or "try again" to an escalation."""
-    return give_answers(ids, "approve", reason, by, journal, as_json)
+    if not change:
+        return give_answers(ids, "approve", reason, by, journal, as_json)
+    if len(ids) > 1:
+        raise click.UsageError("--change is for one call: its arguments are checked again")
+    return give_answers(ids, "change", reason, by, journal, as_json, typed(change.encode("utf-8", "surrogatepass")))
 
 
 @click.command()
@@ -128,12 +139,15 @@ def give_answers(
     taken = False
     for id in ids:  # the digest: what is answered is what was shown
         taken = source.give(journal, Answer(id, decision, who, reason, value, known[id].digest), made[id])
+    lacking = _lacking(journal, ids) if any(known[id].quorum > 1 for id in ids) else {}
     if as_json:
-        options.emit({"answered": ids, "decision": decision, "by": who, "owner": taken})
+        more = {"lacking": lacking} if lacking else {}
+        options.emit({"answered": ids, "decision": decision, "by": who, "owner": taken, **more})
         return exits.DONE
     for id in ids:
         asked = known[id].asked
         note = f"; {', '.join(asked)} was asked" if asked and who not in asked else ""
+        note += f"; {lacking[id]} more must say yes" if id in lacking else ""
         echo(f"{id}: {decision.replace('_', ' ')}, by {who}{note}  ({known[id].run})")
     again = sorted({going_on(*named, journal) for named in made.values() if named[0]})
     if not taken and again:
@@ -141,6 +155,12 @@ def give_answers(
     elif not taken:
         echo("No process runs this journal now. Run its program again to go on.")
     return exits.DONE
+
+
+def _lacking(journal: Path, ids: tuple[str, ...]) -> dict[str, int]:
+    """How many others must still say yes to calls that have been answered."""
+    with source.looking(journal) as found:
+        return {entry.id: entry.quorum - len(entry.yes) for entry in found.inbox() if entry.id in ids}
 
 
 def _fits(entry: InboxItem | None, id: str, decision: Decision, journal: Path) -> None:

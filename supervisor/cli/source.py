@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ...actors.registry import Directory
 from ...protocols.approvals import Answer
 from ...protocols.errors import JournalError, JournalHeld, TargetError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address
@@ -21,6 +20,9 @@ from ..journal.reader import JournalReader, read_only
 from ..journal.reading import must_fit, reading
 from ..remote import Remote, Unanswered, reach
 from .plain import echo
+
+if TYPE_CHECKING:
+    from ..tree import Tree
 
 ARRIVING = 2.0
 """Seconds for which a journal may be held by a process that has not made its socket yet."""
@@ -174,15 +176,15 @@ def must_exist(path: Path) -> None:
         raise UnderstudyError(f"there is no journal {path}", hint="name it with --journal; a run makes one")
 
 
-def definitions(target: str, model: str) -> Directory | None:
-    """Who takes mail where, as the program says that made a run; None where the journal does not name it or it cannot be imported."""
+def definitions(target: str, model: str) -> Tree | None:
+    """The tree of the program that made a run; None where the journal does not name it or it cannot be imported."""
     from ..target import load
     from ..tree import Tree
 
     if not target:
         return None
     try:
-        return Tree((load(target),), model=model or None).directory
+        return Tree((load(target),), model=model or None)
     except TargetError:
         return None
 

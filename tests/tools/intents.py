@@ -11,6 +11,7 @@ from understudy.protocols.codec import encode
 from understudy.protocols.effects import Counters, Effect, Intent, Limits
 from understudy.protocols.hooks import Admission
 from understudy.protocols.ids import Address
+from understudy.protocols.rules import ApprovalRule
 from understudy.tools.gate import Gate, Grants
 from understudy.tools.tool import Tool
 
@@ -18,9 +19,15 @@ AGENT = "clerk/{run}"
 RUN = Address("clerk/1")
 
 
-def gate(*tools: Tool[..., Any], limits: Limits | None = None, skip: tuple[str, ...] = (), other: Any = None) -> Gate:
+def gate(
+    *tools: Tool[..., Any],
+    limits: Limits | None = None,
+    skip: tuple[str, ...] = (),
+    other: Any = None,
+    rules: tuple[ApprovalRule, ...] = (),
+) -> Gate:
     """A gate in which one agent may call these tools (and another one ``other``)."""
-    grants = {AGENT: Grants({t.spec.name: t for t in tools}, limits or Limits())}
+    grants = {AGENT: Grants({t.spec.name: t for t in tools}, limits or Limits(), rules=rules)}
     if other is not None:
         grants["boss/{run}"] = Grants({other.spec.name: other})
     return Gate(grants, skip=frozenset(skip))

@@ -10,9 +10,11 @@ import pytest
 import understudy as us
 from tests.tools.intents import call, effect, gate
 from understudy.actors.answers import accept
+from understudy.protocols.binding import bound
 from understudy.protocols.effects import Counters, Effect, Limits
 from understudy.protocols.errors import UnknownItem, WrongAnswer
-from understudy.tools.tool import Policy, Tool
+from understudy.tools.policies import Policy
+from understudy.tools.tool import Tool
 
 
 @us.tool(effect="once")
@@ -65,11 +67,27 @@ def test_without_the_approval_check_it_would_run() -> None:
     assert skipping.admit(call("pay", {"to": "ada", "usd": 60.0}), Counters(), 0.0).decision == "allow"
 
 
-def test_a_rule_that_raises_asks_and_says_that_it_is_broken() -> None:
+def test_a_rule_that_raises_refuses_the_call_and_says_that_it_is_broken() -> None:
     admission = gate(send).admit(call("send", {"to": "ada"}), Counters(), 0.0)
-    assert admission.decision == "ask"
-    assert admission.question is not None
-    assert "LookupError: no such list" in admission.question.text
+    assert admission.decision == "deny"
+    assert admission.failure is not None
+    assert admission.failure.code == "policy_failed"
+    for part in ("the approval rule broken@", "of send failed", "LookupError: no such list"):
+        assert part in admission.failure.message
+
+
+@us.tool(effect="once")
+def send_later(to: str) -> str:
+    """Send something."""
+    return to
+
+
+def test_a_rule_must_answer_at_once() -> None:
+    async def later(to: str) -> bool:
+        return True
+
+    with pytest.raises(us.DefinitionError, match="is an async def"):
+        send_later.approve_if(later)  # type: ignore[arg-type]
 
 
 def test_every_call_of_a_tool_made_with_approve_asks() -> None:
@@ -95,7 +113,7 @@ def test_an_answer_to_other_arguments_is_refused() -> None:
     asking = _asking()
     with pytest.raises(WrongAnswer, match="another digest"):
         accept(asking, us.Answer("1.0", "approve", digest="of what I saw"), 0.0)
-    assert accept(asking, us.Answer("1.0", "approve", digest=asking.digest), 0.0).state == "intended"
+    assert accept(asking, us.Answer("1.0", "approve", digest=bound(asking)), 0.0).state == "intended"
 
 
 def test_without_the_binding_an_answer_would_fit_anything() -> None:
@@ -112,7 +130,7 @@ def test_the_first_answer_counts() -> None:
 def test_no_needs_a_reason_and_answers_must_fit() -> None:
     with pytest.raises(WrongAnswer, match="needs a reason"):
         accept(_asking(), us.Answer("1.0", "reject"), 0.0)
-    with pytest.raises(WrongAnswer, match="it takes: approve, reject"):
+    with pytest.raises(WrongAnswer, match="it takes: approve, change, reject"):
         accept(_asking(), us.Answer("1.0", "happened"), 0.0)
     with pytest.raises(UnknownItem):
         accept(None, us.Answer("7.0", "approve"), 0.0)

@@ -10,7 +10,7 @@ import pytest
 
 import understudy as us
 from understudy.protocols.effects import Retry
-from understudy.tools.tool import Policy
+from understudy.tools.policies import Policy
 
 
 @us.tool(effect="read", timeout=5.0, retry=Retry(attempts=2))

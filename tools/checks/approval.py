@@ -1,12 +1,13 @@
-"""Approval: calls that the tool's rule names wait for a person. A rule that raises is a rule that says yes, ask."""
+"""Approval: calls that the tool's rule names wait for a person. A rule that raises is a refusal that says so."""
 
 from __future__ import annotations
 
+import msgspec
+
 from ...protocols.approvals import Question
-from ...protocols.effects import Effect
-from ...protocols.failures import Failure, text_of
+from ...protocols.failures import Failure, of_exception, text_of
+from ..policies import Policy
 from .case import Case, Ruling, allow, ask, deny
-from .limits import LOOP
 
 
 def approval(case: Case) -> Ruling:
@@ -18,45 +19,54 @@ def approval(case: Case) -> Ruling:
     policy = case.tool.policy
     if policy is None:
         return allow("approval")
-    asks, note = _asks(case)
-    if not asks:
-        return allow("approval", f"{policy.label} does not apply")
-    why = (policy.text or f"The rule {policy.name} asks for an approval.") + note
-    label, deadline = policy.label, case.deadline()
-    if case.asked is None:
-        text = f"May {case.intent.run} call {case.shown()}? {why}"
-        return ask("approval", Question("approval", text, policy=label, deadline=deadline))
-    known = [due for due in (case.asked.deadline, deadline) if due is not None]
-    both = Question(
-        "approval",
-        f"{case.asked.text} {why}",
-        policy=f"{case.asked.policy}, {label}",
-        deadline=min(known, default=None),
-    )
-    return ask("approval", both)
-
-
-def approved(case: Case, effect: Effect) -> Ruling:
-    """What a person allowed under one version of the tool's rule is not allowed under another."""
-    assert case.tool is not None
-    assert effect.question is not None
-    under = ", ".join(label for label in effect.question.policy.split(", ") if label != LOOP)
-    policy = case.tool.policy
-    label = "" if policy is None else policy.label
-    # A question about a loop alone names no rule: there was none, or it did not apply. One that applies now is news.
-    if under == label or (not under and not _asks(case)[0]):
-        return allow("approval", f"a person said yes under {effect.question.policy}")
-    change = f"it was {under or 'none'} and is {label or 'none'}"
-    message = f"the approval rule of {effect.name} has changed since a person was asked: {change}"
-    hint = "call it again, and a person is asked anew"
-    return deny("approval", Failure("abandon", "rule_changed", f"{message}; {hint}", where=effect.name))
-
-
-def _asks(case: Case) -> tuple[bool, str]:
-    """Whether the rule asks about this call, and a note for the person where it is broken."""
-    if case.tool is None or case.tool.policy is None:
-        return False, ""
     try:
-        return bool(case.tool.policy.rule(**case.arguments)), ""
-    except Exception as error:  # noqa: BLE001 - a broken rule must not open the gate
-        return True, f" (the rule itself failed: {type(error).__name__}: {text_of(error)})"
+        applies = asks(case)
+    except Broken as broken:
+        return deny("approval", broken.failure)
+    if not applies:
+        return allow("approval", unasked(policy))
+    return ask(
+        "approval", asked(case, policy.text or f"The rule {policy.name} asks for an approval.", policy.current())
+    )
+
+
+def unasked(policy: Policy) -> str:
+    """The reason of a call that the tool's rule does not ask about: which rule it was."""
+    return f"{policy.current()} does not apply"
+
+
+def asked(case: Case, why: str, label: str, quorum: int = 1) -> Question:
+    """The question about a call, one with what a check before this one asks."""
+    before, deadline = case.asked, case.deadline()
+    if before is None:
+        text, policy = f"May {case.intent.run} call {case.shown()}?", label
+    else:
+        due = [at for at in (before.deadline, deadline) if at is not None]
+        text, deadline, policy = before.text, min(due, default=None), f"{before.policy}, {label}"
+        quorum = max(quorum, before.quorum)
+    return Question("approval", f"{text} {why}", policy=policy, deadline=deadline, quorum=quorum)
+
+
+class Broken(Exception):
+    """A rule raised."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def asks(case: Case) -> bool:
+    """Whether the rule asks about this call. Raises Broken where it is broken: that must not open the gate, and nobody can say what it
+    would have wanted a person to know."""
+    if case.tool is None or case.tool.policy is None:
+        return False
+    policy = case.tool.policy
+    try:
+        return bool(policy.rule(**case.arguments))
+    except Exception as error:
+        cause = of_exception(error, where=policy.name, code="policy_failed")
+        why = f"{type(error).__name__}: {text_of(error)}"
+        message = f"the approval rule {policy.label} of {case.intent.name} failed, so the call is refused: {why}"
+        hint = "mend the rule: a call that nobody can judge is not made"
+        failure = Failure("abandon", "policy_failed", message, hint=hint, where=case.intent.name)
+        raise Broken(msgspec.structs.replace(failure, cause=cause)) from error

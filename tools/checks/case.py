@@ -11,8 +11,13 @@ from msgspec import Struct
 from ...protocols.approvals import Question
 from ...protocols.effects import Counters, Intent, Limits
 from ...protocols.failures import Failure
+from ...protocols.rules import ApprovalRule
 from ...protocols.verdicts import Verdict
+from ...protocols.visible import cut, visible
 from ..tool import Tool
+
+LONGEST = 1_000
+"""Characters of one argument in a question; all of it stands in the effect."""
 
 
 class Case(Struct):
@@ -30,6 +35,7 @@ class Case(Struct):
         digest: digest of name and canonical arguments.
         resource: what the call works on, under a lease.
         asked: what a check before this one asks a person.
+        rules: approval rules that its agent and its teams have.
     """
 
     intent: Intent
@@ -43,11 +49,17 @@ class Case(Struct):
     digest: str = ""
     resource: str = ""
     asked: Question | None = None
+    rules: tuple[ApprovalRule, ...] = ()
 
     def shown(self) -> str:
-        """The call with its arguments, for a person."""
-        arguments = json.dumps(msgspec.to_builtins(self.arguments), ensure_ascii=False, sort_keys=True)
-        return f"{self.intent.name}({arguments})"
+        """The call with its arguments, for a person: first where it goes, nothing hidden, and the beginning of what is long."""
+        values: dict[str, object] = msgspec.to_builtins(self.arguments)
+        sinks = self.tool.spec.sinks or () if self.tool is not None else ()
+        arguments = ", ".join(
+            f"{json.dumps(name)}: {cut(visible(json.dumps(value, ensure_ascii=False, sort_keys=True)), LONGEST)}"
+            for name, value in sorted(values.items(), key=lambda item: (item[0] not in sinks, item[0]))
+        )
+        return f"{self.intent.name}({{{arguments}}})"
 
     def deadline(self) -> float | None:
         """When a person's silence counts as no."""

@@ -1,0 +1,146 @@
+"""Rules: calls that the agent's (or its team's) declared rules name wait for a person. What a condition means stands here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ...protocols.codec import digest
+from ...protocols.errors import DefinitionError
+from ...protocols.rules import EXTERNAL, FINAL, ApprovalRule
+from ...protocols.tool import ToolSpec
+from ..inside import InsideTool
+from ..tool import Tool
+from .approval import asked
+from .case import Case, Ruling, allow, ask
+
+
+def rules(case: Case) -> Ruling:
+    """Ask a person where one rule or several say so; one question for all of them."""
+    asking = [(rule, why) for rule in case.rules if (why := asks(rule, case)) is not None]
+    if not asking:
+        return allow("rules", idle(case.rules))
+    why = " ".join(rule.text or f"The rule {rule.name!r} asks: {reason}." for rule, reason in asking)
+    labels = ", ".join(rule.label for rule, _ in asking)
+    question = asked(case, why, labels, max(rule.quorum for rule, _ in asking))
+    return ask("rules", msgspec.structs.replace(question, first=any(rule.first for rule, _ in asking)))
+
+
+def idle(all_rules: tuple[ApprovalRule, ...]) -> str:
+    """The reason of a call that no rule asks about: which rules they were."""
+    return f"none of {len(all_rules)} rules applies ({digest(*(rule.label for rule in all_rules))[:12]})"
+
+
+def asks(rule: ApprovalRule, case: Case) -> str | None:
+    """Why a rule asks about this call; None where it does not."""
+    assert case.tool is not None
+    spec = case.tool.spec
+    if rule.tools and spec.name not in rule.tools:
+        return None
+    whys: list[str] = []
+    for holds in _CONDITIONS:
+        why = holds(rule, spec, case)
+        if why is None:
+            return None
+        if why:
+            whys.append(why)
+    return "; ".join(whys) or "it asks about every call"
+
+
+def _kinds(rule: ApprovalRule, spec: ToolSpec, _: Case) -> str | None:
+    whys: list[str] = []
+    for wanted, words in (
+        (frozenset(rule.kinds), "is of the kind"),
+        (EXTERNAL if rule.external else frozenset[str](), "leaves the house, as"),
+        (FINAL if rule.irreversible else frozenset[str](), "cannot be taken back, as"),
+    ):
+        if not wanted:
+            continue
+        found = sorted(wanted & spec.kinds)
+        if not found:
+            return None
+        whys.append(f"{spec.name} {words} {' and '.join(found)}" + ("" if spec.kind else " (its kind is not declared)"))
+    if rule.irreversible and spec.effect != "once":
+        return None
+    return "; ".join(whys)
+
+
+def _money(rule: ApprovalRule, spec: ToolSpec, case: Case) -> str | None:
+    if rule.money_above is None:
+        return ""
+    name = rule.amount if rule.amount in spec.names else spec.amount
+    if not name:
+        return f"{spec.name} does not declare which parameter is the amount" if "money" in spec.kinds else None
+    amount = _number(case.arguments.get(name))
+    if amount is None:
+        return f"{name} is no amount that can be compared"
+    return f"{name} is above {rule.money_above:g}" if abs(amount) > rule.money_above else None
+
+
+def _tags(rule: ApprovalRule, spec: ToolSpec, _: Case) -> str | None:
+    if not rule.tags:
+        return ""
+    found = [tag for tag in rule.tags if tag in spec.tags]
+    return f"{spec.name} is tagged {' and '.join(found)}" if found else None
+
+
+def _first(rule: ApprovalRule, spec: ToolSpec, case: Case) -> str | None:
+    if not rule.first:
+        return ""
+    return None if spec.name in case.counters.allowed else f"it is the first {spec.name} that {case.intent.run} wants"
+
+
+_CONDITIONS: tuple[Callable[[ApprovalRule, ToolSpec, Case], str | None], ...] = (_kinds, _money, _tags, _first)
+"""Each says why it holds (nothing where the rule does not name it), or None where it does not."""
+
+
+def _number(value: object) -> float | None:
+    """An argument as an amount; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.inf
+    return None if math.isnan(number) else number
+
+
+def check_rules(who: str, given: Iterable[ApprovalRule], tools: Iterable[Tool[..., Any]]) -> None:
+    """Whether rules name what there is. ``tools``: all that whoever has the rules can call.
+
+    Raises:
+        DefinitionError: a tool, parameter or tag that is none, or a tool about which nobody is ever asked.
+    """
+    specs: list[ToolSpec] = []
+    inside: set[str] = set()
+    for tool in tools:
+        if isinstance(tool, InsideTool):
+            inside.add(tool.spec.name)
+        else:
+            specs.append(tool.spec)
+    names = sorted({spec.name for spec in specs})
+    for rule in given:
+        said = f"{who}: approval rule {rule.name!r} names"
+        for name in rule.tools:
+            if name in inside:
+                what = f"{said} {name!r}, which is done inside the node: nobody is asked about it"
+                raise DefinitionError(what, hint="leave it out")
+            if name not in names:
+                raise DefinitionError(
+                    f"{said} a tool {name!r} that there is not", hint=f"tools: {', '.join(names) or 'none'}"
+                )
+        meant = [spec for spec in specs if not rule.tools or spec.name in rule.tools]
+        lacking = [spec for spec in meant if rule.amount not in spec.names]
+        if rule.amount and ((rule.tools and lacking) or len(lacking) == len(meant)):
+            which = f"{lacking[0].name} has not" if rule.tools else "no tool has"
+            known = ", ".join(sorted({name for spec in lacking for name in spec.names})) or "none"
+            raise DefinitionError(f"{said} a parameter {rule.amount!r}, which {which}", hint=f"parameters: {known}")
+        tags = {tag for spec in meant for tag in spec.tags}
+        for tag in rule.tags:
+            if tag not in tags:
+                hint = f"tags: {', '.join(sorted(tags)) or 'none'}; a tool is tagged with us.tool(tags=[…])"
+                raise DefinitionError(f"{said} a tag {tag!r} that no tool has", hint=hint)
