@@ -14,7 +14,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import Address, address
 from .parked import Letters, ParkedMessage, find, one_of_file
 from .shell import Shell
-from .tree import Tree
+from .supervision.tree import Tree
 from .unopened import not_open
 
 

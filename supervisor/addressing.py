@@ -8,7 +8,7 @@ from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..protocols.ids import Address
 from ..protocols.people import People
-from .definitions import Supervisor
+from .supervision.definitions import Supervisor
 
 
 def address_people(directory: Directory, definitions: Sequence[object]) -> None:

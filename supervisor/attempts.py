@@ -22,7 +22,7 @@ from ..protocols.tool import Call
 from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running
 from ..tools.tool import LeaseRule
 from .kit.faults import FaultPlan, failed
-from .tree import Tree
+from .supervision.tree import Tree
 
 T = TypeVar("T")
 

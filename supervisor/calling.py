@@ -21,10 +21,10 @@ from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type, asked
 from .access import Access
-from .handle import SupervisorHandle
 from .results import in_its_type
 from .shell import unanswered
-from .silence import silence
+from .supervision.handle import SupervisorHandle
+from .supervision.silence import silence
 from .waiter import Waiter
 
 R = TypeVar("R")

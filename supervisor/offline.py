@@ -43,7 +43,7 @@ from .parked import FileLetters, ParkedMessage, find
 from .verdicts import acts, too_late, verdict
 
 if TYPE_CHECKING:
-    from .tree import Tree
+    from .supervision.tree import Tree
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from ..actors.agent import Agent
 from ..protocols.errors import InsideLoop
 from ..protocols.plans import Plan
 from ..protocols.tasks import Task
-from .definitions import Supervisor
 from .results import RunResult
+from .supervision.definitions import Supervisor
 from .system import Runnable, System
 from .team.accepting import acceptable
 from .worker import Worker

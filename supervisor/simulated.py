@@ -52,7 +52,7 @@ from .journal.recall import recall
 from .kit.faults import FaultPlan
 from .parked import Letters, ParkedMessage, edited, find, parked
 from .stuck import Stuck, of_kernel, of_rows, stuck
-from .tree import Definition, Tree
+from .supervision.tree import Definition, Tree
 from .verdicts import acts, verdict
 
 EPOCH = 1_700_000_000.0

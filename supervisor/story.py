@@ -19,14 +19,14 @@ from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import Record, Row, StoredEvent
 from ..protocols.model import Usage
 from ..protocols.tasks import Result, Task
-from . import decisions
 from .conflicts import telling as conflicts
 from .inbox import InboxItem, item
 from .journal.batch import record_of
 from .journal.reading import reading, row_name
 from .offline import as_left
 from .results import recorded
-from .roster import Decided, GaveUp, Resolved, Restarting
+from .supervision import decisions
+from .supervision.roster import Decided, GaveUp, Resolved, Restarting
 from .team import telling
 from .team.events import Asked, Received, Returned, Routed, TeamState
 from .team.events import Retasked as TeamRetasked

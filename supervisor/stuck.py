@@ -24,10 +24,10 @@ from ..protocols.effects import PERSON, Effect
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Mail, Record, Row, Timer
 from .journal.reader import read_only
-from .overview import fold
-from .roster import SupervisorState
-from .strategy import steps, units
-from .tree import ROOT
+from .supervision.overview import fold
+from .supervision.roster import SupervisorState
+from .supervision.strategy import steps, units
+from .supervision.tree import ROOT
 
 UNFINISHED = ("running", "restarting")
 

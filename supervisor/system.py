@@ -38,7 +38,6 @@ from .answering import Answering
 from .calendar import CronCalendar
 from .calling import Calling
 from .conflicts.entering import Entering
-from .definitions import Supervisor
 from .inbox import inbox
 from .journal.connect import Durability
 from .journal.reader import read_only
@@ -46,8 +45,9 @@ from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .results import RunResult
 from .shell import Shell, system_random
+from .supervision.definitions import Supervisor
+from .supervision.tree import Definition, Tree
 from .team.accepting import acceptable
-from .tree import Definition, Tree
 from .unopened import not_open
 from .viewing import Viewing
 from .waiter import Waiter

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..actors.agent import Agent
 from ..protocols.errors import TargetError
-from .definitions import Supervisor
+from .supervision.definitions import Supervisor
 from .worker import Worker
 
 Team = Agent[Any] | Worker[Any] | Supervisor

@@ -16,11 +16,11 @@ from ..protocols.ids import Address, address
 from ..protocols.journal import ActorLine, Row
 from . import stuck
 from .access import Access
-from .overview import IDLE as SHOWN
-from .overview import TreeNode, overview
 from .results import recorded
 from .stats import Stats
 from .stuck import Stuck
+from .supervision.overview import IDLE as SHOWN
+from .supervision.overview import TreeNode, overview
 from .team.events import TeamState
 from .team.progress import Progress, apply, progress
 from .watchers import Delta, Watchers

@@ -91,8 +91,6 @@ if TYPE_CHECKING:
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
     from .protocols.tool import Kind as Kind
-    from .supervisor.children import Child as Child
-    from .supervisor.children import Pool as Pool
     from .supervisor.conflicts.policy import Conflicts as Conflicts
     from .supervisor.conflicts.resolvers import first_come as first_come
     from .supervisor.conflicts.resolvers import judge as judge
@@ -103,14 +101,16 @@ if TYPE_CHECKING:
     from .supervisor.conflicts.resolvers import refuse as refuse
     from .supervisor.conflicts.resolvers import suited as suited
     from .supervisor.conflicts.resolvers import weighted as weighted
-    from .supervisor.definitions import Supervisor as Supervisor
-    from .supervisor.handle import SupervisorHandle as SupervisorHandle
     from .supervisor.inbox import InboxItem as InboxItem
-    from .supervisor.live import ChildInfo as ChildInfo
-    from .supervisor.overview import TreeNode as TreeNode
     from .supervisor.results import RunResult as RunResult
     from .supervisor.run import run as run
     from .supervisor.stuck import Stuck as Stuck
+    from .supervisor.supervision.children import Child as Child
+    from .supervisor.supervision.children import Pool as Pool
+    from .supervisor.supervision.definitions import Supervisor as Supervisor
+    from .supervisor.supervision.handle import SupervisorHandle as SupervisorHandle
+    from .supervisor.supervision.live import ChildInfo as ChildInfo
+    from .supervisor.supervision.overview import TreeNode as TreeNode
     from .supervisor.system import System as System
     from .supervisor.team.progress import Progress as Progress
     from .supervisor.team.routing import least_busy as least_busy
@@ -162,8 +162,8 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Cancel": "protocols.tasks",
         "Cannot": "tools.models.rules",
         "ChangeArguments": "protocols.errors",
-        "Child": "supervisor.children",
-        "ChildInfo": "supervisor.live",
+        "Child": "supervisor.supervision.children",
+        "ChildInfo": "supervisor.supervision.live",
         "Claim": "protocols.conflicts",
         "Conflict": "protocols.conflicts",
         "Conflicts": "supervisor.conflicts.policy",
@@ -211,7 +211,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "People": "protocols.people",
         "PERSON": "actors.actor",
         "person": "supervisor.conflicts.resolvers",
-        "Pool": "supervisor.children",
+        "Pool": "supervisor.supervision.children",
         "priority": "supervisor.conflicts.resolvers",
         "Question": "protocols.approvals",
         "refuse": "supervisor.conflicts.resolvers",
@@ -238,15 +238,15 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Stopping": "protocols.lifecycle",
         "suited": "supervisor.conflicts.resolvers",
         "Stuck": "supervisor.stuck",
-        "Supervisor": "supervisor.definitions",
-        "SupervisorHandle": "supervisor.handle",
+        "Supervisor": "supervisor.supervision.definitions",
+        "SupervisorHandle": "supervisor.supervision.handle",
         "System": "supervisor.system",
         "Task": "protocols.tasks",
         "Terminated": "protocols.mail",
         "THINK": "actors.actor",
         "tool": "tools.tool",
         "Turn": "actors.turn",
-        "TreeNode": "supervisor.overview",
+        "TreeNode": "supervisor.supervision.overview",
         "Undelivered": "protocols.mail",
         "UnderstudyError": "protocols.errors",
         "Usage": "protocols.model",

@@ -21,9 +21,9 @@ from ..parked import FileLetters
 from ..story import Story, tell
 from ..stuck import of_file
 from ..stuck import stuck as stuck_of
-from ..tree import ROOT
+from ..supervision.tree import ROOT
+from ..supervision.virtual import Escalated
 from ..verdicts import how_it_ended
-from ..virtual import Escalated
 from . import exits, options, source
 from .books import Books
 from .plain import echo

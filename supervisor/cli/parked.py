@@ -17,8 +17,8 @@ from .. import offline
 from ..journal.reader import read_only
 from ..parked import ParkedMessage, edited, of_file, one_of_file
 from ..run import DEFAULT_JOURNAL
+from ..supervision.tree import Tree
 from ..target import load
-from ..tree import Tree
 from . import exits, options, source
 from .plain import echo
 

@@ -22,7 +22,7 @@ from ..remote import Remote, Unanswered, reach
 from .plain import echo
 
 if TYPE_CHECKING:
-    from ..tree import Tree
+    from ..supervision.tree import Tree
 
 ARRIVING = 2.0
 """Seconds for which a journal may be held by a process that has not made its socket yet."""
@@ -178,8 +178,8 @@ def must_exist(path: Path) -> None:
 
 def definitions(target: str, model: str) -> Tree | None:
     """The tree of the program that made a run; None where the journal does not name it or it cannot be imported."""
+    from ..supervision.tree import Tree
     from ..target import load
-    from ..tree import Tree
 
     if not target:
         return None

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from ...actors.registry import Directory
-from ..decisions import decisions
 from ..journal.reader import JournalReader, read_only
 from ..journal.reading import reading
-from ..overview import IDLE, TreeNode, overview
 from ..run import DEFAULT_JOURNAL
+from ..supervision.decisions import decisions
+from ..supervision.overview import IDLE, TreeNode, overview
+from ..supervision.tree import Tree
 from ..target import load
-from ..tree import Tree
 from . import exits, options, source
 from .plain import line as one_line
 from .plain import plain

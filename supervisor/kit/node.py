@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ...protocols.journal import JournalCore
+from ..supervision.tree import Definition
 from ..system import System
-from ..tree import Definition
 from .faults import FaultPlan, FaultyJournal, FaultyPerformer
 
 

@@ -18,9 +18,9 @@ from ...protocols.errors import DefinitionError
 from ...protocols.ids import Address
 from ...protocols.journal import Row
 from ...protocols.messages import Event, Message, Request, State
-from ..children import Child
 from ..journal.batch import record_of
 from ..simulated import Simulated
+from ..supervision.children import Child
 from ..system import System
 
 M = TypeVar("M", bound=Message)

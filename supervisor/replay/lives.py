@@ -11,8 +11,8 @@ from bisect import bisect_right
 from ...protocols.ids import SYSTEM
 from ...protocols.journal import Record, Row
 from ...tools.gate import Gate
+from ..supervision.tree import Tree
 from ..target import load
-from ..tree import Tree
 
 
 class Definitions:

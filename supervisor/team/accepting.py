@@ -8,7 +8,7 @@ from ...actors.agent import Agent
 from ...protocols.errors import DefinitionError
 from ...protocols.plans import Plan
 from ...protocols.tasks import Task
-from ..definitions import Supervisor
+from ..supervision.definitions import Supervisor
 from ..worker import Worker
 from .checking import refusal
 

@@ -11,7 +11,7 @@ from math import inf
 
 from ...actors.agent import Agent
 from ...protocols.plans import STEP_NAME, Plan, Step
-from ..definitions import Supervisor
+from ..supervision.definitions import Supervisor
 from .routing import able, unable
 
 REFERENCE = re.compile(r"\{([A-Za-z0-9_-]{1,60})\}")

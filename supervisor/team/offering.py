@@ -22,7 +22,7 @@ from ...protocols.lifecycle import Stop
 from ...protocols.mail import Terminated
 from ...protocols.plans import Step
 from ...protocols.tasks import Task
-from ..definitions import Supervisor
+from ..supervision.definitions import Supervisor
 from .events import TASK, Asked, HandedOver, LeftToPerson, PutBack, Queue, Queued, TeamState, Work
 from .panel import PANEL
 from .places import Free, Keep, Place, Take, keeper

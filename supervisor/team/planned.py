@@ -28,7 +28,7 @@ from ...protocols.messages import Message
 from ...protocols.model import Usage
 from ...protocols.plans import Plan, Step
 from ...protocols.tasks import Part, Result, Task, changed_task
-from ..definitions import Supervisor
+from ..supervision.definitions import Supervisor
 from .checking import REFERENCE
 from .events import Lifted, Overspent, Planned, Returned, StepChanged, StepOver, TeamState
 from .offering import Offering, without

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...protocols.tasks import Task
-from ..definitions import Supervisor
+from ..supervision.definitions import Supervisor
 from ..words import words
 
 NOBODY: Final = "person"

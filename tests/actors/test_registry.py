@@ -6,7 +6,7 @@ import pytest
 
 import understudy as us
 from understudy.protocols.ids import Address
-from understudy.supervisor.tree import Tree
+from understudy.supervisor.supervision.tree import Tree
 
 
 class One(us.Actor):

@@ -21,8 +21,8 @@ from understudy.protocols.ids import Address
 from understudy.protocols.journal import Record, Row
 from understudy.supervisor.inbox import InboxItem
 from understudy.supervisor.journal.memory import MemoryJournal
-from understudy.supervisor.live import ChildInfo, StartChild, StopChild, WhichChildren
-from understudy.supervisor.roster import SupervisorState
+from understudy.supervisor.supervision.live import ChildInfo, StartChild, StopChild, WhichChildren
+from understudy.supervisor.supervision.roster import SupervisorState
 from understudy.testing import FaultPlan, Sent, Simulated, system
 
 R = TypeVar("R")

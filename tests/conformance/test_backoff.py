@@ -6,7 +6,7 @@ import understudy as us
 from tests.conformance.bench import Opens, Virtual
 from tests.conformance.part import OFTEN, Count, Fail, World, part, team
 from understudy.protocols.ids import Address
-from understudy.supervisor.live import RestartChild
+from understudy.supervisor.supervision.live import RestartChild
 
 LONG = us.Backoff(base=1_000.0, cap=10_000.0, reset=100_000.0)
 

@@ -10,7 +10,7 @@ import understudy as us
 from tests.conformance.bench import Bench, Opens
 from tests.conformance.part import Count, Fail, GiveUp, Part, World, part, team
 from understudy.protocols.children import Directive
-from understudy.supervisor.deciders import Decider
+from understudy.supervisor.supervision.deciders import Decider
 
 
 def function(directive: Directive) -> Decider:

@@ -11,7 +11,14 @@ from tests.conformance.bench import Opens
 from tests.conformance.part import Count, Fail, Finish, Look, Part, World, part, team
 from understudy.protocols.children import Strategy
 from understudy.protocols.ids import Address
-from understudy.supervisor.live import CountChildren, DeleteChild, GetChildSpec, RestartChild, StartChild, StopChild
+from understudy.supervisor.supervision.live import (
+    CountChildren,
+    DeleteChild,
+    GetChildSpec,
+    RestartChild,
+    StartChild,
+    StopChild,
+)
 from understudy.testing import FaultPlan
 
 A = Address("a")

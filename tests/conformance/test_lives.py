@@ -264,7 +264,7 @@ async def test_a_child_that_was_deleted_stays_deleted_and_a_temporary_one_that_e
     reopens: Opens, world: World
 ) -> None:
     from understudy.protocols.ids import Address
-    from understudy.supervisor.live import DeleteChild
+    from understudy.supervisor.supervision.live import DeleteChild
 
     definition = team(world, "a", part(world, "t", restart="temporary"), "z")
     async with reopens(definition) as bench:

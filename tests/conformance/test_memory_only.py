@@ -11,7 +11,7 @@ from tests.conformance.bench import Opens, Virtual
 from tests.conformance.part import OFTEN, QUICK, Count, Fail, Finish, Fleeting, World, part
 from understudy.protocols.children import Strategy
 from understudy.supervisor.simulated import EPOCH
-from understudy.supervisor.supervisor import SupervisorActor
+from understudy.supervisor.supervision.supervisor import SupervisorActor
 
 
 def group(world: World, strategy: Strategy = "one_for_all", **options: object) -> us.Supervisor:

@@ -8,7 +8,7 @@ import understudy as us
 from tests.conformance.bench import Opens
 from tests.conformance.part import QUICK, Count, Fail, Finish, Look, Part, World, look, part, pay, team
 from understudy.protocols.ids import Address
-from understudy.supervisor.live import StartChild
+from understudy.supervisor.supervision.live import StartChild
 from understudy.testing import FaultPlan
 
 

@@ -13,10 +13,10 @@ from tests.conformance.part import Count, Fail, Finish, Look, Part, World, part,
 from understudy.protocols.failures import Failure
 from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import ChildExited, ChildFailed, ChildStarted, ChildStopped
-from understudy.supervisor import supervisor as module
-from understudy.supervisor.deciders import decide
-from understudy.supervisor.live import RestartChild, StartChild, StopChild
-from understudy.supervisor.supervisor import SupervisorActor
+from understudy.supervisor.supervision import supervisor as module
+from understudy.supervisor.supervision.deciders import decide
+from understudy.supervisor.supervision.live import RestartChild, StartChild, StopChild
+from understudy.supervisor.supervision.supervisor import SupervisorActor
 from understudy.testing import FaultPlan
 
 A = Address("a")

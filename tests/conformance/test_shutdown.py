@@ -9,7 +9,7 @@ import understudy as us
 from tests.conformance.bench import Bench, Opens, Real
 from tests.conformance.part import Count, Fail, Finish, Look, Pay, World, part, team
 from understudy.protocols.ids import Address
-from understudy.supervisor.live import RestartChild
+from understudy.supervisor.supervision.live import RestartChild
 from understudy.testing import FaultPlan
 
 

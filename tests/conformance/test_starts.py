@@ -8,7 +8,7 @@ import understudy as us
 from tests.conformance.bench import Opens, Virtual
 from tests.conformance.part import Count, Fail, Finish, Part, World, part, team
 from understudy.protocols.ids import Address
-from understudy.supervisor.live import RestartChild, StartChild
+from understudy.supervisor.supervision.live import RestartChild, StartChild
 from understudy.testing import Simulated
 
 

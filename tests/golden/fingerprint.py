@@ -10,7 +10,7 @@ from understudy.actors.cell import Cell, read_record
 from understudy.protocols.codec import canonical, digest
 from understudy.protocols.ids import Address
 from understudy.supervisor.journal.reader import JournalReader
-from understudy.supervisor.tree import Tree
+from understudy.supervisor.supervision.tree import Tree
 
 
 def fingerprint(reader: JournalReader, but: str = "", team: us.Supervisor = troupe) -> dict[str, dict[str, str]]:

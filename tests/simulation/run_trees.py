@@ -10,7 +10,14 @@ from tests.simulation.tree_rules import Rules
 from tests.simulation.trees import SMALL, Do, Forest, Shape, Told
 from understudy.protocols.ids import Address
 from understudy.protocols.messages import Request
-from understudy.supervisor.live import CountChildren, DeleteChild, RestartChild, StartChild, StopChild, WhichChildren
+from understudy.supervisor.supervision.live import (
+    CountChildren,
+    DeleteChild,
+    RestartChild,
+    StartChild,
+    StopChild,
+    WhichChildren,
+)
 from understudy.testing import Faults, Sent, Simulated
 
 SECONDS = 10_000.0

@@ -23,12 +23,21 @@ from understudy.protocols.children import Intensity, Strategy
 from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import ChildStarted, ChildStopped
 from understudy.protocols.messages import State
-from understudy.supervisor import jobs, supervisor
-from understudy.supervisor.intensity import count
-from understudy.supervisor.jobs import Jobs
-from understudy.supervisor.roster import Arranged, Doing, Forgotten, Job, Kid, Restarting, Roster, SupervisorState
-from understudy.supervisor.strategy import Steps, Unit, steps
-from understudy.supervisor.supervisor import SupervisorActor
+from understudy.supervisor.supervision import jobs, supervisor
+from understudy.supervisor.supervision.intensity import count
+from understudy.supervisor.supervision.jobs import Jobs
+from understudy.supervisor.supervision.roster import (
+    Arranged,
+    Doing,
+    Forgotten,
+    Job,
+    Kid,
+    Restarting,
+    Roster,
+    SupervisorState,
+)
+from understudy.supervisor.supervision.strategy import Steps, Unit, steps
+from understudy.supervisor.supervision.supervisor import SupervisorActor
 
 TREES = int(os.environ.get("UNDERSTUDY_TREES", soak.count("trees")))
 FIRST = int(os.environ.get("UNDERSTUDY_SEED", "0"))

@@ -14,9 +14,9 @@ from understudy.protocols.children import Backoff, Intensity
 from understudy.protocols.errors import WrongAnswer
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import StoredEvent
-from understudy.supervisor.backoff import Streak, delay, streak
-from understudy.supervisor.intensity import count
-from understudy.supervisor.roster import SupervisorState
+from understudy.supervisor.supervision.backoff import Streak, delay, streak
+from understudy.supervisor.supervision.intensity import count
+from understudy.supervisor.supervision.roster import SupervisorState
 from understudy.testing import Simulated
 
 LONG = Intensity(within=1_000_000.0)

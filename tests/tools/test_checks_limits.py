@@ -13,7 +13,7 @@ from understudy.protocols.effects import Counters, Limits
 from understudy.protocols.hooks import Admission
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Record, Row
-from understudy.supervisor.tree import Tree
+from understudy.supervisor.supervision.tree import Tree
 from understudy.tools.gate import Gate, Grants
 from understudy.tools.tool import Tool
 

@@ -18,7 +18,7 @@ import anyio
 import msgspec
 
 import understudy as us
-from understudy.supervisor.live import ChildInfo
+from understudy.supervisor.supervision.live import ChildInfo
 
 
 class Seen(msgspec.Struct, frozen=True):

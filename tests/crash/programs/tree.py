@@ -35,8 +35,8 @@ from understudy.protocols.errors import UnknownItem
 from understudy.protocols.journal import Batch, Record, Row
 from understudy.supervisor import commits, pump
 from understudy.supervisor.journal.reader import read_only
-from understudy.supervisor.roster import Doing, Roster, SupervisorState
-from understudy.supervisor.supervisor import SupervisorActor
+from understudy.supervisor.supervision.roster import Doing, Roster, SupervisorState
+from understudy.supervisor.supervision.supervisor import SupervisorActor
 
 
 class End(msgspec.Struct, frozen=True):

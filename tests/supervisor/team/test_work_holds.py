@@ -24,7 +24,7 @@ from tests.supervisor.team.crew import (
 from understudy.protocols.errors import DefinitionError, NotStorable, UnknownItem, WrongAnswer
 from understudy.protocols.tasks import Cancel
 from understudy.supervisor.parked import Letters
-from understudy.supervisor.roster import SupervisorState
+from understudy.supervisor.supervision.roster import SupervisorState
 from understudy.supervisor.verdicts import how_it_ended
 from understudy.testing import Faults, Simulated
 

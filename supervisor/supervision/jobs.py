@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import msgspec
 
-from ..actors.outcome import Later
-from ..actors.turn import Turn
-from ..protocols.children import ChildSpec
-from ..protocols.failures import Failure
-from ..protocols.ids import Address
-from ..protocols.lifecycle import ChildStarted, ChildStopped, Shutdown, Start, Stop
-from ..protocols.messages import Message
+from ...actors.outcome import Later
+from ...actors.turn import Turn
+from ...protocols.children import ChildSpec
+from ...protocols.failures import Failure
+from ...protocols.ids import Address
+from ...protocols.lifecycle import ChildStarted, ChildStopped, Shutdown, Start, Stop
+from ...protocols.messages import Message
 from .roster import Doing, Down, Ended, Forgotten, Job, Kid, Starting, Stopping, SupervisorState, Went
 from .strategy import Steps, Unit, steps, units
 from .virtual import Virtual

@@ -5,7 +5,7 @@ The rule is OTP's (erlang/otp, lib/stdlib/src/supervisor.erl, ``add_restart/3``)
 
 from __future__ import annotations
 
-from ..protocols.children import Intensity
+from ...protocols.children import Intensity
 
 
 def count(restarts: tuple[float, ...], now: float, intensity: Intensity) -> tuple[tuple[float, ...], bool]:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from ..protocols.children import Strategy
-from ..protocols.ids import Address
+from ...protocols.children import Strategy
+from ...protocols.ids import Address
 
 Unit = tuple[Address, ...]
 """Children that are started, or stopped, together: one alone, or the members of a pool."""

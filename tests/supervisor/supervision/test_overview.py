@@ -14,8 +14,8 @@ from click.testing import CliRunner
 import understudy as us
 from tests.actors.crew import Break
 from understudy.supervisor.cli.app import app
-from understudy.supervisor.decisions import decisions
-from understudy.supervisor.overview import overview
+from understudy.supervisor.supervision.decisions import decisions
+from understudy.supervisor.supervision.overview import overview
 from understudy.testing import Simulated
 
 

@@ -12,18 +12,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..actors.actor import PERSON, handles, settles
-from ..actors.outcome import Outcome
-from ..actors.turn import Turn
-from ..protocols import decisions
-from ..protocols.approvals import Answer, Question
-from ..protocols.children import SLOW, ChildSpec, Policy, RestartPolicy
-from ..protocols.effects import Effect
-from ..protocols.failures import Failure
-from ..protocols.ids import OUTSIDE, Address, fits
-from ..protocols.lifecycle import ChildFailed, Restart, Resume, Stop
-from ..protocols.mail import Suspended, Terminated
-from ..protocols.messages import Message
+from ...actors.actor import PERSON, handles, settles
+from ...actors.outcome import Outcome
+from ...actors.turn import Turn
+from ...protocols import decisions
+from ...protocols.approvals import Answer, Question
+from ...protocols.children import SLOW, ChildSpec, Policy, RestartPolicy
+from ...protocols.effects import Effect
+from ...protocols.failures import Failure
+from ...protocols.ids import OUTSIDE, Address, fits
+from ...protocols.lifecycle import ChildFailed, Restart, Resume, Stop
+from ...protocols.mail import Suspended, Terminated
+from ...protocols.messages import Message
 from .backoff import delay, streak
 from .deciders import Decider, Decision, decide
 from .intensity import count

@@ -13,13 +13,13 @@ from typing import Literal, cast
 
 from msgspec import Struct, ValidationError
 
-from ..actors.registry import Directory
-from ..protocols.children import Intensity, Policy
-from ..protocols.effects import CALL, THINK, Effect
-from ..protocols.errors import Unreadable
-from ..protocols.ids import SYSTEM, Address
-from ..protocols.journal import ActorLine, Mail, Row
-from .journal.batch import record_of
+from ...actors.registry import Directory
+from ...protocols.children import Intensity, Policy
+from ...protocols.effects import CALL, THINK, Effect
+from ...protocols.errors import Unreadable
+from ...protocols.ids import SYSTEM, Address
+from ...protocols.journal import ActorLine, Mail, Row
+from ..journal.batch import record_of
 from .roster import Kid, Roster, SupervisorState
 from .tree import ROOT
 

@@ -14,37 +14,37 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from ..actors.actor import Actor
-from ..actors.agent import Agent
-from ..actors.planner import Planner
-from ..actors.react import AgentActor
-from ..actors.registry import Begun, Directory, Mount
-from ..actors.router import Router
-from ..actors.worker import WorkerActor
-from ..protocols.board import board_of
-from ..protocols.children import Policy
-from ..protocols.errors import DefinitionError, UnderstudyError
-from ..protocols.ids import SYSTEM, Address, fits
-from ..protocols.model import Model
-from ..protocols.rules import ApprovalRule
-from ..tools.checks.rules import check_rules
-from ..tools.gate import Grants
-from ..tools.models.registry import model as resolve
-from ..tools.tool import Tool
-from .addressing import address_people
+from ...actors.actor import Actor
+from ...actors.agent import Agent
+from ...actors.planner import Planner
+from ...actors.react import AgentActor
+from ...actors.registry import Begun, Directory, Mount
+from ...actors.router import Router
+from ...actors.worker import WorkerActor
+from ...protocols.board import board_of
+from ...protocols.children import Policy
+from ...protocols.errors import DefinitionError, UnderstudyError
+from ...protocols.ids import SYSTEM, Address, fits
+from ...protocols.model import Model
+from ...protocols.rules import ApprovalRule
+from ...tools.checks.rules import check_rules
+from ...tools.gate import Grants
+from ...tools.models.registry import model as resolve
+from ...tools.tool import Tool
+from ..addressing import address_people
+from ..conflicts.actor import ConflictActor
+from ..conflicts.board import BoardActor
+from ..conflicts.known import Known
+from ..conflicts.leases import LeaseActor
+from ..conflicts.policy import Conflicts
+from ..team.dispatch import TeamActor
+from ..team.panel import PANEL, PanelActor
+from ..team.places import PlacesActor, keeper
+from ..team.routing import counts
+from ..worker import Worker
 from .children import Child, Pool
-from .conflicts.actor import ConflictActor
-from .conflicts.board import BoardActor
-from .conflicts.known import Known
-from .conflicts.leases import LeaseActor
-from .conflicts.policy import Conflicts
 from .definitions import Supervisor, is_led, is_led_by_root, leads, pool_of
 from .supervisor import SupervisorActor
-from .team.dispatch import TeamActor
-from .team.panel import PANEL, PanelActor
-from .team.places import PlacesActor, keeper
-from .team.routing import counts
-from .worker import Worker
 
 ROOT = Address("root")
 Definition = Agent[Any] | Worker[Any] | Supervisor | Child

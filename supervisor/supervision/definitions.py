@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
-from ..actors.agent import Agent
-from ..actors.planner import Planner
-from ..actors.router import Router
-from ..protocols.children import (
+from ...actors.agent import Agent
+from ...actors.planner import Planner
+from ...actors.router import Router
+from ...protocols.children import (
     SLOW,
     AutoShutdown,
     Backoff,
@@ -24,16 +24,16 @@ from ..protocols.children import (
     check_policy,
     check_spec,
 )
-from ..protocols.errors import DefinitionError
-from ..protocols.ids import Address, address
-from ..protocols.people import People
-from ..protocols.plans import Parallel, PlanLimits, work_limits
-from ..protocols.rules import ApprovalRule, approval_rules
-from ..protocols.tasks import Task
+from ...protocols.errors import DefinitionError
+from ...protocols.ids import Address, address
+from ...protocols.people import People
+from ...protocols.plans import Parallel, PlanLimits, work_limits
+from ...protocols.rules import ApprovalRule, approval_rules
+from ...protocols.tasks import Task
+from ..conflicts.policy import Conflicts
+from ..worker import Worker
 from .children import Child, Pool
-from .conflicts.policy import Conflicts
 from .deciders import Decider, check_decider
-from .worker import Worker
 
 Rule = Callable[[Task], str | tuple[str, ...]]
 """Says which worker takes a task, by name; ``person`` when none does. A tuple of names: these do it side by side."""

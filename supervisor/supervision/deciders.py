@@ -15,9 +15,9 @@ from typing import cast, get_args
 
 from msgspec import Struct
 
-from ..protocols.children import Directive
-from ..protocols.errors import DefinitionError
-from ..protocols.failures import Failure, of_exception
+from ...protocols.children import Directive
+from ...protocols.errors import DefinitionError
+from ...protocols.failures import Failure, of_exception
 
 Decider = Mapping[str, Directive] | Callable[[Failure], Directive | None]
 """By code, exception or kind of the failure; or a function, which gives None for "as usual"."""

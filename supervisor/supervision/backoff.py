@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ..protocols.children import Backoff
-from ..protocols.hooks import Rng
+from ...protocols.children import Backoff
+from ...protocols.hooks import Rng
 
 DOUBLINGS = 1_000
 """A longer streak doubles no further: a float holds no more, and every ``cap`` was reached long before."""

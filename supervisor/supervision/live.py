@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..actors.actor import handles
-from ..actors.outcome import Later
-from ..actors.turn import Turn
-from ..protocols.approvals import Answer
-from ..protocols.children import ChildKind, ChildSpec, RestartType, check_spec
-from ..protocols.errors import DefinitionError
-from ..protocols.failures import Failure
-from ..protocols.ids import Address, address
-from ..protocols.messages import Request
+from ...actors.actor import handles
+from ...actors.outcome import Later
+from ...actors.turn import Turn
+from ...protocols.approvals import Answer
+from ...protocols.children import ChildKind, ChildSpec, RestartType, check_spec
+from ...protocols.errors import DefinitionError
+from ...protocols.failures import Failure
+from ...protocols.ids import Address, address
+from ...protocols.messages import Request
 from .jobs import RUNS, Jobs
 from .roster import Ended, Job, Kid, Listed, Resolved, Status, SupervisorState
 

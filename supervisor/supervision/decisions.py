@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct, ValidationError
 
-from ..protocols.errors import Unreadable
-from ..protocols.failures import Failure
-from ..protocols.ids import Address
-from ..protocols.journal import Row, StoredEvent
-from ..protocols.messages import Event
-from .journal.batch import record_of
+from ...protocols.errors import Unreadable
+from ...protocols.failures import Failure
+from ...protocols.ids import Address
+from ...protocols.journal import Row, StoredEvent
+from ...protocols.messages import Event
+from ..journal.batch import record_of
 from .roster import Decided, Down, Ended, Exhausted, GaveUp, Resolved, Restarting, Roster
 from .virtual import GO_ON
 

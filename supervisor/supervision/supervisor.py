@@ -17,12 +17,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..actors.actor import handles
-from ..actors.turn import Turn
-from ..protocols.children import ChildSpec, Directive, Intensity, Policy
-from ..protocols.failures import Failure
-from ..protocols.ids import OUTSIDE, Address, fits
-from ..protocols.lifecycle import (
+from ...actors.actor import handles
+from ...actors.turn import Turn
+from ...protocols.children import ChildSpec, Directive, Intensity, Policy
+from ...protocols.failures import Failure
+from ...protocols.ids import OUTSIDE, Address, fits
+from ...protocols.lifecycle import (
     Attend,
     ChildExited,
     ChildFailed,
@@ -33,8 +33,8 @@ from ..protocols.lifecycle import (
     Shutdown,
     Start,
 )
-from ..protocols.mail import Overloaded, Suspended
-from ..protocols.messages import Message
+from ...protocols.mail import Overloaded, Suspended
+from ...protocols.messages import Message
 from .backoff import delay, streak
 from .deciders import Decider, decide
 from .intensity import count

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..actors.actor import Actor
-from ..protocols.children import SHUTDOWN, START, Backoff, ChildSpec, Intensity, RestartPolicy, RestartType, check_spec
-from ..protocols.errors import DefinitionError
-from ..protocols.ids import Address, check_template
-from ..tools.tool import Tool
+from ...actors.actor import Actor
+from ...protocols.children import SHUTDOWN, START, Backoff, ChildSpec, Intensity, RestartPolicy, RestartType, check_spec
+from ...protocols.errors import DefinitionError
+from ...protocols.ids import Address, check_template
+from ...tools.tool import Tool
 
 
 class Child:

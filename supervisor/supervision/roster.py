@@ -18,12 +18,12 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ..actors.actor import Actor, applies
-from ..protocols.approvals import Answer
-from ..protocols.children import ChildSpec, Directive, Policy
-from ..protocols.failures import Failure
-from ..protocols.ids import Address
-from ..protocols.messages import Event, State
+from ...actors.actor import Actor, applies
+from ...protocols.approvals import Answer
+from ...protocols.children import ChildSpec, Directive, Policy
+from ...protocols.failures import Failure
+from ...protocols.ids import Address
+from ...protocols.messages import Event, State
 from .backoff import Streak
 from .strategy import Unit
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from ..protocols import given
-from ..protocols.children import ChildSpec, RestartType
-from ..protocols.errors import AskFailed
-from ..protocols.failures import Failure
-from ..protocols.ids import Address
-from ..protocols.messages import Request
+from ...protocols import given
+from ...protocols.children import ChildSpec, RestartType
+from ...protocols.errors import AskFailed
+from ...protocols.failures import Failure
+from ...protocols.ids import Address
+from ...protocols.messages import Request
 from .live import (
     ChildCount,
     ChildInfo,

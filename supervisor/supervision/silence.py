@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import msgspec
 
-from ..actors.registry import Directory
-from ..protocols.failures import Failure
-from ..protocols.ids import Address
-from ..protocols.journal import Row
+from ...actors.registry import Directory
+from ...protocols.failures import Failure
+from ...protocols.ids import Address
+from ...protocols.journal import Row
 from .overview import fold
 from .roster import Kid, SupervisorState
 
