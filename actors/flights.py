@@ -21,7 +21,7 @@ from ..protocols.effects import PERSON, THINK, Attempt, Effect, ThinkArgs
 from ..protocols.errors import NotStorable, UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.hooks import Clearance, Gate, Next, Rng
-from ..protocols.journal import Record, RowKind
+from ..protocols.journal import Record, RowKind, Timer
 from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from ..protocols.watch import Blocked, Watch
@@ -33,6 +33,7 @@ from .outcome import effect_outcome
 from .patience import addressed, opened, pressed, silence
 from .releases import Done, Refused, Release, Resolve, Settlement, Start
 from .sizes import asked_briefly, brief
+from .unsure import no_time, not_again, told, until
 
 ENDED = ("finished", "stopped")
 
@@ -68,6 +69,10 @@ class Pump(Protocol):
         """An open effect."""
         ...
 
+    def timers(self, cell: Cell) -> list[Timer]:
+        """An actor's open timers."""
+        ...
+
     def put_right(self, thing: Resolve) -> None:
         """Write what a person decided about a message that was put aside. Raises NotStorable."""
         ...
@@ -98,15 +103,19 @@ class Flights:
         try:
             clear, request = self._pump.watch.run(effect, lambda: self._asked(cell, effect))
         except Blocked as blocked:
-            self.land(cell, effect, NULL, blocked.failure)
+            self._refuse(cell, effect, Clearance(), blocked.failure)
             return
         except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
-            self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="render_failed"))
+            self._refuse(cell, effect, Clearance(), of_exception(error, where=effect.name, code="render_failed"))
             return
         if (denied := _denied(clear)) is not None:
             code = "denied_" + denied.check.split(".")[0]
             why = clear.failure or Failure("abandon", code, denied.reason, where=effect.name)
-            self.land(cell, effect, NULL, why, checked=clear.verdicts)
+            self._refuse(cell, effect, clear, why)
+            return
+        if clear.due is not None and not self._has_time(cell, effect, clear.due):
+            why = clear.failure or Failure("retry_later", "no_room", "there is no room for it", where=effect.name)
+            self._refuse(cell, effect, clear, no_time(effect, clear.due - self._pump.now, why))
             return
         effect = msgspec.structs.replace(effect, due=None)
         try:
@@ -118,6 +127,20 @@ class Flights:
                 self._begin(cell, effect, clear, request)
         except NotStorable as error:
             self.land(cell, effect, NULL, of_exception(error, where=effect.name, code="too_large"))
+
+    def _refuse(self, cell: Cell, effect: Effect, clear: Clearance, why: Failure) -> None:
+        """The gate does not let it out, or only too late."""
+        step = not_again(effect, why)
+        if step.step == "settle":
+            self.land(cell, effect, NULL, why, checked=clear.verdicts)
+        else:
+            checked = msgspec.structs.replace(effect, verdicts=effect.verdicts + clear.verdicts, due=None)
+            self._follow(cell, checked, why, step, "")
+
+    def _has_time(self, cell: Cell, effect: Effect, due: float) -> bool:
+        """Whether somebody will still want it then."""
+        last = until(cell, effect, self._pump.timers(cell))
+        return last is None or due < last
 
     def _asked(self, cell: Cell, effect: Effect) -> tuple[Clearance, ModelRequest | None]:
         """What the gate says now, and what a model is to be asked. Runs people's rules and ``render``, and raises what they do."""
@@ -185,6 +208,7 @@ class Flights:
         else:
             judge = self._gate.unknown if settlement.unknown else self._gate.failed
             step = judge(tried, settlement.failure, self._pump.now, self._rng)
+            tried = told(tried, unknown=settlement.unknown)
             self._follow(cell, tried, settlement.failure, step, settlement.id, books)
 
     def _book(self, effect: Effect, came: Attempt | None) -> tuple[Effect, tuple[Entry, ...]]:
@@ -192,11 +216,11 @@ class Flights:
         the last one, too.)"""
         if effect.attempt <= effect.booked:
             return effect, ()
-        told = self._gate.book(effect, came, self._pump.now, self._pump.books)
-        if not told.books and not told.verdicts:
+        booked = self._gate.book(effect, came, self._pump.now, self._pump.books)
+        if not booked.books and not booked.verdicts:
             return effect, ()
-        verdicts = effect.verdicts + told.verdicts
-        return msgspec.structs.replace(effect, booked=effect.attempt, verdicts=verdicts), told.books
+        verdicts = effect.verdicts + booked.verdicts
+        return msgspec.structs.replace(effect, booked=effect.attempt, verdicts=verdicts), booked.books
 
     def _enter(self, cell: Cell, effect: Effect, books: tuple[Entry, ...]) -> None:
         """Write the books before the outcome is delivered: they count for everybody from now on, the turn that takes it may come later."""
@@ -307,7 +331,7 @@ class Flights:
                 self.launch(cell, cut)
                 return
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
-            cut, books = self._book(cut, None)
+            cut, books = self._book(told(cut, unknown=effect.state == "started"), None)
             self._follow(cell, cut, why, step, "", books)
 
     def _press(self, cell: Cell, effect: Effect) -> None:
@@ -338,6 +362,8 @@ class Flights:
     def _follow(
         self, cell: Cell, effect: Effect, failure: Failure, step: Next, input: str, books: tuple[Entry, ...] = ()
     ) -> None:
+        if step.step == "start" and step.due is not None and not self._has_time(cell, effect, step.due):
+            step = not_again(effect, no_time(effect, step.due - self._pump.now, failure))
         if step.step == "settle" or (step.step == "start" and cell.memory.life in ENDED):
             self._enter(cell, effect, books)
             self.land(cell, effect, NULL, step.failure or failure, input)

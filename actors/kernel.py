@@ -32,7 +32,7 @@ from ..protocols.errors import AskFailed, NotStorable, UnknownItem
 from ..protocols.failures import Failure
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import SYSTEM, Address
-from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Want
+from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Timer, Want
 from ..protocols.lifecycle import ChildFailed
 from ..protocols.mail import CancelAsk
 from ..protocols.watch import Blocked, Watch
@@ -444,6 +444,10 @@ class Kernel(Mailroom, Outlook):
     def effect(self, id: str) -> Effect | None:
         """An open effect."""
         return self.sets.effects.get(id)
+
+    def timers(self, cell: Cell) -> list[Timer]:
+        """An actor's open timers."""
+        return [timer for id in cell.memory.timers if (timer := self.sets.timers.get(id)) is not None]
 
     @property
     def books(self) -> dict[str, Entry]:

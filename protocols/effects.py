@@ -108,6 +108,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         failure: why the last attempt failed, or why it is settled without a value.
         addressed: whom its question has come to, where it goes to people by name.
         yes: who said yes so far, where several must; with the last one it is answered.
+        unsure: an earlier attempt may have happened; where no further one may be made, it is in doubt, not failed.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     addressed: Addressed | None = None
     booked: int = 0
     yes: tuple[Answer, ...] = ()
+    unsure: bool = False
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

@@ -94,7 +94,8 @@ class Clearance(Struct, frozen=True):
     Attributes:
         verdicts: each check's, in order; a ``deny`` among them settles the effect.
         books: entries of the books that this changes, such as a reservation. They make a ``started`` row necessary.
-        failure: with a ``deny``: what the effect is settled with; None for one that only repeats the reason.
+        failure: with a ``deny``: what the effect is settled with; None for one that only repeats the reason. With ``due``: what it is
+            settled with where it has not so much time.
         due: journal time at which it is to be asked again; None where it need not wait.
         question: what a person is asked first; None for nothing.
         timeout: seconds that this attempt may take, where that is less than the effect's own.

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.snapshots import EVERY
 from ..actors.taken import NEVER
 from ..protocols.approvals import Answer
+from ..protocols.breakers import Breaker
 from ..protocols.codec import encode, roundtrip
 from ..protocols.decisions import Decision
 from ..protocols.effects import Effect
@@ -41,6 +42,7 @@ from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import MAX_MESSAGE, Batch, Known, Row, Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
+from ..protocols.rates import Rate
 from ..tools.gate import Gate
 from ..tools.tool import LeaseRule
 from .attempts import Attempts, Faults
@@ -90,6 +92,7 @@ class Simulated:
         in_memory: actors in memory above which idle ones leave at once.
         snapshot_every: rows of an actor after which a snapshot of it is due.
         plan: faults by number, besides those by chance.
+        rates, breakers: as of ``us.System``.
 
     Attributes:
         now: virtual time.
@@ -108,9 +111,11 @@ class Simulated:
         in_memory: int = IN_MEMORY,
         snapshot_every: int = EVERY,
         plan: FaultPlan | None = None,
+        rates: Mapping[str, Rate] | None = None,
+        breakers: Mapping[str, Breaker | None] | None = None,
     ) -> None:
         self.tree = Tree(definitions)
-        self.gate = Gate(self.tree.grants)
+        self.gate = Gate(self.tree.grants, shared=self.tree.shared(rates, breakers))
         self.calendar = CronCalendar()
         self.seed, self.now = seed, EPOCH
         self.random = random.Random(seed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from ..actors.agent import Agent
 from ..actors.kernel import Kernel
 from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols import given, ids
+from ..protocols.breakers import Breaker
 from ..protocols.codec import roundtrip
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import SystemStopped, UnderstudyError
@@ -30,6 +31,7 @@ from ..protocols.ids import Address, segment
 from ..protocols.journal import MAX_TAG, Opened
 from ..protocols.model import Model
 from ..protocols.plans import Plan
+from ..protocols.rates import Rate
 from ..protocols.tasks import Result, Task
 from ..tools.gate import Gate
 from ..tools.perform import Performer
@@ -84,6 +86,9 @@ class System(Calling, Answering, Viewing):
         watchdog: seconds that one turn (or a rule, an ``@applies``, whatever holds the event loop) may take. A thread then names
             it, shows its stack and breaks it off, and its message has failed (``blocked``). None: nobody looks, as a
             debugger may want it; time limits then run on while the loop is blocked.
+        rates: how fast tools and models may be used, by name; of all that this journal runs together, over restarts.
+        breakers: when they are left alone because they fail, by name; None for one that never is. What is not named has
+            ``us.Breaker()``, tools of class ``once`` and ``reconcilable`` none.
 
     Raises:
         DefinitionError: one of these is of no use; it says which.
@@ -97,6 +102,7 @@ class System(Calling, Answering, Viewing):
         model: str | Model | None = None, target: str = "", drain: float = 10.0,
         control: bool = True, on_stop: Callable[[], None] | None = None,
         idle: float = IDLE, in_memory: int = IN_MEMORY, watchdog: float | None = LIMIT,
+        rates: Mapping[str, Rate] | None = None, breakers: Mapping[str, Breaker | None] | None = None,
     ) -> None:  # fmt: skip
         options.limit("watchdog", watchdog)
         options.seconds("idle", idle)
@@ -115,7 +121,7 @@ class System(Calling, Answering, Viewing):
             if path is None
             else AsyncJournal(lambda: SqliteJournal(path, durability=durability), read=lambda: read_only(path))
         )
-        self._gate = Gate(self.tree.grants)
+        self._gate = Gate(self.tree.grants, shared=self.tree.shared(rates, breakers))
         performer = Performer(self.tree.tools, self.tree.models)
         performer.enter = Entering(self.tree.places, self.ask)
         self._watchers = Watchers()

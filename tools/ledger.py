@@ -58,11 +58,14 @@ def wait(effect: Effect, failure: Failure, rng: Rng) -> float:
 
 
 def after_silence(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
-    """An attempt ended and nobody knows whether it happened: a timeout, a cancel, an exception the tool did not declare."""
-    used_up = effect.attempt >= effect.retry.attempts
-    if effect.effect == "once" or (used_up and effect.effect != "read"):
+    """An attempt ended and nobody knows whether it happened: a timeout, a cancel, an exception the tool did not declare. Only a ``read``
+    fails by that."""
+    if effect.effect == "read":
+        return after_failure(effect, failure, now, rng)
+    if effect.effect == "once" or effect.attempt >= effect.retry.attempts:
         return doubt(effect, failure)
-    return after_failure(effect, failure, now, rng)
+    # Whatever it was, another attempt does no harm: the other side knows the key, or is asked. It is not failed before that is known.
+    return Next("start", due=now + wait(effect, failure, rng))
 
 
 INTERRUPTIONS = 20
@@ -79,6 +82,8 @@ def after_crash(effect: Effect, now: float) -> Next:
         return doubt(
             effect, Failure("abandon", "interrupted", "the process died after this call had begun", where=effect.name)
         )
+    if effect.state == "waiting" and not effect.attempt and not effect.interrupted:
+        return Next("start")  # it waited for its turn and never began
     if effect.effect == "idempotent" and now - (effect.cleared or effect.at) > effect.key_ttl:
         return doubt(
             effect,

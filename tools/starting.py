@@ -102,11 +102,15 @@ def started(
 
 
 def booked(checks: Sequence[StartCheck], ending: Ending, standing: Mapping[str, Entry]) -> Booked:
-    """Tell them that an attempt ended."""
+    """Tell them that an attempt ended. What it came to counts, whatever happens here."""
     verdicts, entries = list[Verdict](), list[Entry]()
     for check in checks:
         if check.concerns(ending.effect):
             ending.books = Books(standing)
-            verdicts += check.book(ending)
-            entries += ending.books.changes
+            try:
+                verdicts += check.book(ending)
+                entries += ending.books.changes
+            except Exception as error:  # noqa: BLE001 - entries that cannot be read, say
+                why = of_exception(error, where=check.name).message
+                verdicts.append(Verdict(check.name, "alert", f"its books could not be written: {why}", ending.now))
     return Booked(tuple(entries), tuple(verdicts))

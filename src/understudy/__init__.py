@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .protocols.board import BoardWrite as BoardWrite
     from .protocols.board import BoardWritten as BoardWritten
     from .protocols.board import board_of as board_of
+    from .protocols.breakers import Breaker as Breaker
     from .protocols.children import Backoff as Backoff
     from .protocols.children import Intensity as Intensity
     from .protocols.conflicts import Claim as Claim
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from .protocols.plans import Plan as Plan
     from .protocols.plans import PlanLimits as PlanLimits
     from .protocols.plans import Step as Step
+    from .protocols.rates import Rate as Rate
     from .protocols.rules import ApprovalRule as ApprovalRule
     from .protocols.tasks import Cancel as Cancel
     from .protocols.tasks import Part as Part
@@ -157,6 +159,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "BoardRead": "protocols.board",
         "BoardWrite": "protocols.board",
         "BoardWritten": "protocols.board",
+        "Breaker": "protocols.breakers",
         "builtin": "tools",
         "Call": "protocols.tool",
         "Cancel": "protocols.tasks",
@@ -214,6 +217,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Pool": "supervisor.supervision.children",
         "priority": "supervisor.conflicts.resolvers",
         "Question": "protocols.approvals",
+        "Rate": "protocols.rates",
         "refuse": "supervisor.conflicts.resolvers",
         "Rejected": "protocols.errors",
         "Request": "protocols.messages",

@@ -11,7 +11,7 @@ root                     the supervisor of everything; what it gives up on goes 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...actors.actor import Actor
@@ -22,14 +22,21 @@ from ...actors.registry import Begun, Directory, Mount
 from ...actors.router import Router
 from ...actors.worker import WorkerActor
 from ...protocols.board import board_of
+from ...protocols.breakers import Breaker
 from ...protocols.children import Policy
 from ...protocols.errors import DefinitionError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address, fits
 from ...protocols.model import Model
+from ...protocols.rates import Rate
 from ...protocols.rules import ApprovalRule
+from ...protocols.tool import ToolSpec
+from ...tools.checks.breaker import BreakerCheck
+from ...tools.checks.declared import declared
+from ...tools.checks.rate import RateCheck
 from ...tools.checks.rules import check_rules
 from ...tools.gate import Grants
 from ...tools.models.registry import model as resolve
+from ...tools.starting import StartCheck
 from ...tools.tool import Tool
 from ..addressing import address_people
 from ..conflicts.actor import ConflictActor
@@ -78,6 +85,9 @@ class Tree:
         """Approval rules that hold below each supervisor."""
         self._declared: list[tuple[str, tuple[ApprovalRule, ...]]] = []
         """Who declared which of them."""
+        self._replaced: set[str] = set()
+        self._spared: dict[str, frozenset[str]] = {}
+        """Models after which an agent has another one."""
         top = SupervisorActor(
             Policy(),
             [definition.spec for definition in definitions if is_led_by_root(definition)],
@@ -108,6 +118,18 @@ class Tree:
             if why and len(why) == len(models):
                 return why[0]
         return None
+
+    def shared(
+        self, rates: Mapping[str, Rate] | None, breakers: Mapping[str, Breaker | None] | None
+    ) -> tuple[StartCheck, ...]:
+        """The checks of what all share, as declared. Raises DefinitionError as ``checks.declared``."""
+        specs: dict[str, list[ToolSpec]] = {}
+        for tools in self.tools.values():
+            for name, tool in tools.items():
+                specs.setdefault(name, []).append(tool.spec)
+        models = {name for models in self.models.values() for name in models}
+        fast, broken = declared(rates, breakers, specs, frozenset(models | self._replaced))
+        return RateCheck(fast), BreakerCheck(broken, self._spared)
 
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):
@@ -166,6 +188,7 @@ class Tree:
 
     def _agent(self, agent: Agent[Any], template: str, supervisor: Address) -> None:
         if self.override is not None:
+            self._replaced.update(agent.model_names())
             agent = copy.copy(agent)
             agent.models = (self.override,)
         tools: dict[str, Tool[..., Any]] = {}
@@ -178,6 +201,7 @@ class Tree:
         self._add(template, AgentActor(agent), supervisor)
         rules = self._rules.get(supervisor, ()) + self._said(f"agent {agent.name!r}", agent.approvals)
         self.grants[template] = Grants(tools, agent.limits, supervisor, rules)
+        self._spared[template] = frozenset(agent.model_names()[:-1])
         self.places[template] = supervisor
         self.tools[template] = tools
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}

@@ -1,0 +1,25 @@
+"""How who has to wait is told to: until when, or that it would be too long."""
+
+from __future__ import annotations
+
+from ...protocols.failures import Failure
+from ...protocols.verdicts import Verdict
+from ..starting import Starting
+from .case import Ruling
+
+
+def wait_or_not(check: str, starting: Starting, due: float, wait: float, code: str, why: str) -> Ruling:
+    """Wait until ``due``; refused, to be tried again by whoever wants it, where that is longer than ``wait`` from now. The failure goes
+    with a wait, too: the effect may have less time than that."""
+    after = due - starting.now
+    name = starting.effect.name
+    failure = Failure("retry_later", code, why, f"try again in {after:.3g} s", after, name)
+    if after > wait:
+        return Ruling(Verdict(check, "deny", why, starting.now), failure)
+    return Ruling(Verdict(check, "wait", why, starting.now), failure, due=due)
+
+
+def spacing(given: int) -> float:
+    """Seconds between two that are let out after a wait that all had, so that they do not come at once: the first ten a tenth of a
+    second apart, then ever faster (a slow start: who waits in a long queue is through in a few seconds more)."""
+    return 0.1 / (1.0 + given / 50.0)
