@@ -63,10 +63,11 @@ _MARK = "__understudy__"
 class Handler:
     """A ``@handles`` method: the message it takes, how that is read, and the type of its answer (None for a plain message)."""
 
-    __slots__ = ("answer", "decode", "message", "method", "request")
+    __slots__ = ("answer", "decode", "message", "method", "request", "version")
 
     def __init__(self, message: type[Message], method: Callable[..., Any]) -> None:
         self.message = message
+        self.version = message.__version__
         self.decode = decoder(message)
         self.method = method
         self.request = issubclass(message, Request)

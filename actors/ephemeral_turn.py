@@ -40,7 +40,6 @@ class EphemeralTurn(Turn[Any]):
     """Mail for other memory-only actors."""
     acts: list[Callable[[], None]] | None = None
     """Everything else that happens when the handler has returned."""
-    finished: bool = False
     _opened: dict[str, Back] | None = None
     _random: Derived | None = None
 
@@ -227,9 +226,9 @@ class EphemeralTurn(Turn[Any]):
         """End this actor after this turn: nothing of it stays, and whoever writes to its address begins a new one. With a failure its
         supervisor decides."""
         if failure is not None:
-            self.ended_by = said(failure)
+            self.rare.ended_by = said(failure)
         else:
-            self.finished = True
+            self.rare.finished = True
         self._act(lambda: None)
 
     def uid(self) -> str:

@@ -34,7 +34,7 @@ from .outcome import Later, Outcome, Tag, read_outcome, tag_value
 from .postal import later_id
 from .reminders import series_of, tick
 from .snapshots import weigh
-from .surroundings import Surroundings
+from .surroundings import surround
 from .turn import Turn
 from .undelivered import Untaken, Word, unhandled
 from .watching import NOTICES, hears_of, obey, tell_watchers
@@ -50,7 +50,7 @@ def execute(
 ) -> Draft:  # fmt: skip
     """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither. ``word``: as in ``failed``."""
     assert cell.mount is not None
-    frame = Surroundings(cell, item, gate, gid, now, seed, calendar)
+    frame = surround(cell, item, gate, gid, now, seed, calendar)
     envelope = item.envelope
     request = None if envelope.reply_to is None else (envelope.id, envelope.reply_to)
     restart = restart_of(cell, envelope) if envelope.lane == "control" else None
@@ -69,7 +69,7 @@ def execute(
             ordered = envelope.lane == "control" and envelope.wire in ANSWERED
             if ordered or (envelope.wire == OUTCOME and not _is_later(tag)):
                 raise  # nobody is there to be refused
-            turn = Turn(Surroundings(cell, item, gate, gid, now, seed, calendar), cell.state, request)
+            turn = Turn(surround(cell, item, gate, gid, now, seed, calendar), cell.state, request)
             _remind_again(cell, item, turn, calendar)
             if envelope.wire == OUTCOME:
                 hear(cell, turn, envelope, decode(envelope.body, OutcomeBody))
@@ -84,7 +84,7 @@ def execute(
     except Ignore as ignored:
         if envelope.wire != Start.__wire__:  # a message began it, and waits for it
             return failed(cell, item, of_exception(ignored, where=cell.address), gid, now, calendar=calendar)
-        turn = Turn(Surroundings(cell, item, gate, gid, now, seed, calendar), cell.state, None)
+        turn = Turn(surround(cell, item, gate, gid, now, seed, calendar), cell.state, None)
         ignores(cell, turn, envelope, ignored)
         return _draft(cell, item, turn, "turn", None)
     except Untaken as mail:
@@ -181,7 +181,7 @@ def _take(cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, R
         _start(cell, turn)
     found = handlers.get(envelope.wire)
     try:
-        if found is not None and found.message.__version__ == envelope.version:
+        if found is not None and found.version == envelope.version:
             message = found.decode(envelope.body)
         else:
             refusal = unhandled(found, envelope)
@@ -256,70 +256,36 @@ def _is_later(tag: Tag) -> bool:
 
 def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Restart | None) -> Draft:
     """The record of a turn that returned."""
-    envelope = item.envelope
-    ending = envelope.wire == _STOP
-    life: Life | None = (
-        "stopped" if ending else "finished" if turn.finished else "running" if restart is not None else turn.life
-    )
-    changes = settled(cell, item) if item.settles else []
-    if turn.changes:
-        changes += turn.changes
-    if turn.finished or turn.ended_by is not None:
-        tell_end(cell, turn)
-    if life is not None and life not in ("restarting", "absent"):  # what is open there is the next incarnation's
-        failure = decode(envelope.body, Stop).failure if ending else turn.ended_by
-        changes += _end(cell, turn, life, failure, {e.id for e in changes})
-        if restart is not None:
-            begin_anew(cell, turn, restart, changes)
-        else:
-            tell_watchers(cell, turn, life, failure)
-    # Few turns do more than these: a record with all its fields costs four times as much.
+    envelope, memory, sends = item.envelope, cell.memory, turn.sends
+    # Few turns do more than this: a record with all its fields costs four times as much.
     record = Record(
         envelope.id if item.durable else "",
         None if item.durable else envelope,
         tuple(turn.events),
-        tuple(turn.sends),
+        tuple(sends),
         tuple(turn.replies),
     )
-    memory = cell.memory
     if (
-        turn.made is not None
-        or turn.notes is not None
-        or life is not None
-        or changes
-        or turn.started
-        or item.marks
-        or memory.seq == 0
+        turn.made is None
+        and restart is None
+        and memory.seq
+        and not item.settles
+        and not item.marks
+        and envelope.wire != _STOP
     ):
-        rare = turn.rare
-        record = msgspec.structs.replace(
-            record,
-            effects=tuple(rare.effects),
-            changes=tuple(changes),
-            timers=tuple(rare.timers),
-            dropped=tuple(rare.dropped),
-            started=turn.started,
-            askers={} if life in ("stopped", "finished") else rare.askers,
-            answered=tuple(rare.answered),
-            attempts=item.marks,
-            life=life,
-            context=turn.context if memory.seq == 0 else None,
-            incarnation_state=restart.state if restart is not None else "keep",
-            post=turn.post() if turn.notes is not None else None,
-        )
-        plain = False
-    else:
         plain = (
-            (item.durable or not envelope.key)
+            not turn.replies
+            and (item.durable or not envelope.key)
             and memory.life == "running"
             and memory.postal is None
             and not memory.timers
         )
-        for sent in turn.sends:
+        for sent in sends:
             if sent.reply_to is not None or sent.wire == OUTCOME:
                 plain = False
-        if turn.replies:
-            plain = False
+    else:
+        plain = False
+        record = _whole(cell, item, turn, restart, record)
     payload = encode(record)
     if len(payload) > MAX_ROW:
         raise TooLarge(
@@ -329,6 +295,44 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     if turn.events and cell.weight + len(payload) > MAX_STATE:
         weigh(cell, turn.state)
     return Draft(kind, record, turn.state, payload, plain)
+
+
+def _whole(cell: Cell, item: Item, turn: Turn[Any], restart: Restart | None, record: Record) -> Record:
+    """The record of a turn that did, or may have done, more than ``record`` says."""
+    envelope, rare = item.envelope, turn.rare
+    ending = envelope.wire == _STOP
+    life: Life | None = (
+        "stopped" if ending else "finished" if rare.finished else "running" if restart is not None else rare.life
+    )
+    changes = settled(cell, item) if item.settles else []
+    changes += rare.changes
+    if rare.finished or rare.ended_by is not None:
+        tell_end(cell, turn)
+    if life is not None and life not in ("restarting", "absent"):  # what is open there is the next incarnation's
+        failure = decode(envelope.body, Stop).failure if ending else rare.ended_by
+        changes += _end(cell, turn, life, failure, {e.id for e in changes})
+        if restart is not None:
+            begin_anew(cell, turn, restart, changes)
+        else:
+            tell_watchers(cell, turn, life, failure)
+    first = cell.memory.seq == 0
+    return msgspec.structs.replace(
+        record,
+        sends=tuple(turn.sends),
+        replies=tuple(turn.replies),
+        effects=tuple(rare.effects),
+        changes=tuple(changes),
+        timers=tuple(rare.timers),
+        dropped=tuple(rare.dropped),
+        started=rare.started,
+        askers={} if life in ("stopped", "finished") else rare.askers,
+        answered=tuple(rare.answered),
+        attempts=item.marks,
+        life=life,
+        context=turn.context if first else None,
+        incarnation_state=restart.state if restart is not None else "keep",
+        post=turn.post() if rare.notes is not None else None,
+    )
 
 
 def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None, settled: set[str]) -> list[Effect]:

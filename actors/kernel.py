@@ -410,14 +410,19 @@ class Kernel(Mailroom, Outlook):
                 self._unsaved[envelope.id][1].inputs += item.inputs
                 return
             self._unsaved[envelope.id] = (cell, item, kind)
-        cell.mailbox.put(item)
         self._more(cell, item)
+        self._arrive(cell, item)
+        if item.settles and cell.memory.postal is not None and cell.memory.postal.halting is not None:
+            self._take_in(envelope.id)  # nobody takes it before the next incarnation, and the end waits for it
+
+    def _arrive(self, cell: Cell, item: Item) -> None:
+        """Put mail that is counted into its mailbox."""
+        envelope = item.envelope
+        cell.mailbox.put(item)
         if self._suspended and (turned_away(cell, envelope) is not None or called_off(cell, envelope) is not None):
             self._unheard.append((cell, envelope.id))
         if envelope.expires is not None:
             self.alarm(envelope.expires, envelope.id)
-        if item.settles and cell.memory.postal is not None and cell.memory.postal.halting is not None:
-            self._take_in(envelope.id)  # nobody takes it before the next incarnation, and the end waits for it
         if not cell.queued:
             self._wake(cell)
 
@@ -516,7 +521,6 @@ class Kernel(Mailroom, Outlook):
         mailbox.pop()
         if self._suspects.alone is not None:
             self._suspects.taken(item)
-        self._less(cell, item)
         if not item.durable:
             self._unsaved.pop(envelope.id, None)
         if envelope.lane == "control" and envelope.wire == CancelAsk.__wire__:
@@ -529,12 +533,17 @@ class Kernel(Mailroom, Outlook):
         elif not sure_of_a_turn(cell, item):
             aside = put_aside(cell, item, gid, now, self._word, self._calendar)
         if isinstance(aside, Answered):
+            self._less(cell, item)
             self.after(aside)
         else:
             draft = aside or self._decide(cell, item, gid, now)
-            self._row(cell, draft, envelope.id)
-            if not draft.plain and draft.record.post is not None:
-                self._posted(cell, item, draft.record.post)
+            if draft.plain:
+                self._plain_row(cell, item, draft)
+            else:
+                self._less(cell, item)
+                self._row(cell, draft, envelope.id)
+                if draft.record.post is not None:
+                    self._posted(cell, item, draft.record.post)
         if item.inputs or item.closes:
             self._is_in(item)
         if self._door.waiting:
@@ -571,20 +580,56 @@ class Kernel(Mailroom, Outlook):
         for brought in item.inputs:
             self.after(Done(brought))
 
+    def _plain_row(self, cell: Cell, item: Item, draft: Draft) -> None:
+        """``_less`` and ``_row`` for a plain turn (see ``Draft``), as most are: the same without what does not concern it, 0.6 us less.
+        Mostly what it took and what it sends are of one run, whose count then changes once."""
+        record, memory, taken = draft.record, cell.memory, item.envelope
+        self.gid = gid = self.gid + 1
+        row = Row(
+            gid, cell.address, memory.seq + 1, memory.incarnation, "turn", taken.id, self.now, Raw(draft.payload)
+        )  # fmt: skip
+        cell.fold_plain(row, record, draft.state)
+        self.sets.take_plain(row, record, cell)
+        if row.seq - cell.kept >= self._aging.every:
+            self._aging.cells[cell.address] = cell
+        crossed: Cell | None = None
+        cells, least = self._cells, self._directory.least_backlog
+        run, more = taken.context.run or cell.address, -1
+        for envelope in record.sends:
+            to = cells.get(envelope.to)
+            if to is None or to.mount is None:
+                found = self.addressee(envelope.to)
+                if isinstance(found, Ephemeral):
+                    self.memory.take(found, Item(envelope, True))
+                    continue
+                to = found
+            sent = Item(envelope, True)
+            if envelope.context.run == run:
+                more += 1
+            else:
+                self._more(to, sent)
+            self._arrive(to, sent)
+            mailbox = to.mailbox
+            if (len(mailbox.work or ()) > least or mailbox.rare is not None) and self._crosses(to):
+                crossed = to
+        if more:
+            self._mail_of[run] += more
+            if not self._mail_of[run]:
+                del self._mail_of[run]
+        self.sets.changed.add(run)
+        if crossed is not None:
+            self._overloaded(cell, crossed)
+
     def _row(self, cell: Cell, draft: Draft, cause: str) -> None:
         self.gid += 1
-        record, memory, plain = draft.record, cell.memory, draft.plain
+        record, memory = draft.record, cell.memory
         incarnation = memory.incarnation
         if record.life == "running" and draft.kind == "turn":  # it was restarted
             incarnation += 1
         row = Row(self.gid, cell.address, memory.seq + 1, incarnation, draft.kind, cause, self.now, Raw(draft.payload))
-        if plain:
-            cell.fold_plain(row, record, draft.state)
-            self.sets.take_plain(row, record, cell)
-        else:
-            cell.fold(row, record, draft.state)
-            self._suspend(cell)
-            self.sets.take(row, record, cell)
+        cell.fold(row, record, draft.state)
+        self._suspend(cell)
+        self.sets.take(row, record, cell)
         if row.seq - cell.kept >= self._aging.every:
             self._aging.cells[cell.address] = cell
         crossed: Cell | None = None
@@ -597,10 +642,9 @@ class Kernel(Mailroom, Outlook):
                 mailbox = to.mailbox
                 if (len(mailbox.work or ()) > least or mailbox.rare is not None) and self._crosses(to):
                     crossed = to
-        if not plain:
-            self._follow(cell, row, record, draft)
-            if memory.postal is not None and (record.changes or record.post is not None):
-                self._ends(cell, record)
+        self._follow(cell, row, record, draft)
+        if memory.postal is not None and (record.changes or record.post is not None):
+            self._ends(cell, record)
         if crossed is not None:
             self._overloaded(cell, crossed)
 

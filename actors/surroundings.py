@@ -10,7 +10,7 @@ import msgspec
 
 from ..protocols.codec import digest
 from ..protocols.effects import Counters, Effect, Intent
-from ..protocols.envelope import ReplyTo
+from ..protocols.envelope import Context, ReplyTo
 from ..protocols.hooks import Admission, Calendar, Gate
 from ..protocols.ids import Address
 from ..protocols.journal import Schedule
@@ -23,19 +23,31 @@ from .mailbox import Item
 from .spawn import Where, covered
 
 
-class Surroundings:
-    """See ``frame.Frame``."""
+def surround(
+    cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar
+) -> Surroundings:  # fmt: skip
+    """What surrounds the turn that takes this mail."""
+    envelope = item.envelope
+    context = envelope.context
+    if not context.run:
+        context = context_for(cell.address, envelope)
+    return Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context)
 
-    __slots__ = ("_cell", "_counters", "_gate", "_item", "calendar", "context", "gid", "me", "now", "seed", "sender")
 
-    def __init__(self, cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar) -> None:
-        envelope = item.envelope
-        self.gid, self.now, self.seed, self.calendar = gid, now, seed, calendar
-        self.me = cell.address
-        self.sender = envelope.sender
-        self.context = envelope.context if envelope.context.run else context_for(cell.address, envelope)
-        self._cell, self._item, self._gate = cell, item, gate
-        self._counters: Counters | None = None
+class Surroundings(msgspec.Struct, eq=False):
+    """See ``frame.Frame``. (A struct is made in a third of the time.)"""
+
+    _cell: Cell
+    _item: Item
+    _gate: Gate
+    gid: int
+    now: float
+    seed: str
+    calendar: Calendar
+    me: Address
+    sender: Address
+    context: Context
+    _counters: Counters | None = None
 
     @property
     def turns(self) -> int:

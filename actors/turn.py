@@ -33,6 +33,7 @@ from .frame import Frame
 from .hands import handed_on
 from .outcome import Later, Pending, Tag, effect_outcome, outcome_envelope, tag_json
 from .patience import addressed, begin, checked, due
+from .rare import Rare, Seldom
 from .sizes import SMALL, bounded
 
 if TYPE_CHECKING:
@@ -41,24 +42,6 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=State)
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
-
-
-class Rare(msgspec.Struct):
-    """What few turns make.
-
-    Attributes:
-        effects: intended.
-        timers: set.
-        dropped: ids of timers that are closed.
-        askers: requests left open, by the id of their mail.
-        answered: ids of such requests of earlier turns that this one answered.
-    """
-
-    effects: list[Effect] = []
-    timers: list[Timer] = []
-    dropped: list[str] = []
-    askers: dict[str, ReplyTo] = {}
-    answered: list[str] = []
 
 
 class Turn(Generic[S]):
@@ -73,23 +56,18 @@ class Turn(Generic[S]):
     """
 
     # What few turns have is not made for each.
-    _ordinal = 0
     _uids = 0
     _random: Derived | None = None
     made: Rare | None = None
     """What few turns make, as far as this one has asked for it."""
-    changes: tuple[Effect, ...] = ()
-    """Effects of earlier turns that this one takes back."""
-    finished: bool = False
-    started: bool = False
+    changes = Seldom[tuple[Effect, ...]](())
+    finished = Seldom(False)
+    started = Seldom(False)
+    notes = Seldom[dict[str, Any] | None](None)
+    life = Seldom[Life | None](None)
+    ended_by = Seldom[Failure | None](None)
     behalf: str = ""
     """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
-    notes: dict[str, Any] | None = None
-    """What the row will say about mail, by the fields of ``Post``; None for nothing."""
-    life: Life | None = None
-    """What the actor's life is after this turn, where an order or a failure of its own changes it."""
-    ended_by: Failure | None = None
-    """Why that is its end."""
     attempt: int = 0
     """The order that this end is the answer to."""
 
@@ -104,6 +82,7 @@ class Turn(Generic[S]):
         self.events: list[StoredEvent] = []
         self.sends: list[Envelope] = []
         self.replies: list[Reply] = []
+        self._ordinal = 0
 
     @property
     def rare(self) -> Rare:

@@ -60,8 +60,10 @@ class WorkingSets:
         for timer in opened.timers:
             self._timer(timer)
         self._touched.clear()
+        self._cut = opened.last
+        """The last row before those that wait to be cut. Mail of later ones is at the end of ``mail``, and stored nowhere yet."""
         self._touched_mail: dict[str, None] = {}
-        self._stored_mail = set(self.mail)
+        """Mail that is stored, and was closed or changed since."""
         self._stored_effects = set(self.effects)
         self._stored_timers = set(self.timers)
         self._touched_books: dict[str, None] = {}
@@ -72,13 +74,15 @@ class WorkingSets:
         self._rows.append(row)
         self.waiting_bytes += len(row.payload)
         self._cells[row.stream] = cell
-        if record.took:
-            self._close(record.took)
-        mail, touched, gid = self.mail, self._touched_mail, row.gid
+        mail, gid, took = self.mail, row.gid, record.took
+        if took:
+            taken = mail.pop(took, None)
+            if taken is None:
+                self._close(took)
+            elif taken.gid <= self._cut:
+                self._touched_mail[took] = None
         for envelope in record.sends:
-            id = envelope.id
-            mail[id] = Mail(envelope, gid)
-            touched[id] = None
+            mail[envelope.id] = Mail(envelope, gid)
 
     def take(self, row: Row, record: Record, stands: Cell | ActorLine | None) -> None:
         """Fold a row in. ``stands``: its actor (where it stands is looked at when the batch is cut), or the line of the
@@ -119,7 +123,7 @@ class WorkingSets:
         if not self._rows:
             return None
         touched, touched_mail = self._touched, self._touched_mail
-        mail = tuple(self.mail[id] for id in touched_mail if id in self.mail)
+        mail = (*(self.mail[id] for id in touched_mail if id in self.mail), *self._new_mail())
         effects = tuple(self.effects[id] for id in touched if id in self.effects)
         timers = tuple(self.timers[id] for id in touched if id in self.timers)
         freed, keys, answers = self._keys.cut()
@@ -127,7 +131,7 @@ class WorkingSets:
         batch = Batch(
             rows=tuple(self._rows),
             mail=mail,
-            mail_closed=tuple(id for id in touched_mail if id in self._stored_mail and id not in self.mail),
+            mail_closed=tuple(id for id in touched_mail if id not in self.mail),
             effects=effects,
             effects_closed=tuple(id for id in touched if id in self._stored_effects and id not in self.effects),
             timers=timers,
@@ -140,14 +144,13 @@ class WorkingSets:
             books_closed=tuple(k for k in self._touched_books if k in self._stored_books and k not in self.books),
         )
         for stored, opened, closed in (
-            (self._stored_mail, (m.envelope.id for m in mail), batch.mail_closed),
             (self._stored_effects, (e.id for e in effects), batch.effects_closed),
             (self._stored_timers, (t.id for t in timers), batch.timers_closed),
             (self._stored_books, (entry.key for entry in books), batch.books_closed),
         ):
             stored.update(opened)
             stored.difference_update(closed)
-        self.waiting_bytes = 0
+        self.waiting_bytes, self._cut = 0, batch.rows[-1].gid
         self._rows, self._touched, self._touched_mail, self._cells, self._system = [], {}, {}, {}, None
         self._touched_books = {}
         return batch
@@ -171,9 +174,22 @@ class WorkingSets:
         elif record.message is not None:
             self._open_mail(Mail(record.message, row.gid))
 
+    def _new_mail(self) -> list[Mail]:
+        """Mail that was opened since the last cut, oldest first."""
+        new: list[Mail] = []
+        for id, mail in reversed(self.mail.items()):
+            if mail.gid <= self._cut:
+                break
+            if id not in self._touched_mail:  # closed and opened anew, which is a change
+                new.append(mail)
+        new.reverse()
+        return new
+
     def _open_mail(self, mail: Mail) -> None:
-        self.mail[mail.envelope.id] = mail
-        self._touched_mail[mail.envelope.id] = None
+        id = mail.envelope.id
+        if id in self.mail and self.mail[id].gid <= self._cut:
+            self._touched_mail[id] = None
+        self.mail[id] = mail
 
     def _timer(self, timer: Timer) -> None:
         self.timers[timer.id] = timer
@@ -203,11 +219,12 @@ class WorkingSets:
         self._touched[effect.id] = None
 
     def _close(self, id: str) -> None:
-        if self.mail.pop(id, None) is not None:
-            if id in self._stored_mail:
+        mail = self.mail.pop(id, None)
+        if mail is not None:
+            if (
+                mail.gid <= self._cut
+            ):  # otherwise it was opened since the last cut: it leaves no trace, as most mail between actors
                 self._touched_mail[id] = None
-            else:  # opened since the last cut: it leaves no trace, as most mail between actors
-                del self._touched_mail[id]
             return
         timer = self.timers.pop(id, None)
         if timer is not None:
