@@ -27,6 +27,7 @@ from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Restarted
 from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer
 from ..protocols.tasks import Cancel, Overdue, Result, Task, changed_task, overdue
+from .abilities import unable
 from .actor import ANY_TOOL, PERSON, THINK, Actor, applies, handles, settles
 from .agent import EXIT, TAKES, Agent
 from .conversation import (
@@ -94,6 +95,10 @@ class AgentActor(Actor):
     @handles(Task)
     def begin(self, turn: Turn[AgentState], task: Task) -> Later[Result]:
         later = turn.later(task)
+        if task.needs and (why := unable(turn.me, self.agent.can, task)) is not None:
+            turn.refuse(later, why)
+            turn.stop()
+            return later
         turn.emit(Began(task, later.id))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)

@@ -18,6 +18,7 @@ from ..protocols.lifecycle import Restarted
 from ..protocols.messages import Event, State
 from ..protocols.tasks import Cancel, Overdue, Result, Task, overdue
 from ..protocols.tool import ToolRef
+from .abilities import unable
 from .actor import ANY_TOOL, Actor, applies, handles, settles
 from .outcome import Later, Outcome
 from .turn import Turn
@@ -47,17 +48,23 @@ class WorkerActor(Actor):
     Args:
         work: the function, as a tool of one parameter.
         whole: whether that parameter takes the ``Task`` itself, or only its objective.
+        can: what it can do: a task that needs something else is refused.
     """
 
     State = WorkerState
 
-    def __init__(self, work: ToolRef[..., Any], *, whole: bool) -> None:
+    def __init__(self, work: ToolRef[..., Any], *, whole: bool, can: tuple[str, ...] = ()) -> None:
         self._work = work
         self._whole = whole
+        self._can = can
 
     @handles(Task)
     def accept(self, turn: Turn[WorkerState], task: Task) -> Later[Result]:
         later = turn.later(task)
+        if task.needs and (why := unable(turn.me, self._can, task)) is not None:
+            turn.refuse(later, why)
+            turn.stop()
+            return later
         turn.emit(Accepted(later.id))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)

@@ -154,13 +154,16 @@ def lease_release(resource: str) -> bool:
     only_there("lease_release", resource)
 
 
-def _give(team: str, to: str, objective: str) -> tuple[Address, Request[Any]]:  # noqa: ARG001 - an ``Ask``
+def _give(team: str, to: str, objective: str, needs: tuple[str, ...]) -> tuple[Address, Request[Any]]:  # noqa: ARG001 - an ``Ask``
     if not to or "/" in to:
         raise ValueError(f"{to!r} is not the name of a colleague")
-    return address(to), Task(objective)
+    return address(to), Task(objective, needs=needs)
 
 
 @_inside("once", _give, "write", ["objective"])
-def hand_over(to: str, objective: str) -> Result:
-    """Give a colleague of your team a task, by name, and get what came of it. A task that was handed on to you is not handed back."""
-    only_there("hand_over", to, objective)
+def hand_over(to: str, objective: str, needs: tuple[str, ...] = ()) -> Result:
+    """Give a colleague of your team a task, by name, and get what came of it. A task that was handed on to you is not handed back.
+
+    `needs` names what it takes to do it: a colleague that cannot all of that refuses.
+    """
+    only_there("hand_over", to, objective, needs)

@@ -208,7 +208,7 @@ class Tree:
 
     def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
         tools = {worker.work.spec.name: _complete(worker.work)}
-        self._add(template, WorkerActor(worker.work, whole=worker.whole), supervisor)
+        self._add(template, WorkerActor(worker.work, whole=worker.whole, can=worker.can), supervisor)
         self.grants[template] = Grants(tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ()))
         self.places[template] = supervisor
         self.tools[template] = tools

@@ -27,7 +27,7 @@ from ...protocols.decisions import again as tries_again
 from ...protocols.effects import Effect
 from ...protocols.errors import Rejected
 from ...protocols.failures import Failure, of_exception
-from ...protocols.lifecycle import Restarted, Stop
+from ...protocols.lifecycle import Restarted
 from ...protocols.model import Usage
 from ...protocols.plans import Plan
 from ...protocols.tasks import Cancel, Overdue, Result, Route, Task, changed_task, overdue
@@ -323,11 +323,7 @@ class TeamActor(Planning):
     def _cut_off(self, turn: Turn[TeamState], failure: Failure) -> None:
         """It is over before its end: whoever works on it is told."""
         for work, has in self.under_way(turn.state).items():
-            at = self.place_of(turn, has, work)
-            if has.given_up:  # it takes no mail while a person is asked about it, and nobody needs to be
-                turn.order(at, Stop(failure))
-            else:
-                turn.tell(at, Cancel(failure.message))
+            self.dismiss(turn, self.place_of(turn, has, work), has, failure)
         self.close(turn, self.left(turn.state, Result("failed", reason=failure.message, failure=failure)))
 
     def close(self, turn: Turn[TeamState], result: Result) -> None:

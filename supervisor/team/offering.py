@@ -21,7 +21,7 @@ from ...protocols.ids import Address
 from ...protocols.lifecycle import Stop
 from ...protocols.mail import Terminated
 from ...protocols.plans import Step
-from ...protocols.tasks import Task
+from ...protocols.tasks import Cancel, Task
 from ..supervision.definitions import Supervisor
 from .events import TASK, Asked, HandedOver, LeftToPerson, PutBack, Queue, Queued, TeamState, Work
 from .panel import PANEL
@@ -96,6 +96,13 @@ class Offering(Actor):
         tag = {"step": work, "by": name, "try": known + 1} if work else name
         within = step.within if step is not None else None
         turn.ask(at, self.task_of(turn, work, name), tag=tag, within=within)
+
+    def dismiss(self, turn: Turn[TeamState], at: Address, has: Work, why: Failure) -> None:
+        """Tell a worker's run that nobody wants its work any more."""
+        if has.given_up:  # it takes no mail while a person is asked about it, and nobody needs to be
+            turn.order(at, Stop(why))
+        else:
+            turn.tell(at, Cancel(why.message))
 
     def free(self, turn: Turn[TeamState], work: str) -> None:
         """It is with nobody now; the run itself goes on."""

@@ -60,6 +60,14 @@ class GoOn(Message, wire="team.go_on"):
     """Begin more steps: not all of them fitted into one row."""
 
 
+class StepOverdue(Message, wire="team.step_overdue"):
+    """The time of a step may be over: set anew by a team that was restarted, whose asks ended with the life before."""
+
+    step: str
+    by: str
+    tries: int
+
+
 class Planning(Offering):
     """Takes the steps of a plan."""
 
@@ -120,6 +128,23 @@ class Planning(Offering):
                     self.offer(turn, step.name, (step.worker,) if step.worker else able(self.team, step.needs))
         if len(turn.state.parts) == len(plan.steps):
             self._end(turn, plan)
+
+    def watch_time(self, turn: Turn[TeamState]) -> None:
+        """Steps that are with workers, and say how long they may take, have what is left of that."""
+        for work, has in turn.state.work.items():
+            step = self.step(turn.state, work)
+            if step is not None and step.within is not None:
+                turn.remind(StepOverdue(work, has.name, has.tries), at=has.at + step.within)
+
+    @handles(StepOverdue)
+    def too_long(self, turn: Turn[TeamState], msg: StepOverdue) -> None:
+        has, step = turn.state.work.get(msg.step), self.step(turn.state, msg.step)
+        if has is None or step is None or step.within is None or (has.name, has.tries) != (msg.by, msg.tries):
+            return  # it is over, or somebody else has it by now
+        at = self.place_of(turn, has, msg.step)
+        late = Failure("retry_later", "timeout", f"no answer from {at} within {step.within:g} s", where=at)
+        self.dismiss(turn, at, has, late)
+        self.step_returned(turn, msg.step, has.name, has.tries, Result("failed", reason=late.message, failure=late))
 
     def step_returned(self, turn: Turn[TeamState], work: str, name: str, tries: int, result: Result) -> None:
         """A worker came back from a step."""
@@ -319,6 +344,7 @@ class Planning(Offering):
         assert state.plan is not None
         if state.paused and not state.lifted:
             self._ask_to_spend(turn)
+        self.watch_time(turn)
         for step in state.plan.steps:
             idle = step.name not in state.parts and step.name not in state.work and step.name not in state.queued
             if idle and step.name in state.runs:

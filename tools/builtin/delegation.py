@@ -15,6 +15,10 @@ from ..inside import InsideTool, only_there
 
 Objective = Annotated[str, Meta(description="What is to be done, in full: nothing else is handed over.", min_length=1)]
 
+Needs = Annotated[
+    tuple[str, ...], Meta(description="What it takes to do it, where that matters: who cannot all of it refuses.")
+]
+
 
 def delegate(to: Sequence[str]) -> InsideTool[..., Result]:
     """A tool ``delegate`` that gives a colleague a task and brings what came of it.
@@ -36,14 +40,14 @@ def delegate(to: Sequence[str]) -> InsideTool[..., Result]:
         str, Meta(description=f"Who is to do it: one of {listed}.", pattern=f"^({'|'.join(map(_literal, names))})$")
     ]
 
-    def ask(team: str, to: str, objective: str) -> tuple[Address, Request[Any]]:  # noqa: ARG001 - an ``Ask``
+    def ask(team: str, to: str, objective: str, needs: tuple[str, ...]) -> tuple[Address, Request[Any]]:  # noqa: ARG001 - an ``Ask``
         if to not in names:
             raise ValueError(f"{to!r} takes no tasks from here; one of {listed}")
-        return address(to), Task(objective)
+        return address(to), Task(objective, needs=needs)
 
-    def delegate(to: str, objective: Objective) -> Result:
+    def delegate(to: str, objective: Objective, needs: Needs = ()) -> Result:
         """Give a colleague a task and get what came of it. They know nothing of your conversation: say all they need."""
-        only_there("delegate", to, objective)
+        only_there("delegate", to, objective, needs)
 
     delegate.__annotations__["to"] = Colleague
     made: InsideTool[..., Result] = InsideTool(delegate, "once", ask)

@@ -17,6 +17,7 @@ from tests.supervisor.team.crew import (
     clumsy,
     desk,
     fetcher,
+    order,
     places,
     poisoned,
     result,
@@ -312,6 +313,68 @@ def test_a_step_has_its_time() -> None:
     assert "within 5 s" in item.text
 
 
+def slow(task: us.Task) -> str:
+    """Takes its time."""
+    return task.objective
+
+
+@pytest.mark.parametrize("parallel", [None, 2])
+def test_after_a_restart_of_the_team_a_step_has_the_time_that_was_left(parallel: int | None) -> None:
+    worker = us.Worker("slow", slow, effect="read", timeout=100_000.0)
+    node = Simulated(us.Supervisor("desk", [worker], parallel=parallel), seed=1, faults=Faults(hangs=1.0))
+    plan = us.Plan(
+        (us.Step("a", "slow", "x", within=1_000.0), us.Step("b", "slow", "y", optional=True, within=2_500.0))
+    )
+    node.ask("desk/r", us.Task("go", plan=plan), key="r")
+    until(node, "worker.accepted")
+    began = remembered(node).work["a"].at
+    for _ in range(2):
+        node.pass_time(300)
+        order(node, "desk/r", Restart())
+    node.pass_time(950 - (node.now - began))
+    assert node.inbox() == (), "its time is not over"
+    node.pass_time(150)
+    (item,) = node.inbox()
+    assert "'a'" in item.text
+    assert "within 1000 s" in item.text
+    assert began + 1_000 <= item.since <= began + 1_100
+    node.answer(item.id, "skip")
+    node.pass_time(1_000)
+    assert "b" not in remembered(node).parts, "it has its own time"
+    node.pass_time(600)
+    assert {name: part.status for name, part in remembered(node).parts.items()} == {
+        "a": "skipped",
+        "b": "failed",
+    }
+    assert set(begun(rows(node)).values()) == {1}
+    assert not node.kernel.sets.timers
+    assert not parallel or not places(node).held
+
+
+def test_a_step_that_ends_in_time_after_a_restart_is_over_once() -> None:
+    for seed in range(20):
+        node = Simulated(desk(), seed=seed)
+        sent = node.ask("desk/r", us.Task("go", plan=us.Plan((us.Step("a", "fetcher", "x", within=500.0),))), key="r")
+        until(node, "worker.accepted")
+        order(node, "desk/r", Restart())
+        node.pass_time(1_000)
+        assert output(sent) == {"a": "x fetched"}, seed
+        assert set(begun(rows(node)).values()) == {1}
+
+
+def remembered(node: Simulated) -> TeamState:
+    """What the run remembers."""
+    state = node.actor("desk/r").state
+    assert isinstance(state, TeamState)
+    return state
+
+
+def until(node: Simulated, wire: str) -> None:
+    """Until an event of this kind is in the journal."""
+    while not any(event.wire == wire for row in rows(node) for event in read_record(row).events):
+        assert node.step()
+
+
 def test_a_deadline_ends_a_plan_with_what_there_is() -> None:
     node = Simulated(pair(), seed=1)
     sent = run(node, BROKEN, deadline=node.now + 50)
@@ -356,8 +419,6 @@ def test_a_bug_in_the_team_itself_repeats_nothing_that_workers_did(monkeypatch: 
 
 
 def test_after_a_restart_people_are_asked_again_what_they_had_not_answered() -> None:
-    from tests.supervisor.team.crew import order
-
     node = Simulated(pair(), seed=1)
     sent = run(node, BROKEN)
     order(node, "desk/r", Restart())
