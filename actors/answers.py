@@ -18,6 +18,7 @@ from ..protocols.decisions import REASONED, VALUED, Decision, meant
 from ..protocols.effects import PERSON, Effect
 from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
 from ..protocols.failures import text_of
+from ..protocols.grants import check_scope
 from ..protocols.journal import MAX_MESSAGE
 from .cell import Cell
 from .patience import counts_as, late
@@ -67,6 +68,7 @@ def accept(
             f"{bytes(answer.value).decode()} is nobody whom {answer.item} could go to",
             hint=f"one of: {', '.join(effect.question.options)}",
         )
+    check_scope(effect, answer)
     if answer.digest and answer.digest != bound(effect):
         raise WrongAnswer(
             f"{answer.item} is not what was shown: its arguments, its tool or its rule have another digest",
@@ -88,6 +90,12 @@ def accept(
 _VALUE: dict[Decision, str] = {
     "answer": "answer", "result": "result", "change": "changed arguments, task or message", "replace": "name of a worker",
 }  # fmt: skip
+
+
+def allowed_by(effect: Effect, answer: Answer, now: float) -> Effect:
+    """A call that a standing approval (``grants.standing``) lets go."""
+    return msgspec.structs.replace(effect, answer=answer, state="intended", cleared=now, due=None, addressed=None)
+
 
 YES: tuple[Decision, ...] = ("approve", "change")
 """Both let an approval's call go."""

@@ -20,12 +20,13 @@ from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import PERSON, THINK, Attempt, Effect, ThinkArgs
 from ..protocols.errors import NotStorable, UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure, of_exception, said
+from ..protocols.grants import made, standing
 from ..protocols.hooks import Clearance, Gate, Next, Rng
 from ..protocols.journal import Record, RowKind, Timer
 from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from ..protocols.watch import Blocked, Watch
-from .answers import YES, accept, considered
+from .answers import YES, accept, allowed_by, considered
 from .cell import Cell
 from .editing import edited
 from .mailbox import Item
@@ -184,8 +185,7 @@ class Flights:
         )
         after = opened(after, self._pump.now)
         self._pump.write(cell, "attempt", Record(changes=(after,), books=clear.books), effect.id)
-        if after.due is not None:
-            self._pump.alarm(after.due, effect.id)
+        self.asked(cell, after)
 
     def settle(self, cell: Cell, settlement: Settlement) -> None:
         """Take the outcome of one attempt. Late and double ones find nothing open, or settle a doubt."""
@@ -261,9 +261,9 @@ class Flights:
             self._pump.after(Refused(input, error))
             return
         try:
-            said = accepted.answer or accepted.yes[-1]
-            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=said), answer.item)
-        except NotStorable as error:
+            said, books = accepted.answer or accepted.yes[-1], made(accepted, self._pump.now)
+            self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=said, books=books), answer.item)
+        except (NotStorable, WrongAnswer) as error:
             self._pump.after(Refused(input, error))
             return
         if also is not None:
@@ -281,6 +281,17 @@ class Flights:
             return self._pump.watch.run(call, lambda: edited(call, changed, gate, cell.memory.counters, people, now))
 
         return accept(effect, answer, now, taken=taken, edit=edit)
+
+    def asked(self, cell: Cell, effect: Effect) -> None:
+        """A question was put: a standing approval that fits answers it at once; else its alarm is set."""
+        answer = standing(effect, self._pump.books, self._pump.now)
+        if answer is None:
+            if effect.due is not None:
+                self._pump.alarm(effect.due, effect.id)
+            return
+        after = allowed_by(effect, answer, self._pump.now)
+        self._pump.write(cell, "accepted", Record(changes=(after,), answer=answer), effect.id)
+        self._answered(cell, after)
 
     def stands(self, effect: Effect) -> bool:
         """Whether this attempt is still to be performed, now that its row is durable."""

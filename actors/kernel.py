@@ -30,6 +30,7 @@ from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import AskFailed, NotStorable, UnknownItem
 from ..protocols.failures import Failure
+from ..protocols.grants import key
 from ..protocols.hooks import NO_CALENDAR, Calendar, Gate, Rng
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Found, Known, Opened, Record, Row, RowKind, Timer, Want
@@ -50,7 +51,7 @@ from .mailroom import Mailroom
 from .orders import attendance, begins_in_order, flying, word_to_halt
 from .outlook import Outlook
 from .registry import Directory
-from .releases import Abort, Answered, Done, Keep, Refused, Release, Resolve, Settlement, Start, Withdraw, again
+from .releases import Abort, Answered, Done, Keep, Refused, Release, Resolve, Revoke, Settlement, Start, Withdraw, again
 from .reminders import is_missed
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .sizes import batched, fitting
@@ -459,11 +460,18 @@ class Kernel(Mailroom, Outlook):
         """The gate's books."""
         return self.sets.books
 
-    def keep(self, entries: tuple[Entry, ...], input: str) -> None:
-        """Change the gate's books by hand, such as a person who takes back a standing approval; ``Done(input)`` or
-        ``Refused(input, error)`` follows."""
+    def revoke(self, thing: Revoke, input: str) -> None:
+        """A person takes a standing approval back; ``Done(input)`` or ``Refused(input, error)`` follows."""
+        if key(thing.id) not in self.books:
+            hint = "'understudy grants' lists them; one that was taken back is gone"
+            self.after(Refused(input, UnknownItem(f"no standing approval {thing.id!r} is in force", hint=hint)))
+            return
+        self.keep((Entry(key(thing.id)),), input, thing.note)
+
+    def keep(self, entries: tuple[Entry, ...], input: str, note: dict[str, str] | None = None) -> None:
+        """Change the gate's books by hand; ``Done(input)`` or ``Refused(input, error)`` follows. ``note``: facts for the row."""
         try:
-            self._write_system("system", Record(books=entries))
+            self._write_system("system", Record(books=entries, note=note or {}))
         except NotStorable as error:
             self.after(Refused(input, error))
             return
@@ -665,8 +673,8 @@ class Kernel(Mailroom, Outlook):
         for effect in record.effects:
             if effect.state == "intended":
                 self.flights.launch(cell, effect)
-            elif effect.due is not None and effect.state == "asking":
-                self.alarm(effect.due, effect.id)
+            elif effect.state == "asking":
+                self.flights.asked(cell, effect)
         if cell.memory.life in ("finished", "stopped") or cell.mount is None:
             if cell.mailbox.stashed():
                 self._come_back(cell)

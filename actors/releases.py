@@ -79,6 +79,19 @@ class Resolve(Struct, frozen=True):
     mail: Envelope | None = None
 
 
+class Revoke(Struct, frozen=True):
+    """A person takes a standing approval back: an input of the kernel."""
+
+    id: str
+    by: str = "somebody"
+    reason: str = ""
+
+    @property
+    def note(self) -> dict[str, str]:
+        """What the row says that strikes it out."""
+        return {"revoked": self.id, "by": self.by, "reason": self.reason}
+
+
 class Verdict(Struct, frozen=True):
     """A person's answer that also says what becomes of a message that was put aside, both or neither: an input of the kernel."""
 

@@ -17,6 +17,9 @@ from .people import People
 
 QuestionKind = Literal["approval", "escalation", "in_doubt"]
 
+Scope = Literal["once", "run", "pattern", "always"]
+"""What a yes is for: this call; calls of this tool in this run; such with the same values of some arguments; all calls of this tool."""
+
 DEADLINE = "the deadline"
 """Who answered where nobody did in time."""
 
@@ -87,6 +90,11 @@ class Answer(Struct, frozen=True, omit_defaults=True):
             ``change`` (of an approval: the arguments that are to be others); a worker's name, with ``replace``.
         digest: what the person saw, as the inbox gave it (``InboxItem.digest``); refused where it is something else now. Empty: not
             checked. In the journal an approval always has it: all that the approval is bound to (``binding.bound``).
+        scope: what else a yes to a call is for, besides this call (``Scope``): ``once`` for nothing else.
+        same: with the scope ``pattern``: parameters that must have the values that they have here; where none are named, those that
+            say where the effect goes, or all.
+        expires: with a scope: seconds for which it stands; None until somebody takes it back.
+        grant: id of the standing approval that gives this answer; empty for a person's.
     """
 
     item: str
@@ -95,3 +103,7 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     value: Raw = NULL
     digest: str = ""
+    scope: Scope = "once"
+    same: tuple[str, ...] = ()
+    expires: float | None = None
+    grant: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
@@ -11,12 +12,14 @@ import anyio.to_thread
 from msgspec import Raw
 
 from ..actors.registry import Directory
-from ..actors.releases import Resolve, Verdict
-from ..protocols.approvals import Answer, Question
+from ..actors.releases import Resolve, Revoke, Verdict
+from ..protocols import given
+from ..protocols.approvals import Answer, Question, Scope
 from ..protocols.codec import encode, roundtrip
 from ..protocols.decisions import Decision
 from ..protocols.envelope import Envelope
 from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
+from ..protocols.grants import Grant, grants
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.mail import Resolution
 from .access import Access
@@ -38,14 +41,28 @@ class Answering(Access):
 
         Raises:
             UnknownItem: ``after`` is no id.
-            ValueError: ``limit`` is no number of items.
+            BadArgument: ``limit`` is no number of items.
         """
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise ValueError(f"limit={limit!r}: a whole number, 1 or more, or None for all")
+        most = None if limit is None else given.count("limit", limit, least=1)
         found = inbox(tuple(self._shell.kernel.sets.effects.values()))
         if after:
             found = following(found, after)
-        return found if limit is None else found[:limit]
+        return found[:most]
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Standing approvals that are in force or have run out, the oldest first."""
+        return tuple(grants(self._shell.kernel.books))
+
+    async def revoke(self, id: str, *, by: str = "somebody", reason: str = "") -> None:
+        """Take a standing approval back; returns when that is durable. A call that it allowed and that has not begun is refused.
+
+        Raises:
+            UnknownItem: none of that id is in force.
+        """
+        self._must_be_open()
+        thing = Revoke(id, by, reason)
+        roundtrip(thing, Revoke, MAX_MESSAGE)
+        await self._shell.revoke(thing).wait()
 
     async def answer(
         self,
@@ -56,8 +73,21 @@ class Answering(Access):
         reason: str = "",
         value: object = None,
         digest: str = "",
+        scope: Scope = "once",
+        same: Sequence[str] = (),
+        expires: float | None = None,
     ) -> None:
         """Answer an inbox item; returns when the answer is durable. The first one counts.
+
+        Args:
+            item: its id.
+            decision: one that it takes (``InboxItem.answers``).
+            by: who says so; ``reason``: why.
+            value: what is given with it, such as a result, or the arguments that a call is to have.
+            digest: ``InboxItem.digest``: that what is answered is what was seen.
+            scope: of a yes to a call: ``run``, ``pattern`` or ``always`` also makes a standing approval for others like it (``grants``).
+            same: with ``pattern``, parameters whose values must be the same; by default those that say where the effect goes.
+            expires: seconds for which a standing approval stands; None until it is taken back.
 
         Raises:
             UnknownItem: nothing is open under that id, or it was answered; by whom and how is said.
@@ -69,7 +99,8 @@ class Answering(Access):
         words: tuple[str, ...] = get_args(Decision)
         if decision not in words:
             raise WrongAnswer(f"decision={decision!r} is no answer to anything", hint=f"one of: {', '.join(words)}")
-        await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest))
+        until = None if expires is None else given.seconds("expires", expires)
+        await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest, scope, tuple(same), until))
 
     async def give(self, answer: Answer) -> None:
         """``answer``, for one that is made already. Raises as ``answer``."""
@@ -97,9 +128,19 @@ class Answering(Access):
             return await anyio.to_thread.run_sync(_ended, self.path, answer.item) or error
         return error
 
-    async def approve(self, item: str, *, by: str = "somebody", reason: str = "") -> None:
-        """Say yes to an approval, or ``try again`` to an escalation. Raises as ``answer``."""
-        await self.answer(item, "approve", by=by, reason=reason)
+    async def approve(
+        self,
+        item: str,
+        *,
+        by: str = "somebody",
+        reason: str = "",
+        digest: str = "",
+        scope: Scope = "once",
+        same: Sequence[str] = (),
+        expires: float | None = None,
+    ) -> None:
+        """Say yes to an approval, or ``try again`` to an escalation. Arguments and errors are those of ``answer``."""
+        await self.answer(item, "approve", by=by, reason=reason, digest=digest, scope=scope, same=same, expires=expires)
 
     async def reject(self, item: str, reason: str, *, by: str = "somebody") -> None:
         """Say no. Raises as ``answer``."""

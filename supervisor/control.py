@@ -9,6 +9,8 @@ A Unix socket beside the journal, ``<db>-sock``, that only its user may open. On
     {"do": "submit", "to": "desk", "id": "17", "task": {…}}     {"ok": "desk/17"}, when the task is durable
     {"do": "resend", "id": "57", "by": "ada", "message": {…}}   {"ok": null}, when it is durable; without a message as it was
     {"do": "drop", "id": "57", "by": "ada", "reason": "old"}    {"ok": null}, when it is durable
+    {"do": "grants"}                                            {"ok": [standing approval, …]}
+    {"do": "revoke", "id": "12.0", "by": "ada", "reason": "old"}  {"ok": null}, when it is durable
     {"do": "status"}                                            {"ok": {"pid": 4711, …}}
     {"do": "stop"}                                              {"ok": null}, at once; then the process drains
     anything else                                               {"error": {"type": …, "message": …, "hint": …}}
@@ -36,6 +38,7 @@ from ..protocols.approvals import Answer
 from ..protocols.bounds import check
 from ..protocols.codec import NULL, decode, digest, encode
 from ..protocols.errors import NotStorable, UnderstudyError
+from ..protocols.grants import Grant
 from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
 from .inbox import InboxItem
@@ -105,6 +108,18 @@ class Drop(Struct, tag="drop", tag_field="do", forbid_unknown_fields=True):
     reason: str = ""
 
 
+class Standing(Struct, tag="grants", tag_field="do", forbid_unknown_fields=True):
+    """Standing approvals."""
+
+
+class TakeBack(Struct, tag="revoke", tag_field="do", forbid_unknown_fields=True):
+    """A standing approval is to be taken back."""
+
+    id: str
+    by: str = "somebody"
+    reason: str = ""
+
+
 class Status(Struct, tag="status", tag_field="do", forbid_unknown_fields=True):
     """Who is there."""
 
@@ -113,7 +128,7 @@ class Stop(Struct, tag="stop", tag_field="do", forbid_unknown_fields=True):
     """Drain and end."""
 
 
-Ask = Inbox | Give | Actors | Rows | Submit | Resend | Drop | Status | Stop
+Ask = Inbox | Give | Actors | Rows | Submit | Resend | Drop | Standing | TakeBack | Status | Stop
 
 
 class Page(Struct, frozen=True):
@@ -149,6 +164,8 @@ class Owner(Protocol):
     async def submit(self, to: str, task: Task, *, id: str | None = None) -> str: ...
     async def resend(self, id: str, message: object = None, *, by: str = "", reason: str = "") -> None: ...
     async def drop(self, id: str, *, by: str = "", reason: str = "") -> None: ...
+    def grants(self) -> tuple[Grant, ...]: ...
+    async def revoke(self, id: str, *, by: str = "", reason: str = "") -> None: ...
     def facts(self) -> Facts: ...
     def ask_to_stop(self) -> None: ...
 
@@ -225,7 +242,7 @@ class Control:
         except NotStorable as error:
             return _refused(type(error).__name__, str(error.args[0]), error.hint)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            known = "inbox, answer, actors, rows, submit, resend, drop, status, stop"
+            known = "inbox, answer, actors, rows, submit, resend, drop, grants, revoke, status, stop"
             return _refused("BadRequest", f"not a request: {error}", f'a request is {{"do": one of {known}, …}}')
         try:
             return encode({"ok": await self._do(ask)}) + b"\n"
@@ -250,6 +267,10 @@ class Control:
                 await self._owner.resend(id, None if message == NULL else message, by=by, reason=reason)
             case Drop(id, by, reason):
                 await self._owner.drop(id, by=by, reason=reason)
+            case Standing():
+                return self._owner.grants()
+            case TakeBack(id, by, reason):
+                await self._owner.revoke(id, by=by, reason=reason)
             case Status():
                 return self._owner.facts()
             case Stop():

@@ -158,9 +158,17 @@ LONGEST = 400
 
 def arguments_text(entry: InboxItem) -> str:
     """A call as people write it: ``pay(to="ada", usd=60)``; where it goes comes first, nothing is hidden, long values are cut off."""
-    if entry.arguments == NULL:
-        return visible(entry.tool)
-    values = msgspec.json.decode(entry.arguments, type=dict[str, Raw])
-    names = sorted(values, key=lambda name: name not in entry.sinks)
+    return call_text(entry.tool, entry.arguments, entry.sinks)
+
+
+def call_text(tool: str, arguments: Raw, sinks: tuple[str, ...] = ()) -> str:
+    """The same of any call. ``sinks`` come first."""
+    if arguments == NULL:
+        return visible(tool)
+    try:
+        values = msgspec.json.decode(arguments, type=dict[str, Raw])
+    except msgspec.DecodeError:  # what a model wrote, and the gate refused
+        return f"{visible(tool)}({cut(visible(bytes(arguments).decode(errors='backslashreplace')), LONGEST)})"
+    names = sorted(values, key=lambda name: name not in sinks)
     shown = ", ".join(f"{visible(name)}={cut(visible(bytes(values[name]).decode()), LONGEST)}" for name in names)
-    return f"{visible(entry.tool)}({shown})"
+    return f"{visible(tool)}({shown})"

@@ -27,19 +27,22 @@ from ..actors.answers import Edit, accept, considered
 from ..actors.cell import Cell, read_record
 from ..actors.editing import edited
 from ..actors.registry import Directory
-from ..actors.releases import Resolve, Verdict, again
+from ..actors.releases import Resolve, Revoke, Verdict, again
 from ..protocols.approvals import Answer
+from ..protocols.books import Entry
 from ..protocols.codec import encode
 from ..protocols.decisions import VALUED
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context
 from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
+from ..protocols.grants import key, made
 from ..protocols.ids import SYSTEM, Address
 from ..protocols.journal import ActorLine, Batch, Mail, Opened, Record, Row, RowKind
 from ..tools.ledger import after_crash
 from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .parked import FileLetters, ParkedMessage, find
+from .standing import standing_of
 from .verdicts import acts, too_late, verdict
 
 if TYPE_CHECKING:
@@ -97,7 +100,8 @@ def answer(path: str | os.PathLike[str], given: Answer, program: Callable[[], Tr
         line = next(line for line in journal.actors(effect.stream) if line.address == effect.stream)
         pen = _Pen(opened, now)
         pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
-        record = Record(changes=(accepted,), answer=said)
+        entries = made(accepted, now)
+        record = Record(changes=(accepted,), answer=said, books=entries)
         pen.row("accepted", line.address, line.seq + 1, line.incarnation, given.item, record)
         mail: tuple[Mail, ...] = ()
         if also is not None:
@@ -110,7 +114,8 @@ def answer(path: str | os.PathLike[str], given: Answer, program: Callable[[], Tr
             line.address, line.life, line.incarnation, line.seq + 1, line.context, now, line.turns
         )  # fmt: skip
         lines = (after, ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now))
-        journal.append(Batch(tuple(pen.rows), mail=mail, effects=(accepted,), actors=lines))
+        books = tuple(msgspec.structs.replace(entry, gid=opened.last + 2) for entry in entries)
+        journal.append(Batch(tuple(pen.rows), mail=mail, effects=(accepted,), actors=lines, books=books))
 
 
 def _edit(journal: SqliteJournal, tree: Tree, now: float) -> Edit:
@@ -166,6 +171,26 @@ def resolve(path: str | os.PathLike[str], id: str, make: Callable[[ParkedMessage
         lines = (ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now),)
         mail = tuple(Mail(envelope, opened.last + 2) for envelope in sends)
         journal.append(Batch(tuple(pen.rows), mail=mail, actors=lines))
+
+
+def revoke(path: str | os.PathLike[str], id: str, by: str, reason: str) -> None:
+    """Take a standing approval back; durable when this returns.
+
+    Raises:
+        UnknownItem: none of that id stands.
+        JournalHeld: somebody owns the journal.
+        JournalError and its kinds: it is not there, or cannot be written.
+    """
+    with _owned(path) as (journal, opened):
+        standing_of({entry.key: entry for entry in opened.books}, id)
+        now = max(opened.at, time.time())
+        pen = _Pen(opened, now)
+        pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
+        pen.system_record(Record(books=(Entry(key(id)),), note=Revoke(id, by, reason).note))
+        if opened.clean:
+            pen.system({"stopped": "answered"})
+        lines = (ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now),)
+        journal.append(Batch(tuple(pen.rows), actors=lines, books_closed=(key(id),)))
 
 
 def as_left(effect: Effect) -> Effect:

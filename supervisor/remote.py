@@ -15,6 +15,7 @@ from ..protocols import errors
 from ..protocols.approvals import Answer
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.errors import UnderstudyError
+from ..protocols.grants import Grant
 from ..protocols.ids import Address
 from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
@@ -29,9 +30,11 @@ from .control import (
     Reply,
     Resend,
     Rows,
+    Standing,
     Status,
     Stop,
     Submit,
+    TakeBack,
     pointed,
 )  # fmt: skip
 from .inbox import InboxItem
@@ -89,6 +92,15 @@ class Remote:
     def drop(self, id: str, *, by: str, reason: str) -> None:
         """Drop a parked message; returns when it is durable. Raises as ``System.drop``."""
         self._ask(Drop(id, by, reason), None)
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Standing approvals, oldest first."""
+        found: tuple[Grant, ...] = self._ask(Standing(), tuple[Grant, ...])
+        return found
+
+    def revoke(self, id: str, *, by: str, reason: str) -> None:
+        """Take a standing approval back; returns when it is durable. Raises as ``System.revoke``."""
+        self._ask(TakeBack(id, by, reason), None)
 
     def facts(self) -> Facts:
         """Who the owner is."""

@@ -18,7 +18,20 @@ import msgspec
 
 from ..actors.answers import is_of
 from ..actors.kernel import Kernel
-from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start, Verdict
+from ..actors.releases import (
+    Abort,
+    Answered,
+    Done,
+    Handed,
+    Keep,
+    Refused,
+    Release,
+    Resolve,
+    Revoke,
+    Settlement,
+    Start,
+    Verdict,
+)
 from ..protocols.approvals import Answer
 from ..protocols.effects import Attempt, Effect
 from ..protocols.envelope import Envelope
@@ -76,7 +89,7 @@ class Shell(Pump):
         self._performer = performer
         self._on_delta = on_delta
         performer.watch, performer.on_leak = self.watch, self._leaked
-        self._held: dict[str, Envelope | Settlement | Answer | Verdict | Resolve] = {}
+        self._held: dict[str, Envelope | Settlement | Answer | Verdict | Resolve | Revoke] = {}
         self._fresh = []
         self._door = {}
         self._waiters: dict[str, list[Waiter]] = {}
@@ -124,6 +137,10 @@ class Shell(Pump):
     def resolve(self, thing: Resolve) -> Waiter:
         """Bring what a person does about a message that was put aside. Gives the waiter for its being durable."""
         return self._take(f"resolve:{self._next()}", thing)
+
+    def revoke(self, thing: Revoke) -> Waiter:
+        """Bring that a person takes a standing approval back. Gives the waiter for its being durable."""
+        return self._take(f"revoke:{self._next()}", thing)
 
     def forget(self, token: str, waiter: Waiter) -> None:
         """Somebody no longer waits."""
@@ -205,6 +222,8 @@ class Shell(Pump):
     def _found(self, record: Record) -> None:
         """A row did get in although its append failed: its input is done, its answers go out."""
         if record.message is None and record.answer is None and record.parked is None and not record.replies:
+            if record.books and "revoked" in record.note:
+                self._revoked(record.note)
             return
         for id, held in list(self._held.items()):
             if (
@@ -217,10 +236,15 @@ class Shell(Pump):
         for reply in record.replies:
             self._release(Answered(reply))
 
+    def _revoked(self, note: dict[str, str]) -> None:
+        for id, held in list(self._held.items()):
+            if isinstance(held, Revoke) and held.note == note:
+                self._done(id)
+
     # -- in and out ---------------------------------------------------------------------------------------------
 
     def _take(
-        self, id: str, thing: Envelope | Settlement | Answer | Verdict | Resolve, waiter: Waiter | None = None
+        self, id: str, thing: Envelope | Settlement | Answer | Verdict | Resolve | Revoke, waiter: Waiter | None = None
     ) -> Waiter:
         refusing = self.failure if isinstance(thing, Settlement) else self.refusing()
         if refusing is not None:
@@ -260,12 +284,19 @@ class Shell(Pump):
                     self._bring(thing, id)
             elif isinstance(thing, Settlement):
                 self.kernel.settle(thing)
-            elif isinstance(thing, Answer):
-                self.kernel.answer(thing, id)
-            elif isinstance(thing, Verdict):
-                self.kernel.answer(thing.answer, id, thing.resolve)
-            elif isinstance(thing, Resolve):
-                self.kernel.resolve(thing, id)
+            elif thing is not None:
+                self._decided(thing, id)
+
+    def _decided(self, thing: Answer | Verdict | Resolve | Revoke, id: str) -> None:
+        """Tell the kernel what a person said."""
+        if isinstance(thing, Answer):
+            self.kernel.answer(thing, id)
+        elif isinstance(thing, Verdict):
+            self.kernel.answer(thing.answer, id, thing.resolve)
+        elif isinstance(thing, Resolve):
+            self.kernel.resolve(thing, id)
+        else:
+            self.kernel.revoke(thing, id)
 
     def _bring(self, envelope: Envelope, id: str) -> None:
         """Deliver a message, or let it wait for room in memory."""

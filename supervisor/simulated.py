@@ -26,11 +26,24 @@ from ..actors.answers import is_of
 from ..actors.asking import cancellation
 from ..actors.cell import Cell, read_record
 from ..actors.kernel import Kernel
-from ..actors.releases import Abort, Answered, Done, Handed, Keep, Refused, Release, Resolve, Settlement, Start, Verdict
+from ..actors.releases import (
+    Abort,
+    Answered,
+    Done,
+    Handed,
+    Keep,
+    Refused,
+    Release,
+    Resolve,
+    Revoke,
+    Settlement,
+    Start,
+    Verdict,
+)
 from ..actors.residents import IDLE, IN_MEMORY
 from ..actors.snapshots import EVERY
 from ..actors.taken import NEVER
-from ..protocols.approvals import Answer
+from ..protocols.approvals import Answer, Scope
 from ..protocols.breakers import Breaker
 from ..protocols.codec import encode, roundtrip
 from ..protocols.decisions import Decision
@@ -38,6 +51,7 @@ from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure
+from ..protocols.grants import Grant, grants
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.journal import MAX_MESSAGE, Batch, Known, Row, Snapshot
 from ..protocols.mail import Resolution
@@ -72,7 +86,7 @@ class Sent:
         lost: the node crashed while the caller waited; send it again, with its key.
     """
 
-    def __init__(self, thing: Envelope | Answer | Verdict | Resolve) -> None:
+    def __init__(self, thing: Envelope | Answer | Verdict | Resolve | Revoke) -> None:
         self.thing = thing
         self.accepted = False
         self.reply: Reply | None = None
@@ -170,9 +184,12 @@ class Simulated:
         sent.accepted = False
         self._take(sent)
 
-    def answer(self, item: str, decision: Decision, *, by: str = "ada", reason: str = "", value: object = None) -> Sent:
+    def answer(
+        self, item: str, decision: Decision, *, by: str = "ada", reason: str = "", value: object = None, digest: str = "",
+        scope: Scope = "once", same: tuple[str, ...] = (), expires: float | None = None,
+    ) -> Sent:  # fmt: skip
         """Bring a person's answer; ``error`` is set at once where what it says of a parked message does not fit."""
-        answer = Answer(item, decision, by, reason, Raw(encode(value)))
+        answer = Answer(item, decision, by, reason, Raw(encode(value)), digest, scope, same, expires)
         effect, sent = self.kernel.effect(item), Sent(answer)
         question = effect.question if effect is not None else None
         if question is not None and acts(question):
@@ -198,6 +215,16 @@ class Simulated:
         """Drop a parked message. Raises as ``System.drop``."""
         find(Letters(self.journal.rows(limit=10_000_000)), id)
         return self._resolve(Resolve(Resolution(int(id), "drop", by, reason)))
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Standing approvals."""
+        return tuple(grants(self.kernel.books))
+
+    def revoke(self, id: str, *, by: str = "ada", reason: str = "") -> Sent:
+        """Take a standing approval back."""
+        sent = Sent(Revoke(id, by, reason))
+        self._take(sent)
+        return sent
 
     def _resolve(self, thing: Resolve) -> Sent:
         sent = Sent(thing)
@@ -350,6 +377,8 @@ class Simulated:
             self.kernel.answer(thing.answer, id, thing.resolve)
         elif isinstance(thing, Resolve):
             self.kernel.resolve(thing, id)
+        elif isinstance(thing, Revoke):
+            self.kernel.revoke(thing, id)
         elif thing is not None:
             if thing.key and id not in self._looked:
                 self._look(id)
@@ -525,6 +554,7 @@ class Simulated:
                     or (isinstance(held.thing, Answer) and is_of(record.answer, held.thing))
                     or (isinstance(held.thing, Verdict) and is_of(record.answer, held.thing.answer))
                     or (isinstance(held.thing, Resolve) and record.parked == held.thing.resolution)
+                    or (isinstance(held.thing, Revoke) and record.note == held.thing.note)
                 ):
                     self._release(Done(id))
             for reply in record.replies:

@@ -16,6 +16,7 @@ from ..protocols.ids import Address, address
 from ..protocols.journal import ActorLine, Row
 from . import stuck
 from .access import Access
+from .auditing import Audit, audit
 from .results import recorded
 from .stats import Stats
 from .stuck import Stuck
@@ -67,6 +68,19 @@ class Viewing(Access):
             given.name("prefix", prefix)
         self._must_be_open()
         return await self._shell.journal.actors(prefix)
+
+    async def audit(self, run: str) -> Audit:
+        """What the gate said and did about every call of a run and of its children, in order; by the committed rows.
+
+        Raises:
+            LookupError: there is no such run.
+        """
+        where = given.name("run", run)
+        self._must_be_open()
+        lines = await self._shell.journal.actors(where)
+        if not lines:
+            raise LookupError(f"there are no rows of {run}")
+        return audit(Address(where), [row for one in lines for row in await self._shell.journal.stream(one.address, 0)])
 
     async def overview(self, *, idle: int = SHOWN) -> TreeNode:
         """Who keeps whom going, and how each stands, by the committed rows.

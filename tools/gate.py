@@ -139,7 +139,7 @@ class Gate:
         request: ModelRequest | None = None,
     ) -> Clearance:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
-        clear = self._still(effect, counters, now)
+        clear = self._still(effect, counters, now, books)
         if not self._shared or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
             return clear
         grants = self._of(effect.agent)
@@ -147,7 +147,7 @@ class Gate:
         starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits())
         return started(self._shared, clear, starting, books)
 
-    def _still(self, effect: Effect, counters: Counters, now: float) -> Clearance:
+    def _still(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
         """Permission again, a grant may be gone since the intent; where a person said yes, whether it was to this; and where nobody was
         asked, whether the rules are those that did not ask.
         """
@@ -158,7 +158,7 @@ class Gate:
         if case.tool is not None and "approval" not in self._skip:
             checks: tuple[tuple[str, Check], ...] = ()
             if _allowed_by_person(effect):
-                checks = (("schema", arguments), ("approval", partial(approved, effect=effect)))
+                checks = (("schema", arguments), ("approval", partial(approved, effect=effect, books=books)))
             elif (case.tool.policy is not None or case.rules) and other_rules(case, effect):
                 checks = (("schema", arguments), ("approval", approval), ("rules", rules))[: 3 if case.rules else 2]
             for name, check in checks:

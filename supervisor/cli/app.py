@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from . import exits
+from .audit import audit
 from .escalations import answer
+from .grants import grants
 from .journal import journal
 from .looking import replay, runs, show, stuck
 from .parked import parked
@@ -35,8 +37,10 @@ for command in (
     reject,
     answer,
     settle,
+    grants,
     parked,
     show,
+    audit,
     runs,
     tree,
     stuck,

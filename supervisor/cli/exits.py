@@ -11,8 +11,8 @@ DONE: Final = 0
 """All is done."""
 
 FAILED: Final = 1
-"""Some run ended without what was asked of it: it failed, or said that it can't complete it; a replay differs; or the output
-cannot be written."""
+"""Some run ended without what was asked of it: it failed, or said that it can't complete it; a replay differs, an audit lacks
+something, something is stuck; or the output cannot be written."""
 
 REFUSED: Final = 2
 """Bad usage, or bad input: something of it was refused, and the message says what. What was good did run."""
@@ -31,7 +31,7 @@ ORDER: Final = (DONE, WAITING, FAILED, REFUSED, JOURNAL, INTERRUPTED)
 HELP = """\b
 Exit codes:
   0    all is done
-  1    some run failed or can't be completed (or a replay differs)
+  1    some run failed or can't be completed (or a replay differs, an audit lacks something)
   2    bad usage or input; what was good did run
   3    nothing failed, some runs wait for people
   4    the journal is held, newer, damaged, read-only or full

@@ -110,7 +110,7 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
     from ..replay.verify import replay as again
 
     with source.looking(journal) as found:
-        address = _find(found, run, journal)
+        address = find_run(found, run, journal)
         named = target or source.target_of(found)[0]
     if not named:
         words = ["understudy", "replay", address, "--journal", str(journal), "--target"]
@@ -161,7 +161,7 @@ def _item(found: source.Source, item: InboxItem, journal: Path, as_json: bool) -
 
 
 def _story(found: source.Source, name: str, journal: Path, others: Collection[str] = ()) -> Story:
-    run = _find(found, name, journal)
+    run = find_run(found, name, journal)
     rows = [row for line in found.actors(run) for row in found.stream(line.address)]
     parents = {run.split("/")[0], str(ROOT), *others, *_above(found, rows)} - {run}
     parents = {one for one in parents if not one.startswith(run + "/")}
@@ -185,7 +185,7 @@ def _above(found: source.Source, rows: Sequence[Row]) -> set[str]:
     return known
 
 
-def _find(found: source.Source, name: str, journal: Path) -> Address:
+def find_run(found: source.Source, name: str, journal: Path) -> Address:
     head, _, rest = name.partition("/")
     for way in (name, f"{head}/{segment(rest)}"):  # an id that is no segment of an address was renamed
         if any(line.address == way for line in found.actors(way)):

@@ -8,11 +8,12 @@ import click
 import msgspec
 from msgspec import Raw
 
-from ...protocols.approvals import Answer
+from ...protocols.approvals import Answer, Scope
 from ...protocols.bounds import check
 from ...protocols.codec import NULL, decode, encode
 from ...protocols.decisions import Decision, meant
 from ...protocols.errors import UnknownItem, WrongAnswer
+from ...protocols.grants import SCOPES
 from ...protocols.journal import MAX_MESSAGE
 from ..inbox import InboxItem, addressed_to, following
 from ..journal.reader import read_only
@@ -72,17 +73,39 @@ def inbox(name: str, limit: int | None, after: str, journal: Path, as_json: bool
     metavar="JSON",
     help="With these arguments in the place of those of the same name.",
 )
+@click.option(
+    "--scope",
+    default="once",
+    type=click.Choice(SCOPES),
+    show_default=True,
+    help="Also allow such calls in advance: grants.",
+)
+@click.option(
+    "--same",
+    multiple=True,
+    type=options.TEXT,
+    metavar="NAME",
+    help="With --scope pattern: an argument that must be the same.",
+)
+@click.option("--expires", default=None, type=options.DAYS, metavar="DAYS", help="With a scope: for how many days.")
 @click.option("--reason", default="", type=options.TEXT, help="Why; kept in the journal.")
 @options.by
 @options.journal
 @options.as_json
-def approve(ids: tuple[str, ...], change: str, reason: str, by: str, journal: Path, as_json: bool) -> int:
+def approve(
+    ids: tuple[str, ...], change: str, scope: Scope, same: tuple[str, ...], expires: float | None, reason: str, by: str, journal: Path,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Say yes: to a call that needs it, or "try again" to an escalation."""
-    if not change:
-        return give_answers(ids, "approve", reason, by, journal, as_json)
-    if len(ids) > 1:
+    yes = Answer(
+        "", "approve", reason=reason, scope=scope, same=same, expires=None if expires is None else expires * 86_400
+    )
+    if change and len(ids) > 1:
         raise click.UsageError("--change is for one call: its arguments are checked again")
-    return give_answers(ids, "change", reason, by, journal, as_json, typed(change.encode("utf-8", "surrogatepass")))
+    if change:
+        value = typed(change.encode("utf-8", "surrogatepass"))
+        yes = msgspec.structs.replace(yes, decision="change", value=value)
+    return say(ids, yes, by, journal, as_json)
 
 
 @click.command()
@@ -130,6 +153,12 @@ def settle(
 def give_answers(
     ids: tuple[str, ...], decision: Decision, reason: str, by: str, journal: Path, as_json: bool, value: Raw = NULL
 ) -> int:
+    return say(ids, Answer("", decision, reason=reason, value=value), by, journal, as_json)
+
+
+def say(ids: tuple[str, ...], said: Answer, by: str, journal: Path, as_json: bool) -> int:
+    """Give the same answer to some items."""
+    decision = said.decision
     with source.looking(journal) as found:
         known = {entry.id: entry for entry in found.inbox()}
         made = {id: source.target_of(found, entry.run) for id, entry in known.items() if id in ids}
@@ -138,7 +167,8 @@ def give_answers(
     who = options.person(by)
     taken = False
     for id in ids:  # the digest: what is answered is what was shown
-        taken = source.give(journal, Answer(id, decision, who, reason, value, known[id].digest), made[id])
+        answer = msgspec.structs.replace(said, item=id, by=who, digest=known[id].digest)
+        taken = source.give(journal, answer, made[id])
     lacking = _lacking(journal, ids) if any(known[id].quorum > 1 for id in ids) else {}
     if as_json:
         more = {"lacking": lacking} if lacking else {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...protocols.approvals import Answer
 from ...protocols.errors import JournalError, JournalHeld, TargetError, UnderstudyError
+from ...protocols.grants import Grant, grants
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Row
 from .. import offline
@@ -44,6 +45,10 @@ class Source(Protocol):
         """What waits for people."""
         ...
 
+    def grants(self) -> tuple[Grant, ...]:
+        """Standing approvals."""
+        ...
+
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at or below an address."""
         ...
@@ -64,6 +69,10 @@ class FileSource:
         """What waits for people."""
         effects = self._reader.effects()
         return inbox(tuple(map(offline.as_left, effects)) if self.left else effects)
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Standing approvals."""
+        return tuple(grants({entry.key: entry for entry in self._reader.books()}))
 
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at or below an address."""
@@ -116,6 +125,18 @@ def give(path: Path, answer: Answer, made: tuple[str, str] = ("", "")) -> bool:
     """
     return either(
         path, lambda remote: remote.give(answer), lambda: offline.answer(path, answer, lambda: definitions(*made))
+    )
+
+
+def revoke(path: Path, id: str, by: str, reason: str) -> bool:
+    """Take a standing approval back. True where a running process did, false where it was written into the file.
+
+    Raises:
+        UnknownItem: none of that id is in force.
+        JournalHeld: a process that takes no commands owns the journal.
+    """
+    return either(
+        path, lambda remote: remote.revoke(id, by=by, reason=reason), lambda: offline.revoke(path, id, by, reason)
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...protocols.binding import bound
+from ...protocols.books import Entry
 from ...protocols.effects import Effect
 from ...protocols.failures import Failure
+from ...protocols.grants import key
 from ..inside import InsideTool
 from .approval import Broken, asks, unasked
 from .case import Case, Ruling, allow, deny
@@ -12,7 +16,7 @@ from .rules import asks as asks_of_rule
 from .rules import idle
 
 
-def approved(case: Case, effect: Effect) -> Ruling:
+def approved(case: Case, effect: Effect, books: Mapping[str, Entry]) -> Ruling:
     """Whether what a person allowed is what is about to start: these arguments, under these rules, by this tool, and not too long ago."""
     assert case.tool is not None
     assert effect.question is not None
@@ -33,6 +37,9 @@ def approved(case: Case, effect: Effect) -> Ruling:
         return _no(
             "rule_changed", f"the approval rule of {effect.name} has changed since a person was asked: {change}", effect
         )
+    if answer.grant and key(answer.grant) not in books:
+        gone = f"the standing approval {answer.grant}, which allowed this call of {effect.name}, was taken back"
+        return _no("grant_revoked", gone, effect)
     valid = case.limits.approved
     if valid is not None and effect.cleared and case.now > effect.cleared + valid:
         late = f"{answer.by} said yes to this call of {effect.name} more than {valid:g} s ago (us.Limits(approved=…))"

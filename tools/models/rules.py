@@ -208,6 +208,8 @@ def _answer(message: ModelMessage) -> dict[str, Any] | Failure:
             return told
         if told.keys() == {"failure"}:
             return msgspec.convert(told["failure"], Failure)
+        if told.pop("note", None) is not None:  # that a person had the call made with other arguments
+            return told if "result" in told else msgspec.convert(told["failure"], Failure)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         raise _unreadable(message) from error
     raise _unreadable(message)
