@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ...protocols.errors import JournalDamaged, JournalError, JournalFull, JournalReadOnly
 
-Value = str | bytes | int | float | None
+Value = str | bytes | bytearray | int | float | None
 
 _CLEAN_SINCE = (3, 51, 3)
 

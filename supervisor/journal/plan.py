@@ -145,8 +145,10 @@ def _chain(rows: Sequence[Row], tail: Tail, streams: Mapping[Address, Stream]) -
     hashes = links(tail.hash, rows)
     for row, hash_ in zip(rows, hashes, strict=True):
         payload = row.payload
+        # A bytearray: for each `bytes` the driver looks for an adapter, which takes 1.0 us; binding all the rest of a row takes 0.25.
         values += (
-            row.gid, streams[row.stream].id, row.seq, row.incarnation, row.kind, row.cause, row.at, str(payload, "utf-8"), hash_,
+            row.gid, streams[row.stream].id, row.seq, row.incarnation, row.kind, row.cause, row.at, str(payload, "utf-8"),
+            bytearray(hash_),
         )  # fmt: skip
         size += len(payload)
     return values, Tail(rows[-1].gid, rows[-1].at, hashes[-1]), size
