@@ -2,7 +2,7 @@
 
 A Unix socket beside the journal, ``<db>-sock``, that only its user may open. One line of JSON asks, one line answers:
 
-    {"do": "inbox"}                                             {"ok": [item, …]}
+    {"do": "inbox", "after": ""}                                {"ok": [item, …]}, as many as go into an answer; after the last: the next
     {"do": "answer", "answer": {"item": "12.0", …}}             {"ok": null}, when the answer is durable
     {"do": "actors", "prefix": "desk/call-17"}                  {"ok": [line, …]}
     {"do": "rows", "actor": "desk/call-17", "after": 0}         {"ok": {"rows": [row, …], "more": false}}
@@ -61,7 +61,9 @@ LONGEST_PATH = 100
 
 
 class Inbox(Struct, tag="inbox", tag_field="do", forbid_unknown_fields=True):
-    """What waits for people."""
+    """What waits for people, those after an item of this id."""
+
+    after: str = ""
 
 
 class Give(Struct, tag="answer", tag_field="do", forbid_unknown_fields=True):
@@ -157,7 +159,7 @@ class Refusal(Struct, frozen=True, omit_defaults=True):
 class Owner(Protocol):
     """What the socket speaks for: a ``System``."""
 
-    def inbox(self) -> tuple[InboxItem, ...]: ...
+    def inbox(self, *, after: str = "") -> tuple[InboxItem, ...]: ...
     async def give(self, answer: Answer) -> None: ...
     async def actors(self, prefix: str = "") -> tuple[ActorLine, ...]: ...
     async def rows(self, actor: str, after: int = 0) -> tuple[Row, ...]: ...
@@ -253,8 +255,8 @@ class Control:
 
     async def _do(self, ask: Ask) -> object:
         match ask:
-            case Inbox():
-                return self._owner.inbox()
+            case Inbox(after):
+                return _some(self._owner.inbox(after=after))
             case Give(answer):
                 await self._owner.give(answer)
             case Actors(prefix):
@@ -276,6 +278,16 @@ class Control:
             case Stop():
                 self._owner.ask_to_stop()
         return None
+
+
+def _some(items: tuple[InboxItem, ...]) -> tuple[InboxItem, ...]:
+    """As many items as go into one answer."""
+    size = 0
+    for n, one in enumerate(items):
+        size += len(one.arguments) + len(one.text) + len(one.form)
+        if n and size > MAX_PAGE:
+            return items[:n]
+    return items
 
 
 def _page(rows: tuple[Row, ...]) -> Page:

@@ -58,9 +58,13 @@ class Remote:
         self._answers = link.makefile("rb")
 
     def inbox(self) -> tuple[InboxItem, ...]:
-        """What waits for people."""
-        found: tuple[InboxItem, ...] = self._ask(Inbox(), tuple[InboxItem, ...])
-        return found
+        """What waits for people, oldest first."""
+        found: list[InboxItem] = []
+        page: tuple[InboxItem, ...] = self._ask(Inbox(), tuple[InboxItem, ...])
+        while page:
+            found += page
+            page = self._ask(Inbox(page[-1].id), tuple[InboxItem, ...])
+        return tuple(found)
 
     def give(self, answer: Answer) -> None:
         """A person's answer; returns when it is durable. Raises as ``System.answer``."""

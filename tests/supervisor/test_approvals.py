@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import anyio.lowlevel
 import pytest
 
 import understudy as us
 from tests.actors.crew import rows, said
-from tests.supervisor.buying import LARGE, Buy, Write, bought, shop, wanted
+from tests.supervisor.buying import LARGE, Buy, Buyer, Write, bought, note, pay, shop, wanted
 from understudy.actors.answers import who
 from understudy.protocols.errors import UnknownItem, WrongAnswer
+from understudy.supervisor.inbox import following
 from understudy.supervisor.simulated import Sent
 from understudy.testing import Simulated
 
@@ -290,3 +292,44 @@ def test_the_first_call_of_a_tool_is_asked_about_and_later_ones_are_not() -> Non
     node.pass_time(60)
     assert said(sent) == "ada got 2"
     assert node.inbox() == ()
+
+
+# -- many -----------------------------------------------------------------------------------------------------------
+
+
+def test_five_hundred_that_wait_are_paged_oldest_first() -> None:
+    node = shop(people=us.People(ask=("ada",)))
+    for n in range(500):
+        node.ask("buyer", Buy(to=f"p{n}"))
+        if n % 100 == 0:
+            node.pass_time(10)
+    node.pass_time(10)
+    found = node.inbox()
+    assert len(found) == 500
+    assert [item.since for item in found] == sorted(item.since for item in found)
+    pages, after = list[str](), ""
+    while page := (following(found, after) if after else found)[:20]:
+        pages += [item.id for item in page]
+        after = page[-1].id
+        node.answer(page[0].id, "reject", reason="paged")  # what is answered meanwhile is in nobody's way
+    node.pass_time(10)
+    assert pages == [item.id for item in found]
+    assert len(node.inbox()) == 475
+    assert {(item.default, item.to) for item in node.inbox()} == {("no", "ada")}
+
+
+async def test_a_system_gives_its_inbox_in_pages() -> None:
+    buyer = us.Child("buyer", Buyer, tools=[pay, note])
+    async with us.System(us.Supervisor("shop", [buyer], approvals=[LARGE])) as system:
+        for n in range(5):
+            await system.tell("buyer", Buy(to=f"p{n}"))
+        while len(system.inbox()) < 5:
+            await anyio.lowlevel.checkpoint()
+        everything = system.inbox()
+        first = system.inbox(limit=2)
+        assert (*first, *system.inbox(after=first[-1].id)) == everything
+        for limit in (0, -1, True, 1.5):
+            with pytest.raises(us.UnderstudyError, match="limit"):
+                system.inbox(limit=limit)  # type: ignore[arg-type]
+        with pytest.raises(UnknownItem, match="no id of an item"):
+            system.inbox(after="x")

@@ -98,6 +98,35 @@ async def test_many_rows_come_in_pages(tmp_path: Path, monkeypatch: pytest.Monke
         assert rows == await system.rows("clerk/1")
 
 
+async def test_many_items_come_in_pages_oldest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "MAX_PAGE", 300)
+    async with owner(tmp_path / "a.db") as system:
+        for n in range(7):
+            await system.run(clerk, "pay", id=f"{n}")
+        async with client(tmp_path / "a.db-sock") as (stream, answer):
+            await stream.send(b'{"do": "inbox"}\n')
+            first = (await answer())["ok"]
+        assert 1 <= len(first) < 7
+        found = await elsewhere(Remote.inbox, tmp_path / "a.db")
+        assert found == system.inbox()
+        assert [item.run for item in found] == [f"clerk/{n}" for n in range(7)]
+
+
+async def test_a_standing_approval_is_seen_and_taken_back_through_it(tmp_path: Path) -> None:
+    async with owner(tmp_path / "a.db") as system:
+        (item,) = (await system.run(clerk, "pay", id="1")).waiting
+        yes = Answer(item.id, "approve", "eve", digest=item.digest, scope="always")
+        await elsewhere(lambda remote: remote.give(yes), tmp_path / "a.db")
+        (grant,) = await elsewhere(Remote.grants, tmp_path / "a.db")
+        assert (grant, grant.by) == (system.grants()[0], ("eve",))
+        assert (await system.run(clerk, "pay", id="2")).output == "It is paid."
+        await elsewhere(lambda remote: remote.revoke(grant.id, by="bob", reason="old"), tmp_path / "a.db")
+        assert system.grants() == ()
+        assert (await system.run(clerk, "pay", id="3")).status == "waiting"
+        with pytest.raises(UnknownItem, match="no standing approval"):
+            await elsewhere(lambda remote: remote.revoke(grant.id, by="bob", reason="old"), tmp_path / "a.db")
+
+
 async def test_only_its_user_may_open_it_and_it_goes_with_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "a.db-sock"
     async with owner(tmp_path / "a.db"):
