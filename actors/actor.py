@@ -158,6 +158,9 @@ class Actor:
     """Whether it is told (``Attend``) when a life of the process begins."""
     inner: ClassVar[bool] = False
     """Whether it is part of how a team works, rather than anything that somebody defined: it is not named to who mistypes an address."""
+    sticky: ClassVar[bool] = True
+    """Whether labels of what it has read stay with it, because its state may hold the words. False: each turn has only the labels of
+    its message, and what else it says gets its labels from the actor's own code (``turn.under``)."""
     durable: ClassVar[bool] = True
     """False: it lives in memory only. No rows, no effects, no timers; its mail is at most once and its state is gone after a crash."""
     mailbox: ClassVar[MailboxPolicy] = MailboxPolicy()
@@ -200,6 +203,11 @@ class Actor:
         """The same for an actor that has several questions open and tells them apart by what it gave with each (``effect.tag``)."""
         assert effect.question is not None
         self.consider(state, effect.question, answer)
+
+    def vouches(self, state: Any) -> tuple[list[frozenset[str]], list[frozenset[str]]]:  # the subclass's own State
+        """Values in its state that came from trusted sources: those that may go anywhere, and those that are private. Asked only where it
+        has read something that has a label."""
+        return [], []
 
     def spent(self, state: Any) -> float:  # the subclass's own State
         """US dollars that it has spent so far, for its supervisor's ``cost`` limit. Agents and teams know it; others say 0."""

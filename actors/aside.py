@@ -14,7 +14,7 @@ from ..protocols.hooks import NO_CALENDAR, Calendar
 from ..protocols.ids import OUTSIDE, item_id
 from ..protocols.journal import Record
 from ..protocols.mail import Post, Watch
-from .cell import Cell, context_for
+from .cell import Cell, context_for, under
 from .draft import Draft, settled
 from .failing import failed, word_of_failure
 from .mailbox import Item
@@ -146,7 +146,7 @@ def _recorded_answer(cell: Cell, item: Item, gid: int, now: float, word: Word | 
     if back.address == OUTSIDE:
         record = Record(took=item.envelope.id, replies=(answer,))
     else:
-        context = context_for(cell.address, item.envelope)
+        context = under(cell, context_for(cell.address, item.envelope))
         mail = outcome_envelope(item_id(gid, 0), back, last.value, last.failure, cell.address, context, now)
         record = Record(took=item.envelope.id, sends=(mail,))
     return Draft("parked", record, None, encode(record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from ..protocols.codec import decode
@@ -13,6 +14,7 @@ from ..protocols.journal import ActorLine, Record, Row, Schedule, StoredEvent
 from ..protocols.lifecycle import Life
 from ..protocols.mail import Post
 from ..protocols.messages import State
+from ..protocols.provenance import Provenance, joined
 from .mailbox import Mailbox
 from .postal import Postal
 from .registry import Mount
@@ -39,6 +41,7 @@ class Memory(Struct):
         last: answers that it repeats once it has finished, by the digest of the request; the ``LAST`` newest.
         postal: its asks, stash and watches; None for none so far.
         led: its supervisor started it, and is told when it ends itself.
+        read: labels of all that it has read; a restart does not take them away.
     """
 
     life: Life = "absent"
@@ -54,6 +57,7 @@ class Memory(Struct):
     last: dict[str, Reply] = {}
     postal: Postal | None = None
     led: bool = False
+    read: Provenance | None = None
 
     def answered(self, reply: Reply) -> None:
         """It answered somebody."""
@@ -147,6 +151,7 @@ class Cell:
             memory.life = "running"
         if record.context is not None:
             memory.context = record.context
+        memory.read = joined(memory.read, record.read)
         if record.life is not None:
             memory.life = record.life
         if record.message is not None or record.replies or record.askers or record.answered or record.sends:
@@ -257,8 +262,18 @@ def context_for(address: Address, envelope: Envelope) -> Context:
     """The context in which a message is handled: a chain that begins outside begins its run here."""
     context = envelope.context
     if context.run == OUTSIDE:
-        return Context(address, context.user, context.tenant, context.session, context.tags)
+        run = Context(address, context.user, context.tenant, context.session, context.tags)
+        if context.provenance is None:
+            return run
+        return msgspec.structs.replace(run, provenance=context.provenance)
     return context
+
+
+def under(cell: Cell, context: Context) -> Context:
+    """The same under the labels of all that the actor has read."""
+    if cell.memory.read is None:
+        return context
+    return msgspec.structs.replace(context, provenance=joined(cell.memory.read, context.provenance))
 
 
 def read_record(row: Row) -> Record:

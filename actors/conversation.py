@@ -10,14 +10,16 @@ from ..protocols.codec import encode
 from ..protocols.failures import Failure
 from ..protocols.messages import Event, State
 from ..protocols.model import ModelMessage, ModelReply, Usage
+from ..protocols.provenance import Provenance, framed, results_of, values_of, words_of
 from ..protocols.tasks import RunStatus, Task
 
 
-class Began(Event, wire="agent.began"):
-    """A task was taken on; ``later`` is the request to answer."""
+class Began(Event, wire="agent.began", omit_defaults=True):
+    """A task was taken on; ``later`` is the request to answer. ``provenance``: where the task comes from."""
 
     task: Task
     later: str
+    provenance: Provenance | None = None
 
 
 class Thought(Event, wire="agent.thought"):
@@ -26,12 +28,13 @@ class Thought(Event, wire="agent.thought"):
     reply: ModelReply
 
 
-class Observed(Event, wire="agent.observed"):
-    """A tool call came to something: ``text`` is ``{"result": …}`` or ``{"failure": …}``."""
+class Observed(Event, wire="agent.observed", omit_defaults=True):
+    """A tool call came to something: ``text`` is ``{"result": …}`` or ``{"failure": …}``. ``provenance``: where that comes from."""
 
     call: str
     tool: str
     text: str
+    provenance: Provenance | None = None
 
 
 class Told(Event, wire="agent.told"):
@@ -48,11 +51,12 @@ class Stuck(Event, wire="agent.stuck"):
     failure: Failure
 
 
-class Retasked(Event, wire="agent.retasked"):
-    """A person changed the task."""
+class Retasked(Event, wire="agent.retasked", omit_defaults=True):
+    """A person changed the task. ``said``: their own words, as JSON."""
 
     task: Task
     by: str
+    said: str = ""
 
 
 class Helped(Event, wire="agent.helped"):
@@ -86,6 +90,8 @@ class AgentState(State):
         invalid: answers sent back because they did not fit.
         replans: how often a new plan was forced; ``warned``: since the model spoke last.
         stuck: why a person is asked; None while it goes on by itself.
+        origin: where the task comes from; None where nothing is to be feared of it.
+        said: what a person changed of the task, as JSON.
     """
 
     task: Task = Task("")
@@ -100,6 +106,41 @@ class AgentState(State):
     replans: int = 0
     warned: bool = False
     stuck: Failure | None = None
+    origin: Provenance | None = None
+    said: str = ""
+
+
+def vouched(state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
+    """Values that came from trusted sources: those that may go anywhere, and those that are private.
+
+    Words of its task and values of the task's inputs; what a person said; results of trusted tools; what its model gave to tools before
+    anything that has a label was in its context. Failures are no source: they quote what they are about.
+    """
+    free: list[frozenset[str]] = []
+    private: list[frozenset[str]] = []
+    clean = state.origin is None
+    if clean:
+        free.append(words_of(state.task.objective))
+        free += (values_of(bytes(value)) for value in state.task.inputs.values())
+    for value in values_of(state.said) if state.said else ():
+        free.append(words_of(value))
+    for message in state.transcript:
+        labels = message.provenance.labels if message.provenance is not None else ()
+        if message.role == "assistant" and clean:
+            free += (values_of(call.arguments) for call in message.calls)
+        elif message.role == "tool" and "untrusted" not in labels:
+            (private if labels else free).append(results_of(message.text))
+        clean = clean and not labels
+    return free, private
+
+
+def as_shown(message: ModelMessage) -> ModelMessage:
+    """As it is shown to a model: what a tool that is not trusted says is framed, so that it cannot pass for anything else."""
+    provenance = message.provenance
+    if provenance is None:
+        return message
+    text = framed(message.text, provenance.sources) if "untrusted" in provenance.labels else message.text
+    return msgspec.structs.replace(message, text=text, provenance=None)
 
 
 def in_order(transcript: tuple[ModelMessage, ...]) -> list[ModelMessage]:
@@ -134,10 +175,13 @@ def distinct(reply: ModelReply) -> ModelReply:
     return reply if calls == reply.calls else msgspec.structs.replace(reply, calls=calls)
 
 
-def asked(task: Task) -> str:
+def asked(task: Task, provenance: Provenance | None = None) -> str:
+    """A task in words. Inputs that somebody gives who has read what may not be trusted are framed."""
     if not task.inputs:
         return task.objective
     inputs = msgspec.json.format(encode(task.inputs), indent=2).decode()
+    if provenance is not None and "untrusted" in provenance.labels:
+        inputs = framed(inputs, provenance.sources)
     return f"{task.objective}\n\nInputs (data):\n{inputs}"
 
 

@@ -6,9 +6,9 @@ What a turn sends and leaves open is let out when its handler has returned; if i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
-from msgspec import Raw
+from msgspec import Raw, structs, to_builtins
 
 from ..protocols.approvals import Question
 from ..protocols.codec import NULL, digest, encode, roundtrip
@@ -21,6 +21,7 @@ from ..protocols.ids import Address, address
 from ..protocols.journal import MAX_MESSAGE, Missed
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Event, Message, Request, State, asked
+from ..protocols.provenance import Provenance, joined, mark, values
 from .derived import Derived
 from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post, Sent
 from .ephemeral_mail import waits
@@ -31,6 +32,7 @@ from .turn import Turn
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class EphemeralTurn(Turn[Any]):
@@ -40,6 +42,7 @@ class EphemeralTurn(Turn[Any]):
     """Mail for other memory-only actors."""
     acts: list[Callable[[], None]] | None = None
     """Everything else that happens when the handler has returned."""
+    _post: Post
     _opened: dict[str, Back] | None = None
     _random: Derived | None = None
 
@@ -77,6 +80,25 @@ class EphemeralTurn(Turn[Any]):
     def undo(self) -> None:
         """Forget what this turn did so far."""
         self.state, self.out, self.acts, self._opened = self._cell.state, None, None, None
+
+    # -- where it comes from ------------------------------------------------------------------------------------
+
+    @property
+    def provenance(self) -> Provenance | None:
+        context = self._post[2]
+        return context.provenance if context is not None else None
+
+    def trusted(self, value: T) -> T:
+        known = self.context.provenance
+        if known is not None:
+            marks = tuple(mark(one) for one in values(to_builtins(value)))
+            self.under(joined(known, Provenance(trusted=marks)))
+        return value
+
+    def under(self, provenance: Provenance | None) -> None:
+        self.context = structs.replace(self.context, provenance=provenance)
+        post: Any = self._post
+        self._post = cast("Post", (*post[:2], self.context, *post[3:]))
 
     # -- what happened ------------------------------------------------------------------------------------------
 

@@ -267,6 +267,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
     )
     if (
         turn.made is None
+        and turn._frame.read is None
         and restart is None
         and memory.seq
         and not item.settles
@@ -332,6 +333,7 @@ def _whole(cell: Cell, item: Item, turn: Turn[Any], restart: Restart | None, rec
         context=turn.context if first else None,
         incarnation_state=restart.state if restart is not None else "keep",
         post=turn.post() if rare.notes is not None else None,
+        read=turn._frame.read,
     )
 
 

@@ -18,7 +18,7 @@ from ..protocols.journal import MAX_ROW, Record, RowKind
 from ..protocols.lifecycle import ChildFailed
 from ..protocols.mail import Post
 from .asking import heard, open_request
-from .cell import Cell, context_for
+from .cell import Cell, context_for, under
 from .draft import Draft, settled
 from .mailbox import Item
 from .orders import attempt_of
@@ -35,7 +35,7 @@ def word_of_failure(cell: Cell, envelope: Envelope, failure: Failure, id: str, n
     supervisor = cell.mount.supervisor if cell.mount else OUTSIDE
     if not supervisor:
         return ()
-    context = context_for(cell.address, envelope)
+    context = under(cell, context_for(cell.address, envelope))
     where, run = cell.address, context.run
     word = ChildFailed(where, cell.memory.incarnation, failure, envelope.id, run, attempt=attempt_of(envelope))
     if cost := spent(cell):  # a default is left out of the row only where it is the default itself
@@ -76,7 +76,7 @@ def failed(
     envelope = item.envelope
     if short:
         failure = brief(failure)
-    context = context_for(cell.address, envelope)
+    context = under(cell, context_for(cell.address, envelope))
     sends: list[Envelope] = []
     replies: list[Reply] = []
     supervisor = cell.mount.supervisor if cell.mount else OUTSIDE

@@ -32,6 +32,7 @@ from .editing import edited
 from .mailbox import Item
 from .outcome import effect_outcome
 from .patience import addressed, opened, pressed, silence
+from .provenance import comes_from
 from .releases import Done, Refused, Release, Resolve, Settlement, Start
 from .sizes import asked_briefly, brief
 from .unsure import no_time, not_again, told, until
@@ -240,11 +241,12 @@ class Flights:
         """The outcome is known: deliver it to the actor. ``checked``: what the gate said when it was not let out."""
         self._landing.add(effect.id)
         checked = self._checked.pop(effect.id, ()) + checked
+        provenance = comes_from(effect, value if failure is None else NULL, self._gate)
         try:
-            envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now, checked)
+            envelope = effect_outcome(f"{effect.id}!", effect, value, failure, self._pump.now, checked, provenance)
         except NotStorable as error:  # a failure in words that no journal holds: it is this effect's, and nobody else's
             told = of_exception(error, where=effect.name, code=failure.code if failure else "crashed")
-            envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now, checked)
+            envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now, checked, provenance)
         self._pump.put(cell, Item(envelope, False, settles=effect.id, inputs=(input,) if input else ()), kind)
 
     def answer(self, cell: Cell, answer: Answer, input: str, also: Resolve | None = None) -> None:

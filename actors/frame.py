@@ -12,6 +12,7 @@ from ..protocols.ids import Address
 from ..protocols.journal import Schedule
 from ..protocols.messages import Event
 from ..protocols.people import People
+from ..protocols.provenance import Known, Provenance
 
 if TYPE_CHECKING:
     from .spawn import Where
@@ -68,6 +69,16 @@ class Frame(Protocol):
 
     def answer(self, asker: ReplyTo, value: object) -> Any:  # a type form
         """The type form of an answer: as the request's class says it where the actor handles that, else what fits the value."""
+        ...
+
+    provenance: Provenance | None
+    """Where the message of this turn comes from."""
+    read: Provenance | None
+    """What of it the actor had not read before."""
+
+    def known(self, state: Any, said: frozenset[str], around: Provenance | None) -> Known:  # the actor's own State
+        """The values of trusted sources that this turn knows. ``said``: those of which the actor's code says so; ``around``: the labels
+        under which it stands, with those that are known in spite of them."""
         ...
 
     def intended(self, effect: Effect) -> None:

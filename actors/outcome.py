@@ -14,6 +14,7 @@ from ..protocols.errors import Failed, NotStorable, TooLarge
 from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import MAX_TAG
+from ..protocols.provenance import Provenance
 from ..protocols.verdicts import Verdict
 
 R_co = TypeVar("R_co", covariant=True)
@@ -125,12 +126,16 @@ def outcome_envelope(
 
 
 def effect_outcome(
-    id: str, effect: Effect, value: Raw, failure: Failure | None, now: float, checked: tuple[Verdict, ...] = ()
-) -> Envelope:
-    """What came of an effect, as mail to its actor. ``checked``: verdicts that stand in no row yet."""
+    id: str, effect: Effect, value: Raw, failure: Failure | None, now: float, checked: tuple[Verdict, ...] = (),
+    provenance: Provenance | None = None,
+) -> Envelope:  # fmt: skip
+    """What came of an effect, as mail to its actor, and where that comes from. ``checked``: verdicts that stand in no row yet."""
     note = _changed(effect)
     body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure, checked=checked, note=note)
-    return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=effect.context, at=now)
+    context = effect.context
+    if context.provenance is not provenance:
+        context = msgspec.structs.replace(context, provenance=provenance)
+    return Envelope(id, effect.stream, OUTCOME, Raw(encode(body)), context=context, at=now)
 
 
 def _changed(effect: Effect) -> str:

@@ -26,6 +26,7 @@ from ..protocols.failures import Failure
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Restarted
 from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer
+from ..protocols.provenance import Provenance
 from ..protocols.tasks import Cancel, Overdue, Result, Task, changed_task, overdue
 from .abilities import unable
 from .actor import ANY_TOOL, PERSON, THINK, Actor, applies, handles, settles
@@ -41,6 +42,7 @@ from .conversation import (
     Stuck,
     Thought,
     Told,
+    as_shown,
     asked,
     distinct,
     in_order,
@@ -48,6 +50,7 @@ from .conversation import (
     shown,
     tool_of,
     unfenced,
+    vouched,
 )
 from .outcome import Later, Outcome
 from .turn import Turn
@@ -99,7 +102,7 @@ class AgentActor(Actor):
             turn.refuse(later, why)
             turn.stop()
             return later
-        turn.emit(Began(task, later.id))
+        turn.emit(Began(task, later.id, turn.provenance))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)
         if self.agent.limits.run is not None:
@@ -131,9 +134,9 @@ class AgentActor(Actor):
             return  # the run went on without it
         note: dict[str, object] = {"note": outcome.note} if outcome.note else {}
         if outcome.failure is None:
-            self._observe(turn, call, tool, {"result": outcome.value, **note})
+            self._observe(turn, call, tool, {"result": outcome.value, **note}, turn.provenance)
         else:
-            self._observe(turn, call, tool, {"failure": shown(outcome.failure), **note})
+            self._observe(turn, call, tool, {"failure": shown(outcome.failure), **note}, turn.provenance)
             if outcome.failure.code == "loop":
                 self._looped(turn, outcome.failure)
         self._go_on(turn)
@@ -150,7 +153,8 @@ class AgentActor(Actor):
         if tries_again(answer.decision):
             self._go_on(turn)
         elif answer.decision == "change":
-            turn.emit(Retasked(changed_task(turn.state.task, answer.value), answer.by))
+            said = bytes(answer.value).decode() if turn.state.origin is not None else ""
+            turn.emit(Retasked(changed_task(turn.state.task, answer.value), answer.by, said))
             self._go_on(turn)
         elif answer.decision in ("stop", "reject"):
             stopped = Failure(
@@ -230,8 +234,15 @@ class AgentActor(Actor):
             return
         turn.call_named(call.name, arguments, tag=tag)
 
-    def _observe(self, turn: Turn[AgentState], call: str, tool: str, what: dict[str, object]) -> None:
-        turn.emit(Observed(call, tool, encode(what).decode()))
+    def _observe(
+        self,
+        turn: Turn[AgentState],
+        call: str,
+        tool: str,
+        what: dict[str, object],
+        provenance: Provenance | None = None,
+    ) -> None:
+        turn.emit(Observed(call, tool, encode(what).decode(), provenance))
 
     def _go_on(self, turn: Turn[AgentState]) -> None:
         if not turn.state.waiting and turn.state.stuck is None:
@@ -309,7 +320,8 @@ class AgentActor(Actor):
 
     @applies(Began)
     def began(self, state: AgentState, event: Began) -> AgentState:
-        return state.evolve(task=event.task, later=event.later, transcript=(ModelMessage("user", asked(event.task)),))
+        said = ModelMessage("user", asked(event.task, event.provenance))
+        return state.evolve(task=event.task, later=event.later, transcript=(said,), origin=event.provenance)
 
     @applies(Thought)
     def has_thought(self, state: AgentState, event: Thought) -> AgentState:
@@ -326,7 +338,7 @@ class AgentActor(Actor):
 
     @applies(Observed)
     def has_observed(self, state: AgentState, event: Observed) -> AgentState:
-        seen = ModelMessage("tool", event.text, call_id=event.call, name=event.tool)
+        seen = ModelMessage("tool", event.text, call_id=event.call, name=event.tool, provenance=event.provenance)
         return state.evolve(
             transcript=(*state.transcript, seen), waiting=tuple(c for c in state.waiting if c != event.call)
         )
@@ -350,8 +362,9 @@ class AgentActor(Actor):
 
     @applies(Retasked)
     def was_retasked(self, state: AgentState, event: Retasked) -> AgentState:
-        said = ModelMessage("user", f"The task was changed by {event.by}. It is now: {asked(event.task)}")
-        return state.evolve(task=event.task, transcript=(*state.transcript, said))
+        task = asked(event.task, state.origin)
+        said = ModelMessage("user", f"The task was changed by {event.by}. It is now: {task}")
+        return state.evolve(task=event.task, transcript=(*state.transcript, said), said=event.said)
 
     @applies(Fell)
     def fell(self, state: AgentState, event: Fell) -> AgentState:
@@ -364,12 +377,15 @@ class AgentActor(Actor):
     def spent(self, state: AgentState) -> float:
         return state.cost
 
+    def vouches(self, state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
+        return vouched(state)
+
     def render(self, state: AgentState, mark: int) -> ModelRequest:
         """Instructions, then the conversation up to the mark."""
         system = ModelMessage("system", f"{self.agent.instructions.strip()}\n\n{_RULES}")
         return ModelRequest(
             model=self._models[min(state.rung, len(self._models) - 1)],
-            messages=(system, *in_order(state.transcript[:mark])),
+            messages=(system, *map(as_shown, in_order(state.transcript[:mark]))),
             tools=self._offers,
             output=self.agent.schema,
         )

@@ -17,9 +17,11 @@ from ..protocols.journal import Schedule
 from ..protocols.lifecycle import Restart
 from ..protocols.messages import Event
 from ..protocols.people import People
+from ..protocols.provenance import Known, Provenance, beyond, joined
 from .cell import Cell, context_for
 from .draft import settled
 from .mailbox import Item
+from .provenance import known
 from .spawn import Where, covered
 
 
@@ -31,7 +33,10 @@ def surround(
     context = envelope.context
     if not context.run:
         context = context_for(cell.address, envelope)
-    return Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context)
+    around = Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context)
+    if context.provenance is not None or cell.memory.read is not None:
+        around.take_on()
+    return around
 
 
 class Surroundings(msgspec.Struct, eq=False):
@@ -48,6 +53,23 @@ class Surroundings(msgspec.Struct, eq=False):
     sender: Address
     context: Context
     _counters: Counters | None = None
+    provenance: Provenance | None = None
+    read: Provenance | None = None
+
+    def take_on(self) -> None:
+        """The turn stands under the labels of its message, and of all that its actor has read."""
+        cell = self._cell
+        self.provenance = carried = self.context.provenance
+        assert cell.mount is not None
+        if cell.mount.actor.sticky:
+            before = cell.memory.read
+            carried = joined(before, carried)
+            self.read = beyond(carried, before) if carried is not None and carried is not before else None
+        self.context = msgspec.structs.replace(self.context, provenance=carried)
+
+    def known(self, state: Any, said: frozenset[str], around: Provenance | None) -> Known:  # the actor's own State
+        assert self._cell.mount is not None
+        return known(self._cell.mount.actor, state, self._item.envelope, around, said)
 
     @property
     def turns(self) -> int:

@@ -16,7 +16,7 @@ from ..protocols import given
 from ..protocols.approvals import Question
 from ..protocols.codec import NULL, digest, encode, roundtrip
 from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
-from ..protocols.envelope import Envelope, Reply, ReplyTo
+from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.failures import Failure, said
 from ..protocols.hooks import Inside
@@ -26,6 +26,7 @@ from ..protocols.lifecycle import Life, Started
 from ..protocols.mail import CancelAsk, Post, Terminated, Unwatch, Watch
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.model import ModelReply
+from ..protocols.provenance import Known, Provenance, labels_of, values, vouched
 from ..protocols.tasks import Task
 from ..protocols.tool import P, ToolRef
 from .derived import Derived
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
@@ -52,7 +54,7 @@ class Turn(Generic[S]):
         now: journal time, seconds since the epoch; recorded.
         me: the actor's address.
         sender: who sent the message; ``""`` for outside.
-        context: on whose behalf; inherited by everything this turn sends.
+        context: on whose behalf; inherited by everything this turn sends, labels of what was read included.
     """
 
     # What few turns have is not made for each.
@@ -70,6 +72,8 @@ class Turn(Generic[S]):
     """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
     attempt: int = 0
     """The order that this end is the answer to."""
+    _said: frozenset[str] = frozenset()
+    """Values that the actor's code trusts."""
 
     def __init__(self, frame: Frame, state: S, request: tuple[str, ReplyTo] | None) -> None:
         self._frame = frame
@@ -97,6 +101,40 @@ class Turn(Generic[S]):
         if self._random is None:  # few turns draw, and the digest costs 1.7 us
             self._random = Derived(digest(self._frame.seed, self.me, str(self._frame.turns)))
         return self._random
+
+    # -- where it comes from ------------------------------------------------------------------------------------
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Where the message of this turn comes from; None where nothing is to be feared of it."""
+        return self._frame.provenance
+
+    def trusted(self, value: T) -> T:
+        """Say that a value is as good as one from a trusted source, because this code has looked at it: compared it with a list, found
+        it in a record of its own. In calls and messages of this turn it has no label. Gives it back.
+
+        Only code can say so; what a model says of a text changes nothing.
+        """
+        plain = msgspec.to_builtins(value)
+        self._said = self._said | frozenset(values(plain))
+        return value
+
+    def under(self, provenance: Provenance | None) -> None:
+        """What this turn sends from here on is from there, instead of from its message and what the actor has read."""
+        self.context = msgspec.structs.replace(self.context, provenance=provenance)
+
+    def _known(self) -> Known:
+        return self._frame.known(self.state, self._said, self.context.provenance)
+
+    def _carried(self, data: Raw) -> Context:
+        """The context of a message of this turn, with the values in it that come from trusted sources although the turn has labels."""
+        provenance = self.context.provenance
+        if provenance is None:
+            return self.context
+        marks = vouched(data, self._known()) if "untrusted" in provenance.labels else ()
+        return msgspec.structs.replace(
+            self.context, provenance=Provenance(provenance.labels, provenance.sources, marks)
+        )
 
     # -- what happened ------------------------------------------------------------------------------------------
 
@@ -206,7 +244,7 @@ class Turn(Generic[S]):
         envelope = self._envelope(self._next(), address(to), request, data, self._request[1])
         if type(request) is Task:
             envelope = msgspec.structs.replace(
-                envelope, context=handed_on(self.context, self.me, data, waits=True, to=to)
+                envelope, context=handed_on(envelope.context, self.me, data, waits=True, to=to)
             )
         self.sends.append(envelope)
         return Later(self._request[0])
@@ -247,7 +285,8 @@ class Turn(Generic[S]):
         if asker.address == OUTSIDE:
             self.replies.append(Reply(asker, value, failure))
             return
-        self.sends.append(outcome_envelope(self._next(), asker, value, failure, self.me, self.context, self.now))
+        context = self.context if self.context.provenance is None else self._carried(value)
+        self.sends.append(outcome_envelope(self._next(), asker, value, failure, self.me, context, self.now))
 
     # -- effects ------------------------------------------------------------------------------------------------
 
@@ -445,6 +484,8 @@ class Turn(Generic[S]):
         self._ordinal += 1
         back = self._back(id, asks, due) if asks else None
         context = self.context
+        if context.provenance is not None:
+            context = self._carried(data)
         if cls is Task:
             context = handed_on(context, self.me, data, waits=asks is not None, to=to)
         envelope = Envelope(
@@ -486,7 +527,7 @@ class Turn(Generic[S]):
             cls.__wire__,
             data,
             sender=self.me,
-            context=self.context,
+            context=self.context if self.context.provenance is None else self._carried(data),
             reply_to=back,
             version=cls.__version__,
             at=self.now,
@@ -495,7 +536,12 @@ class Turn(Generic[S]):
     def _intend(
         self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None
     ) -> str:
-        intent = Intent(verb, name, args, self._frame.agent, self.me, question)
+        around = self.context.provenance
+        if around is None or verb != "call":
+            intent = Intent(verb, name, args, self._frame.agent, self.me, question)
+        else:
+            labels = labels_of(args, around, self._known())
+            intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around)
         admission = self._frame.admit(intent)
         if len(args) > SMALL or admission.question is not None:
             bounded(name, args, admission.question)
@@ -536,6 +582,7 @@ class Turn(Generic[S]):
             failure=admission.failure,
             resource=admission.resource,
             addressed=to,
+            labels=intent.labels,
         )
         self._frame.intended(effect)
         self.rare.effects.append(effect)
@@ -548,7 +595,8 @@ class Turn(Generic[S]):
     def _inside(self, id: str, inside: Inside, back: ReplyTo) -> None:
         """Ask the actor that does this call; the ask has the effect's id, and its answer is the outcome."""
         task = inside.wire == Task.__wire__
-        context = handed_on(self.context, self.me, inside.body) if task else self.context
+        context = self.context if self.context.provenance is None else self._carried(inside.body)
+        context = handed_on(context, self.me, inside.body) if task else context
         self.sends.append(
             Envelope(
                 id, inside.to, inside.wire, inside.body, sender=self.me, context=context, reply_to=back,

@@ -17,6 +17,7 @@ from .conflicts import Decided
 from .errors import NotStorable
 from .ids import Address
 from .messages import Request
+from .provenance import Provenance
 
 MAX_ENTRIES = 1_000
 MAX_VALUE = 64_000
@@ -48,6 +49,8 @@ class BoardEntry(Struct, frozen=True, omit_defaults=True):
         confidence: how sure its writer was, from 0 to 1; None where it did not say.
         disputed: a lost race for it is being decided; until then nobody else may write it.
         outside: its writer is a caller that is no actor.
+        provenance: where the value comes from, in the board's own memory; None where nothing is to be feared of it. Who reads the entry
+            takes it on without seeing it.
     """
 
     key: str
@@ -58,6 +61,7 @@ class BoardEntry(Struct, frozen=True, omit_defaults=True):
     confidence: float | None = None
     disputed: bool = False
     outside: bool = False
+    provenance: Provenance | None = None
 
     @property
     def plain(self) -> Any:  # whatever JSON holds

@@ -30,6 +30,7 @@ from .envelope import Context
 from .failures import Failure
 from .ids import Address
 from .people import Addressed
+from .provenance import Label, Provenance
 from .verdicts import Verdict
 
 EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
@@ -64,6 +65,8 @@ class Intent(Struct, frozen=True):
         name: tool, model or topic.
         args: the arguments as JSON; for a model the mark in the transcript.
         run: address of the intending actor; part of the idempotency key.
+        labels: of each argument that is no value of a trusted source, by parameter (under an empty name: of all of them).
+        around: of everything that whoever intends it has read; None for nothing that has a label.
     """
 
     verb: Verb
@@ -72,6 +75,8 @@ class Intent(Struct, frozen=True):
     agent: str
     run: Address
     question: Question | None = None
+    labels: dict[str, tuple[Label, ...]] = {}
+    around: Provenance | None = None
 
 
 class ThinkArgs(Struct, frozen=True):
@@ -109,6 +114,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         addressed: whom its question has come to, where it goes to people by name.
         yes: who said yes so far, where several must; with the last one it is answered.
         unsure: an earlier attempt may have happened; where no further one may be made, it is in doubt, not failed.
+        labels: of its arguments, as in ``Intent``.
     """
 
     id: str
@@ -142,6 +148,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     booked: int = 0
     yes: tuple[Answer, ...] = ()
     unsure: bool = False
+    labels: dict[str, tuple[Label, ...]] = {}
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from .codec import NULL
 from .failures import Failure
 from .ids import OUTSIDE, Address
+from .provenance import Provenance
 from .verdicts import Verdict
 
 Lane = Literal["work", "control"]
@@ -26,6 +27,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
         user, tenant, session: who asked, as the caller named them.
         tags: the caller's own labels.
         via: of a task: who handed it on, in order, each as ``<address>#<mark of the task>``; without the one with whom the run began.
+        provenance: what is to be feared of the message, because of what whoever sent it had read; None for nothing.
     """
 
     run: Address = OUTSIDE
@@ -34,6 +36,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     session: str = ""
     tags: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
 
 class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -13,6 +13,7 @@ from .effects import Attempt, Counters, Effect, EffectClass, Intent, Retry
 from .failures import Failure
 from .ids import Address
 from .model import ModelRequest
+from .provenance import Provenance
 from .verdicts import Verdict
 
 
@@ -156,6 +157,10 @@ class Gate(Protocol):
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         """An attempt that was started came to this; None where the end of the process cut it off. Told once for each attempt."""
+        ...
+
+    def gives(self, effect: Effect, value: Raw) -> Provenance | None:
+        """Where the result of a call comes from; null where it failed, and its words are all that there is."""
         ...
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:

@@ -23,6 +23,7 @@ from .failures import Failure
 from .ids import Address
 from .lifecycle import Life
 from .mail import Post, Resolution
+from .provenance import Provenance
 
 FORMAT = 3
 """Version of the file format. A newer one is refused, untouched; an older one is migrated by its next owner."""
@@ -118,6 +119,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         erased: never stored: what a reader gives in the place of a payload that retention has nulled.
         parked: what a person did about a message that was put aside.
         books: entries of the gate's books that this row changes, with their new values.
+        read: labels that the actor took on with what this turn read; None for none that it had not.
     """
 
     took: str = ""
@@ -144,6 +146,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     erased: bool = False
     parked: Resolution | None = None
     books: tuple[Entry, ...] = ()
+    read: Provenance | None = None
 
 
 class Row(Struct, frozen=True, gc=False):

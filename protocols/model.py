@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
 
+from .provenance import Provenance
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -29,6 +31,8 @@ class ModelMessage(Struct, frozen=True, omit_defaults=True):
         role: who speaks; ``tool`` entries answer the call ``call_id`` of the tool ``name``.
         text: what is said; the JSON of a tool's result.
         calls: tools the assistant wants called.
+        provenance: where it comes from, in the memory of whoever keeps the conversation; None where nothing is to be feared of it. What
+            is shown to a model has none: untrusted text is framed.
     """
 
     role: Role
@@ -36,6 +40,7 @@ class ModelMessage(Struct, frozen=True, omit_defaults=True):
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     name: str = ""
+    provenance: Provenance | None = None
 
 
 class ToolOffer(Struct, frozen=True):

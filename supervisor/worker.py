@@ -19,7 +19,7 @@ from ..protocols.errors import DefinitionError
 from ..protocols.ids import address
 from ..protocols.plans import texts
 from ..protocols.tasks import Task
-from ..protocols.tool import Call
+from ..protocols.tool import Call, Kind
 from ..tools.tool import AsyncTool, SyncTool, Tool
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Worker(Generic[T]):
         retry: how failures are tried again, where the effect class allows it.
         can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
         heartbeat: the longest silence, in seconds, as of a ``us.tool``.
+        kind, trusted, private: what its function does to the world and what its result is worth, as of a ``us.tool``; not said: the worst.
 
     Attributes:
         output: type form of the result.
@@ -57,6 +58,7 @@ class Worker(Generic[T]):
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
         can: Sequence[str] = (),
         heartbeat: float | None = None,
+        kind: Kind | Sequence[Kind] | None = None, trusted: bool | Sequence[str] = False, private: bool | None = None,
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
@@ -64,12 +66,14 @@ class Worker(Generic[T]):
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
         can: Sequence[str] = (),
         heartbeat: float | None = None,
+        kind: Kind | Sequence[Kind] | None = None, trusted: bool | Sequence[str] = False, private: bool | None = None,
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, function: Any, *,  # one of the above, or a us.tool of that shape
         effect: EffectClass | None = None, timeout: float | None = None, retry: Retry | None = None,
         can: Sequence[str] = (),
         heartbeat: float | None = None,
+        kind: Kind | Sequence[Kind] | None = None, trusted: bool | Sequence[str] = False, private: bool | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -80,14 +84,15 @@ class Worker(Generic[T]):
         work: Tool[..., Any]
         if isinstance(function, Tool):
             work = cast("Tool[..., Any]", function)
-            if (effect, timeout, retry, heartbeat) != (None, None, None, None):
+            given = (effect, timeout, retry, heartbeat, kind, trusted or None, private)
+            if any(option is not None for option in given):
                 raise DefinitionError(
                     f"worker {name!r}: {work.spec.name!r} is a tool and has its options already",
-                    hint="say effect, timeout, retry and heartbeat where the tool is declared",
+                    hint="say effect, timeout, retry, heartbeat, kind, trusted and private where the tool is declared",
                 )
         else:
-            kind = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
-            work = kind(
+            form = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
+            work = form(
                 function,
                 name=name,
                 effect=effect or "once",
@@ -97,6 +102,7 @@ class Worker(Generic[T]):
                 depth=2,
                 heartbeat=heartbeat,
             )
+            work.declare(kind=kind, trusted=trusted, private=private)
         fields = msgspec.structs.fields(work.signature.form)
         if len(fields) != 1 or fields[0].type not in (Task, str):
             takes = ", ".join(f"{f.name}: {getattr(f.type, '__name__', f.type)}" for f in fields) or "nothing"

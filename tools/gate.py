@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..protocols.approvals import Question
 from ..protocols.binding import approves
@@ -21,16 +21,18 @@ from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Booked, Clearance, Next, Rng
 from ..protocols.model import ModelRequest
+from ..protocols.provenance import Provenance
 from ..protocols.rules import ApprovalRule
 from ..protocols.verdicts import Verdict
 from . import ledger
 from .checks.approval import approval
 from .checks.approved import approved, other_rules
 from .checks.arguments import arguments
-from .checks.case import Case, Ruling, deny
+from .checks.case import Case, Ruling, deny, joined
 from .checks.lease import lease
 from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
+from .checks.provenance import gives, provenance
 from .checks.rules import rules
 from .inside import InsideTool
 from .starting import Ending, StartCheck, Starting, booked, started
@@ -41,6 +43,7 @@ Check = Callable[[Case], Ruling]
 CALL_CHECKS: tuple[tuple[str, Check], ...] = (
     ("permission", permission),
     ("schema", arguments),
+    ("provenance", provenance),
     ("limits.calls", calls),
     ("limits.loop", loop),
     ("approval", approval),
@@ -97,7 +100,8 @@ class Gate:
             ruling = _guarded(name, check, case)
             verdicts.append(ruling.verdict)
             if ruling.verdict.verdict != "allow":
-                stopped, case.asked = ruling, ruling.question
+                stopped = ruling = joined(case.asked, ruling)
+                case.asked = ruling.question
             if ruling.verdict.verdict == "deny":
                 break
         if stopped is not None and stopped.verdict.check in ("permission", "schema") and not free:
@@ -178,6 +182,13 @@ class Gate:
             return Booked()
         tool = self._of(effect.agent).tools.get(effect.name) if effect.verb == CALL else None
         return booked(self._shared, Ending(effect, attempt, now, Books(books), tool), books)
+
+    def gives(self, effect: Effect, value: Raw) -> Provenance | None:
+        """See ``checks.provenance.gives``."""
+        if "provenance" in self._skip:
+            return None
+        tool = self._of(effect.agent).tools.get(effect.name)
+        return gives(effect, value, tool.spec if tool is not None else None)
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         """See ``ledger.after_failure``."""

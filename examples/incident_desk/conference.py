@@ -94,7 +94,7 @@ class Order(Struct, frozen=True):
     token: int
 
 
-@us.tool(effect="idempotent")
+@us.tool(effect="idempotent", kind="send", sinks=["unit", "address"], payload=[], trusted=True)
 def send_unit(call: us.Call, unit: str, address: str) -> Order:
     """Send a unit to an address. One that another call has is refused: send the next one."""
     with witnessed("send_unit", call):
@@ -109,7 +109,7 @@ def crew(unit: str, address: str) -> str:  # noqa: ARG001 - the tool's own param
     return f"crew {unit}"
 
 
-@us.tool(effect="once", approve=True)
+@us.tool(effect="once", kind="write", approve=True, trusted=True)
 def stand_down(unit: str) -> str:
     """The call is over, and its unit is free again. A dispatcher confirms it."""
     return f"{unit} is free"

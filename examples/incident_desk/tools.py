@@ -43,7 +43,7 @@ class Proposal(Struct, frozen=True):
     reason: str
 
 
-@us.tool(effect="read")
+@us.tool(effect="read", trusted=True)
 def lookup_protocol(call: us.Call, service: str, keyword: str) -> Protocol:
     """Look up what the desk does about one kind of emergency: how urgent it is, which kind of unit goes, what to say.
 
@@ -62,7 +62,7 @@ def lookup_protocol(call: us.Call, service: str, keyword: str) -> Protocol:
         return found
 
 
-@us.tool(effect="idempotent")
+@us.tool(effect="idempotent", kind="read", trusted=True)
 def unit_status(call: us.Call, kind: str, district: str) -> Units:
     """Ask the status service which units of a kind are free in a district.
 
@@ -94,7 +94,7 @@ def unit_status(call: us.Call, kind: str, district: str) -> Units:
         )
 
 
-@us.tool(effect="once")
+@us.tool(effect="once", kind="write", sinks=["unit"], payload=["priority", "address", "reason"], trusted=True)
 def propose_dispatch(call: us.Call, unit: str, priority: Priority, address: str, reason: str) -> Proposal:
     """Put a proposal on the dispatcher's board. It moves nobody: the dispatcher reads it and sends, or does not.
 

@@ -33,6 +33,7 @@ from ...protocols.failures import Failure
 from ...protocols.ids import Address
 from ...protocols.lifecycle import Restarted
 from ...protocols.messages import Event, State
+from ...protocols.provenance import Provenance, joined
 from ...protocols.tasks import Cancel
 from .deciding import Accept, settle, stance
 from .known import Known
@@ -54,12 +55,13 @@ class EntryDropped(Event, wire="board.dropped"):
 
 
 class Dispute(Struct, frozen=True, omit_defaults=True):
-    """A lost race that somebody decides: who waits for it, where, and what was to be written."""
+    """A lost race that somebody decides: who waits for it, where, what was to be written, and where that came from."""
 
     key: str
     conflict: Conflict
     to: Address
     later: str
+    provenance: Provenance | None = None
 
 
 class Disputed(Event, wire="board.disputed"):
@@ -89,16 +91,18 @@ class BoardActor(Actor):
 
     State = BoardState
     inner = True
+    sticky = False  # it hands each thing on under the labels of that thing
 
     def __init__(self, policy: Conflicts, known: Known) -> None:
         self.policy, self.known = policy, known
 
     @handles(BoardRead)
     def read(self, turn: Turn[BoardState], msg: BoardRead) -> BoardEntry:
-        return _entry(turn.state, msg.key)
+        return _told(turn, _entry(turn.state, msg.key))
 
     @handles(BoardKeys)
     def keys(self, turn: Turn[BoardState], msg: BoardKeys) -> dict[str, int]:
+        turn.under(_of_all(turn.state))  # names are words, too
         return {key: entry.version for key, entry in turn.state.entries.items()}
 
     @handles(BoardWrite)
@@ -115,7 +119,16 @@ class BoardActor(Actor):
             self._put(
                 turn,
                 later,
-                BoardEntry(msg.key, msg.value, entry.version, who, turn.now, msg.confidence, outside=outside),
+                BoardEntry(
+                    msg.key,
+                    msg.value,
+                    entry.version,
+                    who,
+                    turn.now,
+                    msg.confidence,
+                    outside=outside,
+                    provenance=turn.provenance,
+                ),
             )
         else:
             stands = stance(msgspec.json.decode(msg.value))
@@ -130,7 +143,7 @@ class BoardActor(Actor):
                 entry.at,
                 entry.outside,
             )
-            self._lost(turn, later, Conflict("entries", msg.key, (theirs, mine)))
+            self._lost(turn, later, Conflict("entries", msg.key, (theirs, mine)), turn.provenance)
         return later
 
     @handles(BoardDrop)
@@ -141,11 +154,11 @@ class BoardActor(Actor):
         if entry.disputed:
             turn.refuse(later, _busy(entry))
         elif entry.version != msg.expected:
-            turn.reply(later, BoardWritten(False, entry))
+            turn.reply(later, BoardWritten(False, _told(turn, entry)))
         else:
             if entry.version:
                 turn.emit(EntryDropped(msg.key, turn.state.version + 1, by))
-            turn.reply(later, BoardWritten(True, _entry(turn.state, msg.key)))
+            turn.reply(later, BoardWritten(True, _told(turn, _entry(turn.state, msg.key))))
         return later
 
     @settles(Resolve)
@@ -157,7 +170,8 @@ class BoardActor(Actor):
         if outcome.failure is not None:
             turn.refuse(Later[BoardWritten](dispute.later), outcome.failure)
         else:
-            self._follow(turn, Later(dispute.later), dispute.conflict, outcome.value)
+            provenance = joined(dispute.provenance, turn.provenance)
+            self._follow(turn, Later(dispute.later), dispute.conflict, outcome.value, provenance)
 
     @handles(Cancel)
     def cancel(self, turn: Turn[BoardState], msg: Cancel) -> None:
@@ -173,7 +187,7 @@ class BoardActor(Actor):
         for dispute in list(turn.state.disputes.values()):
             turn.emit(Undisputed(dispute.key))
             turn.tell(dispute.to, Cancel("the board was restarted"))
-            self._lost(turn, Later(dispute.later), dispute.conflict)
+            self._lost(turn, Later(dispute.later), dispute.conflict, dispute.provenance)
 
     # -- its steps ----------------------------------------------------------------------------------------------
 
@@ -186,14 +200,17 @@ class BoardActor(Actor):
 
     def _put(self, turn: Turn[BoardState], later: Later[BoardWritten], entry: BoardEntry) -> None:
         state = turn.emit(EntryWritten(msgspec.structs.replace(entry, version=turn.state.version + 1)))
-        turn.reply(later, BoardWritten(True, state.entries[entry.key]))
+        turn.reply(later, BoardWritten(True, _told(turn, state.entries[entry.key])))
 
-    def _lost(self, turn: Turn[BoardState], later: Later[BoardWritten], conflict: Conflict) -> None:
+    def _lost(
+        self, turn: Turn[BoardState], later: Later[BoardWritten], conflict: Conflict, provenance: Provenance | None
+    ) -> None:
+        """``provenance``: where the value comes from that was not written."""
         over = settle(
             self.policy.steps("entries"), conflict, turn.now, accept=self._accept(turn.state, conflict.subject)
         )
         if isinstance(over, Decided):
-            self._follow(turn, later, conflict, over)
+            self._follow(turn, later, conflict, over, provenance)
             return
         if len(turn.state.disputes) >= MAX_DISPUTES:
             why = f"{MAX_DISPUTES} lost races of this board are being decided already"
@@ -201,10 +218,14 @@ class BoardActor(Actor):
             return
         to = Address(f"{turn.me.rsplit('/', 1)[0]}/conflict/board-{turn.state.count + 1}")
         turn.emit(ConflictFound(told(conflict), to, over.passed))
-        turn.emit(Disputed(Dispute(conflict.subject, conflict, to, later.id)))
+        turn.emit(Disputed(Dispute(conflict.subject, conflict, to, later.id, provenance)))
+        turn.under(joined(provenance, _entry(turn.state, conflict.subject).provenance))
         turn.ask(to, Resolve(conflict, over.at, over.passed), tag=to)
 
-    def _follow(self, turn: Turn[BoardState], later: Later[BoardWritten], conflict: Conflict, decided: Decided) -> None:
+    def _follow(
+        self, turn: Turn[BoardState], later: Later[BoardWritten], conflict: Conflict, decided: Decided,
+        provenance: Provenance | None,
+    ) -> None:  # fmt: skip
         key, mine = conflict.subject, conflict.claims[1]
         value = decided.value if decided.made else mine.value if decided.winner == 1 else None
         wrong = "" if value is None else self._accept(turn.state, key)(value)
@@ -216,8 +237,14 @@ class BoardActor(Actor):
             by = decided.by if decided.made else mine.who
             sure = None if decided.made else mine.confidence
             outside = mine.outside and not decided.made
-            turn.emit(EntryWritten(BoardEntry(key, value, turn.state.version + 1, by, turn.now, sure, outside=outside)))
-        turn.reply(later, BoardWritten(decided.winner == 1, _entry(turn.state, key), decided))
+            whose = joined(provenance, _entry(turn.state, key).provenance) if decided.made else provenance
+            version = turn.state.version + 1
+            turn.emit(
+                EntryWritten(BoardEntry(key, value, version, by, turn.now, sure, outside=outside, provenance=whose))
+            )
+        stands = _told(turn, _entry(turn.state, key))
+        turn.under(joined(turn.context.provenance, provenance))  # the decision tells of both
+        turn.reply(later, BoardWritten(decided.winner == 1, stands, decided))
 
     def _accept(self, state: BoardState, key: str) -> Accept:
         def accept(value: Raw) -> str:
@@ -261,6 +288,19 @@ class BoardActor(Actor):
 def _entry(state: BoardState, key: str) -> BoardEntry:
     entry = state.entries.get(key, BoardEntry(key))
     return msgspec.structs.replace(entry, disputed=True) if key in state.disputes else entry
+
+
+def _told(turn: Turn[BoardState], entry: BoardEntry) -> BoardEntry:
+    """An entry as it is told: whoever is told takes on where it comes from."""
+    turn.under(entry.provenance)
+    return msgspec.structs.replace(entry, provenance=None) if entry.provenance is not None else entry
+
+
+def _of_all(state: BoardState) -> Provenance | None:
+    found: Provenance | None = None
+    for entry in state.entries.values():
+        found = joined(found, entry.provenance)
+    return found
 
 
 def _unfit(state: BoardState, key: str, value: Raw, confidence: float | None) -> Failure | None:

@@ -157,6 +157,7 @@ class LeaseBook(Actor):
 
     State = LeaseState
     inner = True
+    sticky = False
 
     @applies(Named)
     def named(self, state: LeaseState, event: Named) -> LeaseState:

@@ -128,6 +128,9 @@ class OpenGate:
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         return Booked()
 
+    def gives(self, effect: Effect, value: Raw) -> None:
+        return None
+
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         return Next("settle", failure=failure)
 

@@ -83,6 +83,7 @@ class Virtual(Roster):
     """
 
     supervises = True
+    sticky = False
 
     def __init__(
         self,

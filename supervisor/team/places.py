@@ -144,6 +144,7 @@ class PlacesActor(Actor):
 
     State = PlacesState
     inner = True
+    sticky = False
     vital = True  # no user's code runs here: none of its mail kills the process, and all of it is waited for
 
     def __init__(self, limits: Parallel | None) -> None:

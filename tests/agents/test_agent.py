@@ -75,7 +75,7 @@ async def test_it_thinks_acts_observes_and_answers() -> None:
     assert result.result is not None
     assert (result.result.steps, result.result.by[:6]) == (2, "clerk/")
     assert [m.role for m in model.requests[1].messages] == ["system", "user", "assistant", "tool"]
-    assert model.requests[1].messages[-1].text == '{"result":"ada is fine"}'
+    assert model.requests[1].messages[-1].text == '<untrusted from="look">\n{"result":"ada is fine"}\n</untrusted>'
     assert {offer.name for offer in model.requests[0].tools} == {"look", "listen", "pay", "cannot_complete"}
 
 

@@ -21,7 +21,14 @@ def pay(to: str, usd: float) -> str:
 
 def test_every_verdict_is_kept_in_order() -> None:
     admission = gate(pay).admit(call("pay", {"to": "ada", "usd": 5.0}), Counters(), 0.0)
-    assert [v.check for v in admission.verdicts] == ["permission", "schema", "limits.calls", "limits.loop", "approval"]
+    assert [v.check for v in admission.verdicts] == [
+        "permission",
+        "schema",
+        "provenance",
+        "limits.calls",
+        "limits.loop",
+        "approval",
+    ]
     assert {v.verdict for v in admission.verdicts} == {"allow"}
 
 

@@ -56,7 +56,7 @@ class Case(Struct):
         values: dict[str, object] = msgspec.to_builtins(self.arguments)
         sinks = self.tool.spec.sinks or () if self.tool is not None else ()
         arguments = ", ".join(
-            f"{json.dumps(name)}: {cut(visible(json.dumps(value, ensure_ascii=False, sort_keys=True)), LONGEST)}"
+            f"{json.dumps(name)}: {in_a_line(value)}"
             for name, value in sorted(values.items(), key=lambda item: (item[0] not in sinks, item[0]))
         )
         return f"{self.intent.name}({{{arguments}}})"
@@ -64,6 +64,11 @@ class Case(Struct):
     def deadline(self) -> float | None:
         """When a person's silence counts as no."""
         return None if self.limits.approval is None else self.now + self.limits.approval
+
+
+def in_a_line(value: object) -> str:
+    """An argument for a person: JSON in one line, in which nothing is hidden; the beginning of what is long."""
+    return cut(visible(json.dumps(value, ensure_ascii=False, sort_keys=True)), LONGEST)
 
 
 class Ruling(Struct, frozen=True):
@@ -88,3 +93,18 @@ def deny(check: str, failure: Failure) -> Ruling:
 def ask(check: str, question: Question) -> Ruling:
     """A person decides."""
     return Ruling(Verdict(check, "ask", question.text), question=question)
+
+
+def joined(before: Question | None, ruling: Ruling) -> Ruling:
+    """One question of two: what a check before this one asks comes first. A refusal, and a check that has put both together, stays."""
+    question = ruling.question
+    if before is None or question is None or question.policy.startswith(before.policy):
+        return ruling
+    due = [at for at in (before.deadline, question.deadline) if at is not None]
+    both = msgspec.structs.replace(
+        before,
+        text=f"{before.text} {question.text}",
+        policy=f"{before.policy}, {question.policy}",
+        deadline=min(due, default=None),
+    )
+    return msgspec.structs.replace(ruling, question=both)

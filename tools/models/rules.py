@@ -25,6 +25,7 @@ from ...protocols import codec
 from ...protocols.errors import Abandon, DefinitionError, Failed, NotStorable
 from ...protocols.failures import Failure, of_exception
 from ...protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall
+from ...protocols.provenance import unframed
 from .standin import estimated, numbered
 
 CANNOT_COMPLETE = "cannot_complete"
@@ -203,7 +204,7 @@ def facts_of(messages: Iterable[ModelMessage]) -> Facts:
 def _answer(message: ModelMessage) -> dict[str, Any] | Failure:
     """A tool's message: ``{"result": …}``, or the failure it tells of."""
     try:
-        told: dict[str, Any] = codec.decode(message.text.encode(), dict[str, Any])
+        told: dict[str, Any] = codec.decode(unframed(message.text).encode(), dict[str, Any])
         if told.keys() == {"result"}:
             return told
         if told.keys() == {"failure"}:

@@ -36,7 +36,8 @@ def work(call: us.Call, task: us.Task) -> str:
     return f"({task.objective})"
 
 
-desk = us.Supervisor("desk", [us.Worker(name, work, effect="idempotent") for name in ("left", "right")], parallel=2)
+hands = [us.Worker(name, work, effect="idempotent", kind="write", trusted=True) for name in ("left", "right")]
+desk = us.Supervisor("desk", hands, parallel=2)
 
 if __name__ == "__main__":
     print(us.run(desk, PLAN, id="r", journal=Path(FOLDER) / "journal.db").output)

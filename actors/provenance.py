@@ -1,0 +1,66 @@
+"""What a turn knows of where values come from, so that each argument of a call gets its own labels. Pure.
+
+A turn stands under the labels of its message and of all that its actor has read (``Memory.read``). As long as there are none, nothing
+here runs. Where there are, a value is free of them that a trusted source gave: the message itself, if it has no label; what the
+actor's state says so of (``Actor.vouches``: an agent's task, and results of trusted tools); what came marked as such in labelled
+messages; and what the actor's code says so of (``turn.trusted``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Raw
+
+from ..protocols.codec import decode
+from ..protocols.effects import CALL, THINK, Effect
+from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody
+from ..protocols.hooks import Gate
+from ..protocols.provenance import Known, Provenance, values_of, words_of
+from ..protocols.tasks import Task
+
+if TYPE_CHECKING:
+    from .actor import Actor
+
+NOTHING: frozenset[str] = frozenset()
+_OF_PEOPLE = frozenset({"happened", "not_happened"})
+"""Answers after which a person's word is the outcome."""
+
+
+def known(actor: Actor, state: Any, envelope: Envelope, around: Provenance | None, said: frozenset[str]) -> Known:
+    """What a turn knows.
+
+    Args:
+        actor: whose turn.
+        state: its state in the middle of the turn.
+        envelope: the message that it takes.
+        around: the labels under which it stands, with the values that are known in spite of them.
+        said: values of which its code says so.
+    """
+    free, private = actor.vouches(state)
+    labels = envelope.context.provenance.labels if envelope.context.provenance is not None else ()
+    if "untrusted" not in labels:
+        (private if labels else free).append(_values(envelope))
+    return Known((*free, said), private, around.trusted if around is not None else ())
+
+
+def _values(envelope: Envelope) -> frozenset[str]:
+    """The values of a message."""
+    if envelope.wire == OUTCOME:
+        body = decode(envelope.body, OutcomeBody)
+        return values_of(bytes(body.value)) if body.failure is None else NOTHING
+    found = values_of(bytes(envelope.body))
+    if envelope.wire == Task.__wire__:
+        return found | words_of(decode(envelope.body, Task).objective)
+    return found
+
+
+def comes_from(effect: Effect, value: Raw, gate: Gate) -> Provenance | None:
+    """Where the outcome of an effect comes from. Who intended it bears its own labels already."""
+    if effect.verb == THINK:  # a model repeats what it was shown, in whatever words
+        around = effect.context.provenance
+        return Provenance(around.labels, around.sources) if around is not None else None
+    answered = effect.answer is not None and effect.answer.decision in _OF_PEOPLE
+    if effect.verb != CALL or effect.attempt == 0 or answered:
+        return None  # a person's words, or the gate's
+    return gate.gives(effect, value)
