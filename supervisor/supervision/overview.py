@@ -14,17 +14,20 @@ from typing import Literal, cast
 from msgspec import Struct, ValidationError
 
 from ...actors.registry import Directory
-from ...protocols.children import Intensity, Policy
+from ...protocols.children import ChildKind, ChildSpec, Intensity, Policy
 from ...protocols.effects import CALL, THINK, Effect
 from ...protocols.errors import Unreadable
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Mail, Row
 from ..journal.batch import record_of
-from .roster import Kid, Roster, SupervisorState
+from .roster import Kid, Listed, Roster, SupervisorState
 from .tree import ROOT
 
 _READ = Roster.behaviour
 _NOBODY = Roster.__new__(Roster)  # events are applied by no supervisor in particular
+
+ENDED = ("finished", "stopped")
+"""Lives of actors that do nothing more. Of children that their supervisor has forgotten nothing is shown then."""
 
 IDLE = 20
 """Virtual actors of one supervisor of whom nothing is open that are shown; the others are counted."""
@@ -90,8 +93,11 @@ def overview(
     return _Overview(lines, rows, mail, effects, now, directory, idle).tree()
 
 
-def fold(rows: Iterable[Row]) -> SupervisorState | None:
-    """The state of a supervisor by its rows; None for an actor that is none. What cannot be read is left out."""
+def fold(rows: Iterable[Row], listed: dict[Address, ChildSpec] | None = None) -> SupervisorState | None:
+    """The state of a supervisor by its rows; None for an actor that is none. What cannot be read is left out.
+
+    ``listed`` takes in all children that it ever had: those that it has forgotten are not in its state.
+    """
     state, found = SupervisorState(), False
     for row in rows:
         for stored in record_of(row).events:
@@ -103,6 +109,8 @@ def fold(rows: Iterable[Row]) -> SupervisorState | None:
             except (Unreadable, ValidationError):
                 continue
             state, found = cast("SupervisorState", applier[1](_NOBODY, state, event)), True
+            if listed is not None and isinstance(event, Listed):
+                listed[event.spec.id] = event.spec
     return state if found else None
 
 
@@ -123,11 +131,14 @@ class _Overview:
         for effect in effects:
             self.effects.setdefault(effect.stream, []).append(effect)
         self.states: dict[Address, SupervisorState] = {}
+        self.once: dict[Address, tuple[Address, ChildKind]] = {}
+        """Whom supervisors have started and forgotten: whose child it was, and what."""
         self._supervisors()
 
     def tree(self) -> TreeNode:
         below: dict[Address, list[Address]] = {}
         kept = {child for state in self.states.values() for child in state.kids}
+        kept |= {child for child in self.once if self._life(child) in ENDED and not self._open(child)}
         for address in {*self.lines, *self.waiting}:
             if address not in kept and address not in (ROOT, SYSTEM) and not self._never_was(address):
                 below.setdefault(self._above(address), []).append(address)
@@ -142,15 +153,20 @@ class _Overview:
         while look:
             address = look.pop()
             seen.add(address)
-            state = fold(self.rows(address)) if address in self.lines else None
+            listed: dict[Address, ChildSpec] = {}
+            state = fold(self.rows(address), listed) if address in self.lines else None
             if state is not None:
                 self.states[address] = state
+                gone = (spec for spec in listed.values() if spec.id not in state.kids and spec.kind != "supervisor")
+                self.once.update((spec.id, (address, spec.kind)) for spec in gone)
                 look |= {kid.spec.id for kid in state.kids.values() if kid.spec.kind == "supervisor"} - seen
             elif any(mount.template == address and mount.actor.supervises for mount in mounted):
                 self.states[address] = SupervisorState()
         self.states.setdefault(ROOT, SupervisorState())
 
     def _above(self, address: Address) -> Address:
+        if address in self.once:
+            return self.once[address][0]
         mount = self.directory.find(address) if self.directory is not None else None
         if mount is not None and mount.supervisor:
             return mount.supervisor
@@ -206,7 +222,7 @@ class _Overview:
             else None
         )
         return self._node(
-            address, "virtual", status,
+            address, self.once[address][1] if address in self.once else "virtual", status,
             restarts=sum(self.now - at <= policy.intensity.within for at in own),
             limit=policy.intensity if own else None,
             failure="" if failure is None else str(failure),
@@ -241,8 +257,10 @@ class _Overview:
 
     def _busy(self, address: Address, above: SupervisorState) -> bool:
         """Whether there is anything to be said about a virtual actor."""
-        open_ = self.waiting[address] or address in self.effects or address in above.given_up
-        return bool(open_) or self._life(address) == "restarting"
+        return self._open(address) or address in above.given_up or self._life(address) == "restarting"
+
+    def _open(self, address: Address) -> bool:
+        return bool(self.waiting[address]) or address in self.effects
 
     def _step(self, address: Address) -> str:
         return "; ".join(_said(effect, self.now) for effect in self.effects.get(address, ()))

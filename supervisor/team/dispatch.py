@@ -300,6 +300,7 @@ class TeamActor(Planning):
             tries = turn.state.tries.get(name, 0) + 1
             turn.emit(Asked(name, tries, seat=name != PANEL))
             seats.append(Seat(name, self.place_of(turn, Work(name, tries), TASK)))
+        self.on_behalf(turn)
         turn.ask(seats[-1].run, Consult(self.task_of(turn, TASK, names[0]), tuple(seats[:-1])), tag=PANEL)
 
     def hand(self, turn: Turn[TeamState], work: str, name: str) -> None:

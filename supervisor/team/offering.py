@@ -95,7 +95,13 @@ class Offering(Actor):
             turn.watch(at)
         tag = {"step": work, "by": name, "try": known + 1} if work else name
         within = step.within if step is not None else None
+        self.on_behalf(turn)
         turn.ask(at, self.task_of(turn, work, name), tag=tag, within=within)
+
+    def on_behalf(self, turn: Turn[TeamState]) -> None:
+        """What is asked from here on is asked for the run's one request, whatever the turn is about (a person's answer, say, or a
+        restart): its deadline and its cancellation go down with it."""
+        turn.behalf = turn.behalf or turn.state.later
 
     def dismiss(self, turn: Turn[TeamState], at: Address, has: Work, why: Failure) -> None:
         """Tell a worker's run that nobody wants its work any more."""
@@ -181,6 +187,7 @@ class Offering(Actor):
             self._given_up(turn, work, has, msg.failure)
         else:  # its answer went to a life of this actor before this one; it is repeated
             tag = {"step": work, "by": has.name, "try": has.tries} if work else has.name
+            self.on_behalf(turn)
             turn.ask(msg.address, self.task_of(turn, work, has.name), tag=tag)
 
     def _given_up(self, turn: Turn[TeamState], work: str, has: Work, failure: Failure | None) -> None:
@@ -204,6 +211,7 @@ class Offering(Actor):
 
     def _take(self, turn: Turn[TeamState], work: str, queue: Queue) -> None:
         task = turn.state.task
+        self.on_behalf(turn)
         take = Take(work, queue.names, task.priority, task.deadline, queue.together)
         turn.ask(self.keeper, take, tag={"place": work})
 

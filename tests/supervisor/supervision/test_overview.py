@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import understudy as us
 from tests.actors.crew import Break
+from understudy.protocols.ids import Address
 from understudy.supervisor.cli.app import app
 from understudy.supervisor.supervision.decisions import decisions
+from understudy.supervisor.supervision.live import StartChild, StopChild
 from understudy.supervisor.supervision.overview import overview
 from understudy.testing import Simulated
 
@@ -98,6 +100,39 @@ def test_it_shows_restarts_against_the_limit_the_wait_and_the_mail_that_is_held(
     assert "red" in till.failure
     assert cart.restarts == 2
     assert cart in desk.children, "its supervisor knows it, since it failed"
+
+
+@pytest.mark.parametrize("pool", ["root", "back"])
+async def test_members_of_a_pool_that_were_deleted_are_not_shown_whoever_looks(tmp_path: Path, pool: str) -> None:
+    """Their supervisor knows nothing of them any more, and nobody took their place."""
+    path, template = tmp_path / "shop.db", "spare" if pool == "root" else "jobs"
+    definitions = (shop(), us.Pool("spare/{n}", Kid))
+    async with us.System(*definitions, journal=path) as system:
+        handle = system.supervisor(pool)
+        for n in (1, 2):
+            await handle.start(f"{template}/{n}")
+        await handle.stop(f"{template}/1")
+        await system.rest()
+        live = await system.overview()
+    assert find(live, f"{template}/2").kind == "member"
+    with pytest.raises(LookupError):
+        find(live, f"{template}/1")
+    shown = CliRunner().invoke(app, ["tree", str(path), "--all"]).output
+    assert f"{template}/2  " in shown
+    assert f"{template}/1" not in shown
+
+
+def test_a_deleted_member_of_whom_something_is_open_is_shown_with_its_supervisor() -> None:
+    node = Simulated(shop(), seed=1)
+    node.ask("back", StartChild(Address("jobs/1")))
+    node.pass_time(10)
+    lines, now = node.journal.actors(), node.now
+    rows = {line.address: node.journal.stream(line.address, 0) for line in lines}
+    node.ask("back", StopChild(Address("jobs/1")))
+    node.pass_time(10)
+    rows[Address("back")] = node.journal.stream(Address("back"), 0)
+    found = overview(lines, lambda address: rows.get(address, ()), (), (), now)
+    assert find(find(found, "back"), "jobs/1").kind == "member", "it has not ended yet, as far as its own rows say"
 
 
 async def test_a_running_system_and_the_command_show_the_same(tmp_path: Path) -> None:

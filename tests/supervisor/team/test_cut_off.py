@@ -8,6 +8,8 @@ import pytest
 
 import understudy as us
 from tests.supervisor.team.crew import NEVER_AGAIN, clumsy, desk, result, writer
+from understudy.actors.cell import read_record
+from understudy.protocols.envelope import Envelope
 from understudy.supervisor.team.dispatch import TeamActor
 from understudy.testing import Faults, Simulated
 from understudy.tools.models.scripted import call
@@ -15,6 +17,10 @@ from understudy.tools.models.scripted import call
 
 def to_fetcher(task: us.Task) -> str:
     return "fetcher"
+
+
+def to_nobody(task: us.Task) -> str:
+    return "nobody"
 
 
 def lame(**options: Any) -> us.Supervisor:
@@ -91,6 +97,23 @@ def test_what_a_cancelled_agent_handed_over_is_called_off_down_the_chain() -> No
     second = next(line.address for line in node.journal.actors("desk/r") if "/second" in line.address)
     assert life(node, second) == "finished"
     assert not node.stuck()
+
+
+def test_what_a_person_has_a_team_do_is_done_within_the_time_of_whoever_asked() -> None:
+    """The deadline of the request goes down also from the turn in which a person's answer is taken."""
+    node = Simulated(desk(route=to_nobody), faults=Faults(hangs=1.0), seed=1)
+    sent = node.ask("desk/r", us.Task("go"), timeout=10_000.0)
+    node.pass_time(100)
+    (item,) = node.inbox()
+    node.answer(item.id, "replace", value="writer")
+    node.pass_time(100)
+    asks = [s for row in node.journal.rows(limit=1_000) for s in read_record(row).sends if s.to == "desk/r/writer"]
+    assert [ask.wire for ask in asks] == ["us.task"]
+    back, mine = asks[0].reply_to, sent.thing
+    assert back is not None
+    assert isinstance(mine, Envelope)
+    assert mine.reply_to is not None
+    assert (back.request, back.deadline) == (mine.id, mine.reply_to.deadline)
 
 
 def test_what_a_stopped_run_had_under_way_is_called_off(monkeypatch: pytest.MonkeyPatch) -> None:
