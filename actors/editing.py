@@ -30,8 +30,13 @@ def edited(effect: Effect, answer: Answer, gate: Gate, counters: Counters, peopl
         WrongAnswer: the value is no object of arguments, or the gate refuses the call with them.
         TooLarge, NotStorable: no row holds it.
     """
-    args = _merged(effect, answer)
-    intent = Intent("call", effect.name, args, effect.agent, effect.stream)
+    given, kept = _given(effect, answer)
+    args = Raw(encode({**kept, **given}))
+    # What a person writes is trusted; what they leave is what it was.
+    labels = {name: effect.labels.get(name, effect.labels.get("", ())) for name in kept if name not in given}
+    labels = {name: found for name, found in labels.items() if found}
+    around = effect.context.provenance
+    intent = Intent("call", effect.name, args, effect.agent, effect.stream, labels=labels, around=around)
     admission = gate.admit(intent, counters.without(effect), now)
     if admission.decision == "deny" or admission.inside is not None:
         why = admission.failure.message if admission.failure is not None else "it is done inside the node"
@@ -51,12 +56,12 @@ def edited(effect: Effect, answer: Answer, gate: Gate, counters: Counters, peopl
     verdicts = tuple(msgspec.structs.replace(verdict, at=now) for verdict in admission.verdicts)
     return msgspec.structs.replace(
         effect, args=args, key=admission.key, occurrence=admission.occurrence, digest=admission.digest, resource=admission.resource,
-        verdicts=effect.verdicts + verdicts, question=question, yes=(),
+        verdicts=effect.verdicts + verdicts, question=question, yes=(), labels=labels,
     )  # fmt: skip
 
 
-def _merged(effect: Effect, answer: Answer) -> Raw:
-    """Arguments with those that a person gave in the place of those of the same name."""
+def _given(effect: Effect, answer: Answer) -> tuple[dict[str, Raw], dict[str, Raw]]:
+    """The arguments that a person gave, and those that the call has."""
     try:
         given: dict[str, Raw] = decode(answer.value, dict[str, Raw])
     except msgspec.DecodeError as error:
@@ -65,4 +70,4 @@ def _merged(effect: Effect, answer: Answer) -> Raw:
             hint=f'as in {{"amount": 5}}: what is not named stays as it is; {_OPEN}',
         ) from error
     now: dict[str, Raw] = decode(effect.args, dict[str, Raw]) if effect.args != NULL else {}
-    return Raw(encode({**now, **given}))
+    return given, now

@@ -26,6 +26,9 @@ from .ids import Address
 PREFIX = "grant/"
 """Of their keys in the books."""
 
+PROVENANCE = "provenance "
+"""Begins the policy of a question about words of strangers; the labelled parameters follow."""
+
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
@@ -85,9 +88,14 @@ def check_scope(effect: Effect, answer: Answer) -> None:
     if not approves(question) or effect.verb != CALL or answer.decision not in ("approve", "change"):
         raise WrongAnswer(f"{answer.item}: only a yes to a call has a scope", hint="leave it out")
     assert question is not None
-    if momentary := [
-        label for label in _labels(question.policy) if "@" not in label
-    ]:  # a check of the gate, not a rule
+    checks = [label for label in _labels(question.policy) if "@" not in label]  # of the gate; rules have an "@"
+    strange = [label for label in checks if label.startswith(PROVENANCE)]
+    if strange and answer.scope != "pattern":
+        raise WrongAnswer(
+            f"{answer.item} is asked because strangers may have put words into it",
+            hint="say yes once, or with scope='pattern'",
+        )
+    if momentary := [label for label in checks if label not in strange]:
         raise WrongAnswer(
             f"{answer.item} is asked because of {momentary[0]}, which is about this one call", hint="say yes once"
         )
@@ -144,6 +152,7 @@ def fits(grant: Grant, effect: Effect, now: float) -> bool:
         and labels <= set(grant.policy)
         and question.quorum <= grant.quorum
         and (not grant.same or _has(grant.same, effect.args))
+        and (grant.scope != "pattern" or all(name in grant.same for name in effect.labels))
     )
 
 
@@ -171,6 +180,14 @@ def _same(effect: Effect, answer: Answer) -> dict[str, Raw]:
     values = _values(effect.args)
     assert effect.question is not None
     names = answer.same or tuple(name for name in effect.question.sinks if name in values) or tuple(values)
+    strange = tuple(values) if "" in effect.labels else tuple(name for name in effect.labels if name in values)
+    loose = [name for name in strange if name not in names]
+    if loose and answer.same:
+        raise WrongAnswer(
+            f"{effect.id}: {loose[0]} may hold the words of a stranger, so it can be allowed only as it is here",
+            hint=f"name it, too: same={(*names, *loose)}",
+        )
+    names += tuple(loose)
     if unknown := [name for name in names if name not in values]:
         raise WrongAnswer(
             f"{effect.id}: same={unknown[0]!r} is no argument of this call",

@@ -49,6 +49,7 @@ class ApprovalRule(Struct, frozen=True, omit_defaults=True, dict=True):
         amount: a parameter's name, see there.
         tags: only calls of tools with one of these tags (``us.tool(tags=…)``), such as ``legal`` or ``medical``.
         first: only as long as nobody has said yes to a call of that tool in this run.
+        tainted: only calls with an argument that may hold the words of a stranger (``provenance``), whatever it is for.
         quorum: how many different people must say yes.
         text: what the person reads; made from the conditions where it is empty.
 
@@ -65,6 +66,7 @@ class ApprovalRule(Struct, frozen=True, omit_defaults=True, dict=True):
     amount: str = ""
     tags: tuple[str, ...] = ()
     first: bool = False
+    tainted: bool = False
     quorum: int = 1
     text: str = ""
 
@@ -80,7 +82,7 @@ class ApprovalRule(Struct, frozen=True, omit_defaults=True, dict=True):
             msgspec.structs.force_setattr(self, field, _texts(name, field, getattr(self, field)))
         if unknown := [kind for kind in self.kinds if kind not in KINDS]:
             raise self._wrong("kinds", unknown[0], f"of {', '.join(KINDS)}")
-        for field in ("external", "irreversible", "first"):
+        for field in ("external", "irreversible", "first", "tainted"):
             if not isinstance(getattr(self, field), bool):
                 raise self._wrong(field, getattr(self, field), "True or False")
         above: object = self.money_above

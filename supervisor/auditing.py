@@ -108,6 +108,7 @@ class AuditedCall(Struct, frozen=True, omit_defaults=True):
     outcome: Outcome
     value: Raw = NULL
     gaps: tuple[str, ...] = ()
+    labels: dict[str, tuple[str, ...]] = {}
 
 
 class Audit(Struct, frozen=True):
@@ -215,7 +216,7 @@ class _Call:
         one = self.intent
         return AuditedCall(
             one.id, one.stream, one.agent, one.verb, one.name, one.args, one.effect, one.key, one.digest, self.row.gid, self.row.at,
-            tuple(self.steps), self._outcome(), self.value, tuple(self._gaps()),
+            tuple(self.steps), self._outcome(), self.value, tuple(self._gaps()), {**one.labels},
         )  # fmt: skip
 
     def _verdicts(self, effect: Effect, before: tuple[Verdict, ...], row: Row) -> None:

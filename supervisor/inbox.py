@@ -45,6 +45,7 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
         about, message: the actor that it is about, and the message that a retry sends again.
         quorum, yes: how many different people must say yes, and who has.
         sinks: parameters that say where the effect goes; empty where all of them may.
+        labels: of its arguments, where strangers' words or private data may be in them; under an empty name: of all.
     """
 
     id: str
@@ -78,6 +79,7 @@ class InboxItem(Struct, frozen=True, omit_defaults=True):
     quorum: int = 1
     yes: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ()
+    labels: dict[str, tuple[str, ...]] = {}
 
 
 def item(effect: Effect) -> InboxItem | None:
@@ -120,6 +122,7 @@ def item(effect: Effect) -> InboxItem | None:
         quorum=question.quorum,
         yes=tuple(answer.by for answer in effect.yes),
         sinks=question.sinks,
+        labels={**effect.labels},
     )
 
 
@@ -158,17 +161,17 @@ LONGEST = 400
 
 def arguments_text(entry: InboxItem) -> str:
     """A call as people write it: ``pay(to="ada", usd=60)``; where it goes comes first, nothing is hidden, long values are cut off."""
-    return call_text(entry.tool, entry.arguments, entry.sinks)
+    return call_text(entry.tool, entry.arguments, (*entry.sinks, *entry.labels))
 
 
-def call_text(tool: str, arguments: Raw, sinks: tuple[str, ...] = ()) -> str:
-    """The same of any call. ``sinks`` come first."""
+def call_text(tool: str, arguments: Raw, first: tuple[str, ...] = ()) -> str:
+    """The same of any call. ``first``: the arguments that come first, in this order."""
     if arguments == NULL:
         return visible(tool)
     try:
         values = msgspec.json.decode(arguments, type=dict[str, Raw])
     except msgspec.DecodeError:  # what a model wrote, and the gate refused
         return f"{visible(tool)}({cut(visible(bytes(arguments).decode(errors='backslashreplace')), LONGEST)})"
-    names = sorted(values, key=lambda name: name not in sinks)
+    names = [*dict.fromkeys(name for name in first if name in values), *(name for name in values if name not in first)]
     shown = ", ".join(f"{visible(name)}={cut(visible(bytes(values[name]).decode()), LONGEST)}" for name in names)
     return f"{visible(tool)}({shown})"

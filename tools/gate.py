@@ -157,7 +157,11 @@ class Gate:
         """
         if effect.verb != CALL:
             return Clearance()
-        case = self._case(Intent("call", effect.name, effect.args, effect.agent, effect.stream), counters, now)
+        around = effect.context.provenance
+        intent = Intent(
+            "call", effect.name, effect.args, effect.agent, effect.stream, labels=effect.labels, around=around
+        )
+        case = self._case(intent, counters, now)
         rulings = [_guarded("permission", permission, case)]
         if case.tool is not None and "approval" not in self._skip:
             checks: tuple[tuple[str, Check], ...] = ()

@@ -83,6 +83,11 @@ def items(console: Console, entries: Sequence[InboxItem]) -> None:
             console.print(f"      {said(arguments_text(entry))}", soft_wrap=True)
             text = text.rpartition("})? ")[2] if entry.kind == "approval" else text  # the question repeats the call
         console.print(f"      {said(text)}", soft_wrap=True, style="dim")
+        if entry.labels:
+            told = ", ".join(
+                f"{name or 'every argument'}: {' and '.join(labels)}" for name, labels in entry.labels.items()
+            )
+            console.print(f"      {said(f'labels: {told}')}", soft_wrap=True, style="red")
         if entry.quorum > 1:
             yes = f"; yes said {', '.join(entry.yes)}" if entry.yes else ""
             console.print(f"      {said(f'needs a yes of {entry.quorum} different people{yes}')}", soft_wrap=True)

@@ -102,7 +102,20 @@ def _first(rule: ApprovalRule, spec: ToolSpec, case: Case) -> str | None:
     return None if spec.name in case.counters.allowed else f"it is the first {spec.name} that {case.intent.run} wants"
 
 
-_CONDITIONS: tuple[Callable[[ApprovalRule, ToolSpec, Case], str | None], ...] = (_kinds, _money, _tags, _first)
+def _tainted(rule: ApprovalRule, _: ToolSpec, case: Case) -> str | None:
+    if not rule.tainted:
+        return ""
+    names = [name or "every argument" for name, labels in case.intent.labels.items() if "untrusted" in labels]
+    return f"{' and '.join(names)} may hold the words of a stranger" if names else None
+
+
+_CONDITIONS: tuple[Callable[[ApprovalRule, ToolSpec, Case], str | None], ...] = (
+    _kinds,
+    _money,
+    _tags,
+    _first,
+    _tainted,
+)
 """Each says why it holds (nothing where the rule does not name it), or None where it does not."""
 
 
