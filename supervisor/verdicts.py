@@ -91,7 +91,8 @@ def how_it_ended(pages: Pages, item: str) -> str:
         answer = record.answer
         if any(effect.id == item and effect.state == "withdrawn" for effect in record.changes):
             return "nobody needed the answer any more, and it was withdrawn"
-        if named and answer is not None:
+        decided = any(effect.id == item and effect.answer is not None for effect in record.changes)
+        if named and answer is not None and decided:  # a yes that others had to say, too, ended nothing
             why = f" ({answer.reason})" if answer.reason else ""
             return f"{answer.decision.replace('_', ' ')}, by {answer.by}{why}"
         if named and row.kind == "expired":

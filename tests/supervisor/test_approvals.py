@@ -318,6 +318,19 @@ def test_five_hundred_that_wait_are_paged_oldest_first() -> None:
     assert {(item.default, item.to) for item in node.inbox()} == {("no", "ada")}
 
 
+async def test_whoever_comes_too_late_is_told_who_decided_not_who_said_yes_before() -> None:
+    buyer = us.Child("buyer", Buyer, tools=[pay, note])
+    async with us.System(us.Supervisor("shop", [buyer], approvals=[TWO])) as system:
+        await system.tell("buyer", Buy())
+        while not system.inbox():
+            await anyio.lowlevel.checkpoint()
+        (item,) = system.inbox()
+        await system.approve(item.id, by="ada")
+        await system.reject(item.id, "too much", by="bob")
+        with pytest.raises(UnknownItem, match="reject, by bob"):
+            await system.approve(item.id, by="eve")
+
+
 async def test_a_system_gives_its_inbox_in_pages() -> None:
     buyer = us.Child("buyer", Buyer, tools=[pay, note])
     async with us.System(us.Supervisor("shop", [buyer], approvals=[LARGE])) as system:
