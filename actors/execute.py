@@ -20,6 +20,7 @@ from ..protocols.hooks import NO_CALENDAR, Calendar, Gate
 from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind
 from ..protocols.lifecycle import Life, Restart, Restarted, Start, Started, Stop
 from ..protocols.mail import Terminated
+from ..protocols.secrets import is_hiding, refuse_secrets
 from ..protocols.tasks import Task
 from ..protocols.upcasting import lift
 from .actor import Behaviour, Handler
@@ -288,6 +289,8 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         plain = False
         record = _whole(cell, item, turn, restart, record)
     payload = encode(record)
+    if is_hiding():
+        refuse_secrets(payload, "the turn's row")
     if len(payload) > MAX_ROW:
         raise TooLarge(
             f"the turn's row is {len(payload):,} bytes, more than {MAX_ROW:,}",

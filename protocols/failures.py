@@ -7,6 +7,7 @@ keeps what caused it. Exceptions that people meet in Python are in ``errors``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -73,8 +74,18 @@ def text_of(thing: object) -> str:
 
 
 def storable(text: str, most: int = LONGEST) -> str:
-    """Text as a journal can hold it: without lone surrogates, and not longer than this."""
+    """Text as a journal can hold it: without lone surrogates, without secrets (``secrets``), and not longer than this."""
+    for hide in _HIDING:
+        text = hide(text)
     return text[:most].encode("utf-8", "replace").decode("utf-8")
+
+
+_HIDING: list[Callable[[str], str]] = []
+
+
+def hide_with(hide: Callable[[str], str]) -> None:
+    """Have every text go through this before it is kept: said when this process gets to know of a secret."""
+    _HIDING[:] = [hide]
 
 
 def said(failure: Failure, depth: int = DEEPEST) -> Failure:

@@ -22,6 +22,7 @@ from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
 from ..protocols.grants import Grant, grants
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.mail import Resolution
+from ..protocols.secrets import refuse_secrets
 from .access import Access
 from .inbox import InboxItem, following, inbox
 from .journal.reader import read_only
@@ -95,6 +96,7 @@ class Answering(Access):
                 what whoever asked can use: a result of another type, a changed message that does not fit its class. The item stays open.
                 So does a decision that is no word for one.
             TooLarge, TooComplex: the value is.
+            NotStorable: it holds a secret.
         """
         words: tuple[str, ...] = get_args(Decision)
         if decision not in words:
@@ -105,7 +107,7 @@ class Answering(Access):
     async def give(self, answer: Answer) -> None:
         """``answer``, for one that is made already. Raises as ``answer``."""
         self._must_be_open()
-        roundtrip(answer, Answer, MAX_MESSAGE)
+        refuse_secrets(bytes(roundtrip(answer, Answer, MAX_MESSAGE)[0]), "the answer")
         try:
             await self._shell.answer(await self._verdict(answer)).wait()
         except UnknownItem as error:

@@ -18,8 +18,9 @@ from ..protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, Ret
 from ..protocols.failures import Failure, of_exception
 from ..protocols.leases import Lease
 from ..protocols.model import ModelRequest
+from ..protocols.secrets import of_attempt, without_secrets
 from ..protocols.tool import Call
-from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running
+from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running, without
 from ..tools.tool import LeaseRule
 from .kit.faults import FaultPlan, failed
 from .supervision.tree import Tree
@@ -227,8 +228,8 @@ class Attempts:
         """Call the tool or model, here and now."""
         effect = start.effect
         if effect.verb != CALL:
-            return self._think(effect, start.request)
-        return self._found(start) or self._call(start)
+            return of_attempt(self._think(effect, start.request))
+        return of_attempt(self._found(start) or self._call(start))
 
     def _found(self, start: Start) -> Attempt | None:
         """What an earlier attempt came to, where it can be asked."""
@@ -267,7 +268,7 @@ class Attempts:
         assert request is not None
         model = self._tree.models[effect.agent][effect.name]
         try:
-            return Attempt(value=encode(finish(model.complete(request, lambda _: None))))
+            return Attempt(value=without_secrets(encode(finish(model.complete(without(request), lambda _: None)))))
         except Failed as error:
             return Attempt(failure=error.failure)
 

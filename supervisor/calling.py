@@ -20,6 +20,7 @@ from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type, asked
+from ..protocols.secrets import refuse_secrets
 from .access import Access
 from .results import in_its_type
 from .shell import unanswered
@@ -221,4 +222,6 @@ def _none_in_memory(to: str, priority: int) -> None:
 
 def _admissible(message: Message) -> Raw:
     """A message from outside as JSON. Raises NotStorable, TooLarge, TooComplex."""
-    return roundtrip(message, type(message), MAX_MESSAGE)[0]
+    data = roundtrip(message, type(message), MAX_MESSAGE)[0]
+    refuse_secrets(bytes(data), type(message).__name__)
+    return data

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..protocols.secrets import hidden, is_hiding
+
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
+    from structlog.typing import EventDict
 
 
 def log() -> BoundLogger:
@@ -19,7 +22,18 @@ def log() -> BoundLogger:
 
     made: BoundLogger = structlog.wrap_logger(
         logging.getLogger("understudy"),
-        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        processors=[structlog.stdlib.filter_by_level, _without_secrets, structlog.stdlib.render_to_log_kwargs],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return made
+
+
+def _without_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """A record that shows no secret, its traceback included: that becomes part of the text, since no formatter would hide what it holds."""
+    if not is_hiding():
+        return event
+    if event.pop("exc_info", None):
+        import traceback
+
+        event["event"] = f"{event['event']}\n{traceback.format_exc()}"
+    return {key: hidden(value) if isinstance(value, str) else value for key, value in event.items()}

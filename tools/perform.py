@@ -26,6 +26,7 @@ from ..protocols.failures import Failure, interruption, leaves, of_exception, sa
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.leases import Lease
 from ..protocols.model import Model, ModelReply, ModelRequest
+from ..protocols.secrets import hidden, is_hiding, of_attempt, without_secrets
 from ..protocols.tool import Call
 from ..protocols.watch import Blocked, Watch
 from .attempting import Attempting, Leak
@@ -69,7 +70,7 @@ class Performer:
     async def perform(
         self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, on_late: OnLate
     ) -> Attempt:
-        """One attempt. Never raises, except when it is cancelled from outside.
+        """One attempt. Never raises, except when it is cancelled from outside. What comes of it holds no secret (``protocols.secrets``).
 
         Args:
             effect: which, with its attempt number.
@@ -77,6 +78,16 @@ class Performer:
             on_delta: told pieces of a model's text as they arrive, and what a tool says with its heartbeats; provisional.
             on_late: told what a thread came to that had timed out.
         """
+        if request is not None:
+            request = without(request)
+        attempt = await self._perform(
+            effect, request, lambda text: on_delta(hidden(text)), lambda late: on_late(of_attempt(late))
+        )
+        return of_attempt(attempt)
+
+    async def _perform(
+        self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, on_late: OnLate
+    ) -> Attempt:
         if effect.effect != "read" and any(id == effect.id for id, _ in self.leaks):
             return still_running(effect)  # a read may run beside itself: trying again is the cure for one that hangs
         fence = 0
@@ -176,6 +187,15 @@ class Performer:
         return await in_thread(partial(reconcile_plain, tool, effect), f"reconcile {effect.name}", lambda _: None)
 
 
+def without(request: ModelRequest) -> ModelRequest:
+    """A question to a model without secrets: they are for tools."""
+    if not is_hiding():
+        return request
+    data = encode(request)
+    clean = without_secrets(data)
+    return request if clean is data else decode(clean, ModelRequest)
+
+
 def not_entered(effect: Effect, why: Failure) -> Attempt:
     """What an attempt comes to that may not begin, because the lease of what it works on is not to be had. An earlier one may have
     happened all the same, unless it got no further either."""
@@ -241,7 +261,7 @@ async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any
 
 async def _run_model(steps: Steps[ModelReply], effect: Effect) -> Attempt:
     try:
-        data = encode(await steps)
+        data = without_secrets(encode(await steps))
         if len(data) <= MAX_MESSAGE:
             return Attempt(value=data)
         message = f"{effect.name} answered with {len(data):,} bytes, more than {MAX_MESSAGE:,}"
@@ -297,6 +317,10 @@ def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
         data = encode(value)
         if len(data) <= MAX_RESULT:
             roundtrip(value, tool.returns, MAX_RESULT)
+            clean = without_secrets(data)
+            if clean is not data:  # what stands in the place of a secret is a text: it may not fit everywhere
+                decode(clean, tool.returns)
+                data = clean
     except (NotStorable, msgspec.ValidationError) as error:
         return _drift(effect, error)
     if len(data) > MAX_RESULT:

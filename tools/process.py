@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from msgspec import Struct
 from ..protocols.effects import Attempt
 from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
+from ..protocols.secrets import Secret, hidden
 from ..protocols.tool import Call
 from .process_end import MARK, end, exit_of
 from .process_job import Answered, Job
@@ -97,16 +98,23 @@ def importable(function: Callable[..., Any], name: str) -> tuple[str, str]:
     return spec.name, qualname
 
 
-def environment(granted: Sequence[str], mark: str) -> dict[str, str]:
-    """What a process sees of ours: the variables that were granted, a plain ``PATH`` and locale, and its mark."""
+Environ = Sequence[str] | Mapping[str, str | Secret]
+"""What a process sees: variables of ours by name, or names and values."""
+
+
+def environment(granted: Environ, mark: str) -> dict[str, str]:
+    """What a process sees: the variables that were granted, a plain ``PATH`` and locale, and its mark."""
     found = {"PATH": PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-    found |= {name: os.environ[name] for name in granted if name in os.environ}
+    if isinstance(granted, Mapping):
+        found |= {name: value.reveal() if isinstance(value, Secret) else value for name, value in granted.items()}
+    else:
+        found |= {name: os.environ[name] for name in granted if name in os.environ}
     return found | {MARK: mark}
 
 
 async def in_process(
     job: Job,
-    granted: Sequence[str],
+    granted: Environ,
     name: str,
     on_beat: Callable[[str], None],
     on_late: Callable[[Ended], None],
@@ -118,7 +126,7 @@ async def in_process(
 
     Args:
         job: what is called.
-        granted: names of environment variables that it sees.
+        granted: environment variables that it sees.
         name: of the thread that looks after it.
         on_beat: told its heartbeats, in that thread.
         on_late: told how it ended where an answer had come in the moment of the cancel, or where it could not be killed in time.
@@ -166,7 +174,7 @@ async def in_process(
     return results[0]
 
 
-def _run(job: Job, granted: Sequence[str], woken: socket.socket, on_beat: Callable[[str], None]) -> Ended:
+def _run(job: Job, granted: Environ, woken: socket.socket, on_beat: Callable[[str], None]) -> Ended:
     """Start the process, get its answer, and see that nothing of it is left. Runs in a thread."""
     if not sys.executable:
         return Ended(
@@ -323,7 +331,9 @@ def told(ended: Ended, name: str) -> Attempt | None:
     if ended.said:
         import logging
 
-        logging.getLogger("understudy").warning("the process of %s died; the end of its stderr:\n%s", name, ended.said)
+        logging.getLogger("understudy").warning(
+            "the process of %s died; the end of its stderr:\n%s", name, hidden(ended.said)
+        )
     how = f"was killed by {_named(-ended.code)}" if ended.code < 0 else f"ended with exit code {ended.code}"
     when = "before it gave a result" if ended.entered else "before the call had begun"
     what = ended.why or f"its process {how} {when}"
@@ -337,13 +347,20 @@ def _named(number: int) -> str:
         return f"signal {number}"
 
 
-def variables(environ: Sequence[str], name: str) -> tuple[str, ...]:
-    """Names of granted variables, as a tool declares them.
+def variables(environ: Environ, name: str) -> Environ:
+    """Granted variables, as a tool declares them.
 
     Raises:
-        DefinitionError: they are no list of names.
+        DefinitionError: they are no list of names, and no names with values.
     """
-    if isinstance(environ, str) or not all(isinstance(one, str) and one and "=" not in one for one in environ):
-        hint = 'names of environment variables, such as ["API_KEY"]'
-        raise DefinitionError(f"tool {name!r}: environ={environ!r}", hint=hint)
-    return tuple(environ)
+    names: object = list(environ) if isinstance(environ, (Sequence, Mapping)) and not isinstance(environ, str) else None
+    values = list(environ.values()) if isinstance(environ, Mapping) else []
+    if (
+        not isinstance(names, list)
+        or not all(isinstance(one, str) and one and "=" not in one and "\0" not in one for one in names)
+        or not all(isinstance(one, Secret) or (isinstance(one, str) and "\0" not in one) for one in values)
+    ):
+        shown = f"{sorted(map(str, environ))}" if isinstance(environ, Mapping) else repr(environ)
+        hint = 'names of environment variables, such as ["API_KEY"], or {"API_KEY": us.Secret(…)}'
+        raise DefinitionError(f"tool {name!r}: environ={shown}", hint=hint)
+    return dict(environ) if isinstance(environ, Mapping) else tuple(environ)

@@ -13,6 +13,7 @@ from msgspec import Raw
 from ..protocols.bounds import check
 from ..protocols.codec import decode
 from ..protocols.errors import DefinitionError, NotStorable
+from ..protocols.secrets import Secret
 from ..protocols.tool import Call
 
 MAX_ARGUMENTS = 1_000_000
@@ -48,6 +49,12 @@ class Signature:
                 raise DefinitionError(f"tool {name!r}: parameter {parameter.name!r} has no type", hint="annotate it")
             if hints[parameter.name] is Call:
                 self.wants_call = parameter.name
+            elif (
+                hints[parameter.name] is Secret
+            ):  # its default is what the function gets: nobody gives it, and no model sees it
+                if not isinstance(parameter.default, Secret):
+                    what = f"tool {name!r}: parameter {parameter.name!r} is a us.Secret and has none"
+                    raise DefinitionError(what, hint=f"give it as its default: {parameter.name}: us.Secret = KEY")
             elif parameter.default is parameter.empty:
                 fields.append((parameter.name, hints[parameter.name]))
             else:

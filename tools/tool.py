@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, Final, Literal, Protocol, TypeVar, cast, get_args, overload
 
 import msgspec
@@ -22,6 +22,7 @@ from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address
 from ..protocols.leases import MAX_SECONDS
+from ..protocols.secrets import Secret
 from ..protocols.tool import Call, Kind, P, ToolRef, ToolSpec
 from .metadata import metadata
 from .policies import Policy, every_call
@@ -106,7 +107,7 @@ class Tool(ToolRef[P, R]):
         self.reconciler: Callable[..., Any] | None = None
         self.is_async = inspect.iscoroutinefunction(function)
         self.isolation: Isolation = "task" if self.is_async else "thread"
-        self.environ: tuple[str, ...] = ()
+        self.environ: Sequence[str] | Mapping[str, str | Secret] = ()
         self.apart: tuple[str, str] | None = None
         """Module and name under which a process of its own finds the function."""
         self.fixed: dict[str, Any] = {}
@@ -214,7 +215,7 @@ class Tool(ToolRef[P, R]):
         self.reconciler = function
         return function
 
-    def isolate(self, isolation: Isolation, environ: Sequence[str] = ()) -> None:
+    def isolate(self, isolation: Isolation, environ: Sequence[str] | Mapping[str, str | Secret] = ()) -> None:
         """Say where calls run (``us.tool(isolation=…, environ=…)``).
 
         Raises:
@@ -293,7 +294,7 @@ def tool(
     approve: bool | Callable[..., bool] = False,
     heartbeat: float | None = None,
     isolation: Isolation | None = None,
-    environ: Sequence[str] = (),
+    environ: Sequence[str] | Mapping[str, str | Secret] = (),
     kind: Kind | Sequence[Kind] | None = None,
     sinks: Sequence[str] | None = None,
     payload: Sequence[str] | None = None,
@@ -318,7 +319,7 @@ def tool(
         isolation: where calls run. ``task``: in the event loop, the default of an ``async def``. ``thread``: in a thread of its own, the
             default of a ``def``. ``process``: in a process of its own, which is killed with all its children when the call times out or
             is cancelled, and whose environment holds only what is granted; for functions at the top of a module.
-        environ: names of the environment variables that such a process sees.
+        environ: names of the environment variables that such a process sees, or names with values, ``{"KEY": us.Secret(…)}``.
         kind: what a call does to the world (``us.Kind``), one or several. Not said: ``read`` where ``effect="read"`` was said,
             else everything. A read that sends something out, such as a fetch of an address, must say ``egress``.
         sinks: names of the parameters that say where the effect goes. Not said: every one, but none of a pure read.

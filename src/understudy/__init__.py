@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from .protocols.plans import Step as Step
     from .protocols.rates import Rate as Rate
     from .protocols.rules import ApprovalRule as ApprovalRule
+    from .protocols.secrets import Secret as Secret
     from .protocols.tasks import Cancel as Cancel
     from .protocols.tasks import Part as Part
     from .protocols.tasks import Result as Result
@@ -236,6 +237,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "RunResult": "supervisor.results",
         "Say": "tools.models.rules",
         "Scripted": "tools.models.scripted",
+        "Secret": "protocols.secrets",
         "settles": "actors.actor",
         "Started": "protocols.lifecycle",
         "State": "protocols.messages",

@@ -22,6 +22,7 @@ from msgspec import structs
 from ...protocols.errors import Failed, TooLarge
 from ...protocols.failures import Failure
 from ...protocols.model import ModelMessage, ModelReply, ModelRequest
+from ...protocols.secrets import Secret, hide
 from . import prices
 from .openai_bounds import bounded
 from .openai_failures import bad_address, broken_stream, failure_of, no_key, no_sdk
@@ -41,7 +42,7 @@ class OpenAI:
     Args:
         name: as the server knows it, ``gpt-5-mini``; in the journal it is ``openai:gpt-5-mini``.
         base_url: where the server is; else the environment's ``OPENAI_BASE_URL``, else OpenAI.
-        api_key: else the environment's ``OPENAI_API_KEY``. Only OpenAI itself insists on one.
+        api_key: else the environment's ``OPENAI_API_KEY``. Only OpenAI itself insists on one. It is a secret (``us.Secret``) either way.
         timeout: seconds of silence, while connecting or between two pieces of the answer, after which the attempt has
             failed. How long the whole may take is the gate's to say.
         settings: more fields of each request, such as ``{"temperature": 0}``.
@@ -51,7 +52,7 @@ class OpenAI:
         self,
         name: str,
         base_url: str | None = None,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         timeout: float = 60.0,
         settings: Mapping[str, object] | None = None,
     ) -> None:
@@ -60,7 +61,7 @@ class OpenAI:
         self.settings = dict(settings or {})
         self._model = name
         self._base_url = base_url
-        self._api_key = api_key
+        self._api_key = api_key.reveal() if isinstance(api_key, Secret) else api_key
         # One client for each event loop, because its connections belong to that loop.
         self._clients: dict[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[AsyncOpenAI]]] = {}
 
@@ -155,6 +156,7 @@ class OpenAI:
             if urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname:
                 raise bad_address(self.name, base_url)
             key = (self._api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
+            hide(key)
             if not key and not _is_openai(base_url):
                 key = "none"
             await self._load()
