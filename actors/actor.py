@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, NoReturn, Protocol, TypeVar, cast, over
 from msgspec import Raw, Struct
 
 from ..protocols.approvals import Answer, Question
+from ..protocols.budget import Budget
 from ..protocols.codec import decoder
 from ..protocols.effects import Effect
 from ..protocols.errors import DefinitionError, Unreadable
@@ -168,6 +169,9 @@ class Actor:
     poison_after: ClassVar[int] = 1
     """Failed turns after which a message is parked. A turn is pure and fails again in the same state: more makes sense only where
     the state, the hour or ``turn.random`` may make a difference. Until then it is tried again, first of all, after each restart."""
+
+    budget: Budget | None = None
+    """What each task that it takes may cost."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

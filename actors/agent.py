@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols import given
+from ..protocols.budget import Budget
+from ..protocols.budget import budget as checked
 from ..protocols.decisions import Decision
 from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
@@ -46,6 +48,7 @@ class Agent(Generic[T]):
         can: what it is able to do, such as ``("german", "billing")``; tasks and steps say what they need (``needs=``).
         people: whom its questions go to; by default those of its supervisor, then of the system.
         approvals: rules about which of its calls wait for a person, besides those of its teams.
+        budget: what one run of it may spend; None for no limit but those of whoever it works for.
 
     Raises:
         DefinitionError: a bad name, no model, two tools of one name, an output type that has no JSON schema.
@@ -58,6 +61,7 @@ class Agent(Generic[T]):
         can: Sequence[str] = (),
         people: People | None = None,
         approvals: Sequence[ApprovalRule] = (),
+        budget: Budget | None = None,
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
@@ -66,6 +70,7 @@ class Agent(Generic[T]):
         can: Sequence[str] = (),
         people: People | None = None,
         approvals: Sequence[ApprovalRule] = (),
+        budget: Budget | None = None,
     ) -> None: ...  # fmt: skip
     def __init__(
         self, name: str, instructions: str, *, model: str | Model | Sequence[str | Model],
@@ -73,6 +78,7 @@ class Agent(Generic[T]):
         can: Sequence[str] = (),
         people: People | None = None,
         approvals: Sequence[ApprovalRule] = (),
+        budget: Budget | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -91,6 +97,7 @@ class Agent(Generic[T]):
         self.can = texts(f"agent {name!r}: can", tuple(can) if not isinstance(can, str) else can)
         self.people = people
         self.approvals = approval_rules(f"agent {name!r}", approvals)
+        self.budget = checked(f"agent {name!r}", budget)
         names = [tool.spec.name for tool in self.tools]
         if not self.models:
             raise DefinitionError(f"agent {name!r} has no model")
@@ -98,6 +105,8 @@ class Agent(Generic[T]):
             raise DefinitionError(f"agent {name!r} has two tools named {twice[0]!r}", hint=f"{EXIT!r} is built in")
         for field, least in (("steps", 1), ("calls", 0), ("repeats", 1), ("cycles", 1), ("invalid", 0)):
             given.count(f"agent {name!r}: limits.{field}", getattr(self.limits, field), least=least)
+        if self.limits.answer is not None:
+            given.count(f"agent {name!r}: limits.answer", self.limits.answer, least=1)
         for field in ("model", "step", "run", "approval"):
             seconds: object = getattr(self.limits, field)
             if seconds is None and field != "model":

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ..protocols.codec import decode
 from ..protocols.effects import Counters, Effect
-from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo
+from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo, without
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import ActorLine, Record, Row, Schedule, StoredEvent
@@ -266,7 +266,7 @@ def context_for(address: Address, envelope: Envelope) -> Context:
         if context.provenance is None:
             return run
         return msgspec.structs.replace(run, provenance=context.provenance)
-    return context
+    return without(context, address) if context.budgets else context
 
 
 def under(cell: Cell, context: Context) -> Context:

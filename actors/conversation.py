@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Answer
+from ..protocols.budget import Rung
 from ..protocols.codec import encode
 from ..protocols.failures import Failure
 from ..protocols.messages import Event, State
@@ -72,6 +73,14 @@ class Fell(Event, wire="agent.fell_back"):
     failure: Failure
 
 
+class HitBudget(Event, wire="agent.hit_budget"):
+    """A budget has been hit, and this rung of its ladder is taken: ``to`` is the place in the chain of the model that is asked now."""
+
+    rung: Rung
+    failure: Failure
+    to: int = -1
+
+
 class Ended(Event, wire="agent.ended"):
     """The run is over."""
 
@@ -92,6 +101,7 @@ class AgentState(State):
         stuck: why a person is asked; None while it goes on by itself.
         origin: where the task comes from; None where nothing is to be feared of it.
         said: what a person changed of the task, as JSON.
+        broke: the budget that has been hit, while a person is asked whether more may be spent.
     """
 
     task: Task = Task("")
@@ -108,6 +118,7 @@ class AgentState(State):
     stuck: Failure | None = None
     origin: Provenance | None = None
     said: str = ""
+    broke: Failure | None = None
 
 
 def vouched(state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:

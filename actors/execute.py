@@ -28,6 +28,7 @@ from .asking import begin_anew, hear
 from .cell import Cell
 from .delegation import closes, tie
 from .draft import Draft, settled
+from .drawing import draw
 from .failing import failed
 from .mailbox import Item
 from .orders import ANSWERED, begins_in_order, ignores, ordered, restart_of, tell_end, up
@@ -195,9 +196,11 @@ def _take(cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, R
         why = "it is nested too deeply to be decoded" if isinstance(error, RecursionError) else error
         _refuse(turn, request, Failure("change_arguments", "bad_message", f"{envelope.wire}: {why}", where=envelope.to))
         return
-    if found.message is Task and (chain := closes(cell, envelope)) is not None:
-        tie(cell, turn, envelope, request, chain)
-        return
+    if found.message is Task:
+        if (chain := closes(cell, envelope)) is not None:
+            tie(cell, turn, envelope, request, chain)
+            return
+        draw(cell, turn, message, envelope.id)
     answer = found.method(actor, turn, message)
     if request is not None:
         _answer(turn, found, envelope, request, answer)
@@ -333,7 +336,7 @@ def _whole(cell: Cell, item: Item, turn: Turn[Any], restart: Restart | None, rec
         answered=tuple(rare.answered),
         attempts=item.marks,
         life=life,
-        context=turn.context if first else None,
+        context=turn.context if first or rare.budgeted else None,
         incarnation_state=restart.state if restart is not None else "keep",
         post=turn.post() if rare.notes is not None else None,
         read=turn._frame.read,

@@ -33,6 +33,7 @@ class Rare(msgspec.Struct):
         notes: what the row will say about mail, by the fields of ``Post``; None for nothing.
         life: what the actor's life is after it, where an order or a failure of its own changes that.
         ended_by: why that is its end.
+        budgeted: it took a task for which the run was given a budget: its context is that of all that the run will do.
     """
 
     effects: list[Effect] = []
@@ -46,6 +47,7 @@ class Rare(msgspec.Struct):
     notes: dict[str, Any] | None = None
     life: Life | None = None
     ended_by: Failure | None = None
+    budgeted: bool = False
 
 
 class Seldom(Generic[T]):

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 
 from ..protocols.approvals import DEADLINE, Answer, Question
 from ..protocols.bounds import check
+from ..protocols.budget import EXHAUSTED
 from ..protocols.codec import NULL, canonical, decode, digest, encode
 from ..protocols.decisions import again as tries_again
 from ..protocols.effects import THINK as THINK_VERB
@@ -37,6 +38,7 @@ from .conversation import (
     Ended,
     Fell,
     Helped,
+    HitBudget,
     Observed,
     Retasked,
     Stuck,
@@ -52,6 +54,7 @@ from .conversation import (
     unfenced,
     vouched,
 )
+from .drawing import ladder, remind
 from .outcome import Later, Outcome
 from .turn import Turn
 
@@ -86,6 +89,7 @@ class AgentActor(Actor):
 
     def __init__(self, agent: Agent[Any]) -> None:
         self.agent = agent
+        self.budget = agent.budget
         self._models = agent.model_names()
         self._form = "" if agent.output is str else ", with JSON only"
         self._offers = (
@@ -105,6 +109,7 @@ class AgentActor(Actor):
         turn.emit(Began(task, later.id, turn.provenance))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)
+        remind(turn)
         if self.agent.limits.run is not None:
             turn.remind(Overdue(f"run limit of {self.agent.limits.run:g} s"), after=self.agent.limits.run)
         self._think(turn)
@@ -206,10 +211,10 @@ class AgentActor(Actor):
 
     # -- its steps ----------------------------------------------------------------------------------------------
 
-    def _think(self, turn: Turn[AgentState]) -> None:
+    def _think(self, turn: Turn[AgentState], *, asks: bool = False) -> None:
         mark = len(turn.state.transcript)
         request = self.render(turn.state, mark)
-        turn.think(request.model, mark, request=digest(canonical(request)))
+        turn.think(request.model, mark, request=digest(canonical(request)), asks=asks)
         if self.agent.limits.step is not None:
             turn.remind(Overdue(f"step limit of {self.agent.limits.step:g} s", mark), after=self.agent.limits.step)
 
@@ -246,7 +251,7 @@ class AgentActor(Actor):
 
     def _go_on(self, turn: Turn[AgentState]) -> None:
         if not turn.state.waiting and turn.state.stuck is None:
-            self._think(turn)
+            self._think(turn, asks=turn.state.broke is not None)
 
     def _looped(self, turn: Turn[AgentState], failure: Failure) -> None:
         if turn.state.warned or turn.state.stuck is not None:
@@ -291,6 +296,14 @@ class AgentActor(Actor):
         self._end(turn, Result("cannot", said.partial, said.reason))
 
     def _without_model(self, turn: Turn[AgentState], failure: Failure) -> None:
+        if (broke := turn.state.broke) is not None and failure.code in ("person_rejected", "no_answer"):
+            told = f"{broke.message}; {failure.message}"[:2_000]
+            over = msgspec.structs.replace(broke, message=told, cause=failure)
+            self._end(turn, Result("failed", partial(turn.state), over.message, failure=over))
+            return
+        if failure.code == EXHAUSTED:
+            self._broke(turn, failure)
+            return
         following = turn.state.rung + 1
         if failure.code != "step_limit" and following < len(self._models):
             turn.emit(Fell(self._models[following], failure))
@@ -300,6 +313,28 @@ class AgentActor(Actor):
             self._end(turn, Result("failed", partial(turn.state), failure.message, failure=failure))
         else:
             self._ask_person(turn, f"has no model that answers: {failure.message}", failure)
+
+    def _broke(self, turn: Turn[AgentState], failure: Failure) -> None:
+        """A budget has been hit: the first rung of its ladder that can be taken; after the last the run has failed."""
+        chain = self.agent.models
+        further = range(turn.state.rung + 1, len(chain))
+        rules = [n for n in further if getattr(chain[n], "rule", False) is True]
+        others = [n for n in further if n not in rules]
+        for rung in ladder(turn.context, failure):
+            asked = {"cheaper": others, "rule": rules}.get(rung)
+            if asked is not None and asked:
+                turn.emit(HitBudget(rung, failure, asked[0]))
+                self._think(turn)
+                return
+            if rung == "partial" and any(m.role == "assistant" and m.text for m in turn.state.transcript):
+                turn.emit(HitBudget(rung, failure))
+                self._end(turn, Result("failed", partial(turn.state), failure.message, failure=failure))
+                return
+            if rung == "person" and turn.state.broke is None:
+                turn.emit(HitBudget(rung, failure))
+                self._think(turn, asks=True)
+                return
+        self._end(turn, Result("failed", reason=failure.message, failure=failure))
 
     def _read(self, text: str) -> object:
         """A final answer in its type. Raises msgspec.DecodeError where it does not fit."""
@@ -334,6 +369,7 @@ class AgentActor(Actor):
             usage=state.usage + reply.usage,
             cost=state.cost + (reply.cost or 0.0),
             warned=False,
+            broke=None,
         )
 
     @applies(Observed)
@@ -369,6 +405,11 @@ class AgentActor(Actor):
     @applies(Fell)
     def fell(self, state: AgentState, event: Fell) -> AgentState:
         return state.evolve(rung=state.rung + 1)
+
+    @applies(HitBudget)
+    def has_hit(self, state: AgentState, event: HitBudget) -> AgentState:
+        broke = event.failure if event.rung == "person" else None
+        return state.evolve(rung=state.rung if event.to < 0 else event.to, broke=broke)
 
     @applies(Ended)
     def ended(self, state: AgentState, event: Ended) -> AgentState:

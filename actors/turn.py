@@ -15,8 +15,8 @@ from msgspec import Raw
 from ..protocols import given
 from ..protocols.approvals import Question
 from ..protocols.codec import NULL, digest, encode, roundtrip
-from ..protocols.effects import Effect, Intent, ThinkArgs, Verb
-from ..protocols.envelope import Context, Envelope, Reply, ReplyTo
+from ..protocols.effects import AskingArgs, Effect, Intent, ThinkArgs, Verb
+from ..protocols.envelope import Context, Envelope, Reply, ReplyTo, without
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.failures import Failure, said
 from ..protocols.hooks import Inside
@@ -68,6 +68,7 @@ class Turn(Generic[S]):
     notes = Seldom[dict[str, Any] | None](None)
     life = Seldom[Life | None](None)
     ended_by = Seldom[Failure | None](None)
+    budgeted = Seldom(False)
     behalf: str = ""
     """The open request of this actor on whose behalf the turn is made, where it is not the one of its message."""
     attempt: int = 0
@@ -286,6 +287,8 @@ class Turn(Generic[S]):
             self.replies.append(Reply(asker, value, failure))
             return
         context = self.context if self.context.provenance is None else self._carried(value)
+        if context.budgets:
+            context = without(context, self.me)
         self.sends.append(outcome_envelope(self._next(), asker, value, failure, self.me, context, self.now))
 
     # -- effects ------------------------------------------------------------------------------------------------
@@ -307,15 +310,19 @@ class Turn(Generic[S]):
         """Intend a call of a tool by its name, with arguments as JSON that may not fit it: the gate checks them."""
         return Pending(self._intend("call", name, args, f"tool:{name}", tag))
 
-    def think(self, model: str, mark: int, *, request: str = "", tag: Tag = None) -> Pending[ModelReply]:
+    def think(
+        self, model: str, mark: int, *, request: str = "", asks: bool = False, tag: Tag = None
+    ) -> Pending[ModelReply]:
         """Intend a request to a model; the outcome comes to ``@us.settles(us.THINK)``.
 
         Args:
             model: which, by name.
             mark: what the actor's ``render(state, mark)`` is given when the request leaves.
             request: digest of what that gives now; kept, so that replay can tell whether it would ask the same.
+            asks: where a budget has no room for it a person is asked for as much again, rather than that it fails.
         """
-        return Pending(self._intend("think", model, Raw(encode(ThinkArgs(mark, request))), "think", tag))
+        args = AskingArgs(mark, request, True) if asks else ThinkArgs(mark, request)
+        return Pending(self._intend("think", model, Raw(encode(args)), "think", tag))
 
     def escalate(self, question: Question, *, topic: str = "escalation", tag: Tag = None) -> Pending[object]:
         """Ask a person; nobody's process is held meanwhile. The answer comes to ``@us.settles(us.PERSON)``.

@@ -20,6 +20,7 @@ from ..protocols.tasks import Cancel, Overdue, Result, Task, overdue
 from ..protocols.tool import ToolRef
 from .abilities import unable
 from .actor import ANY_TOOL, Actor, applies, handles, settles
+from .drawing import remind
 from .outcome import Later, Outcome
 from .turn import Turn
 
@@ -68,6 +69,7 @@ class WorkerActor(Actor):
         turn.emit(Accepted(later.id))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)
+        remind(turn)
         (parameter,) = self._work.order
         what = task if self._whole else task.objective
         turn.call_named(self._work.spec.name, Raw(encode({parameter: what})))
@@ -95,7 +97,7 @@ class WorkerActor(Actor):
 
     @handles(Overdue)
     def too_late(self, turn: Turn[WorkerState], msg: Overdue) -> None:
-        self._fail(turn, overdue(turn.me))
+        self._fail(turn, overdue(turn.me, limit=msg.limit))
 
     def _fail(self, turn: Turn[WorkerState], failure: Failure) -> None:
         self._end(turn, Result("failed", reason=failure.message, by=turn.me, failure=failure))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .approvals import Question
+from .budget import ASKS
 from .codec import canonical, digest
 from .effects import CALL, Effect
 
@@ -22,5 +23,5 @@ def bound(effect: Effect) -> str:
 
 
 def approves(question: Question | None) -> bool:
-    """Whether a question is about an approval."""
-    return question is not None and question.kind == "approval"
+    """Whether a question is about the approval of a call, rather than about money for it."""
+    return question is not None and question.kind == "approval" and question.policy != ASKS

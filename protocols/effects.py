@@ -86,6 +86,12 @@ class ThinkArgs(Struct, frozen=True):
     request: str = ""
 
 
+class AskingArgs(ThinkArgs, frozen=True):
+    """The same where a person may be asked whether it may cost more than a budget has left (``asks``)."""
+
+    asks: bool = False
+
+
 class Effect(Struct, frozen=True, omit_defaults=True):
     """The ledger's record of one effect. ``id`` to ``context`` never change, unless a person approves it with other arguments (then
     ``args``, ``key``, ``occurrence``, ``digest`` and ``resource`` are those of the changed call); the rest goes forward only.
@@ -270,6 +276,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
         approval: seconds until a person's silence counts as no; None waits for ever.
         approved: seconds for which a person's yes to a call may be used; after that the call is refused. None for no end.
         invalid: how often a final answer that does not fit its type is sent back.
+        answer: tokens that one answer of a model may have. None: 8,192 where a budget is kept, else what the provider allows.
         model: seconds that one attempt at a model call may take.
         step: seconds that one step may take: a model call with all its attempts, and the calls that it asked for, people's approvals
             included; None for no limit but theirs.
@@ -283,6 +290,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     approval: float | None = 86_400.0
     approved: float | None = 86_400.0
     invalid: int = 2
+    answer: int | None = None
     model: float = 120.0
     step: float | None = None
     run: float | None = None

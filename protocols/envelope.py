@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec import Raw, Struct
 
+from .budget import Allowance
 from .codec import NULL
 from .failures import Failure
 from .ids import OUTSIDE, Address
@@ -28,6 +30,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
         tags: the caller's own labels.
         via: of a task: who handed it on, in order, each as ``<address>#<mark of the task>``; without the one with whom the run began.
         provenance: what is to be feared of the message, because of what whoever sent it had read; None for nothing.
+        budgets: what is drawn on by whatever is done on its behalf, the widest first.
     """
 
     run: Address = OUTSIDE
@@ -37,6 +40,13 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     tags: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
     provenance: Provenance | None = None
+    budgets: tuple[Allowance, ...] = ()
+
+
+def without(context: Context, owner: Address) -> Context:
+    """A context without the budgets that this run was given: as it goes back to whoever asked."""
+    budgets = tuple(one for one in context.budgets if one.owner != owner)
+    return context if len(budgets) == len(context.budgets) else msgspec.structs.replace(context, budgets=budgets)
 
 
 class ReplyTo(Struct, frozen=True, omit_defaults=True, gc=False):

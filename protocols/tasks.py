@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.structs import force_setattr
 
+from .budget import EXHAUSTED, Budget
+from .budget import budget as checked
 from .codec import decode
 from .failures import Failure
 from .messages import Message, Request
@@ -71,9 +73,10 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
         deadline: journal time, seconds since the epoch, at which it is over with the failure ``deadline``, done or not; of the tasks that
             wait with one priority the earlier one goes first. None for no end.
         plan: the steps to take, for a team.
+        budget: what may be spent on it, by all who work on it; besides the budgets of those whom it is given to.
 
     Raises:
-        DefinitionError: ``needs`` is one text, ``priority`` no whole number, ``deadline`` no time.
+        DefinitionError: ``needs`` is one text, ``priority`` no whole number, ``deadline`` no time, ``budget`` none.
     """
 
     # A field that is always there has a factory, so that its default is written: recorded tasks keep their digests.
@@ -87,8 +90,10 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
     priority: int = 0
     deadline: float | None = None
     plan: Plan | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
+        checked("Task", self.budget)
         if self.needs != () or not isinstance(self.needs, tuple):
             force_setattr(self, "needs", texts("needs", self.needs))
         if self.priority != 0 and (not isinstance(self.priority, int) or isinstance(self.priority, bool)):
@@ -105,6 +110,7 @@ class Overdue(Message, wire="us.overdue"):
 
     Attributes:
         limit: which limit of the agent's it is (``run``, ``step``) and how many seconds that was; empty for the task's own deadline.
+            ``budget``: whose, and how many.
         mark: of a step: where in the conversation it began.
     """
 
@@ -112,9 +118,16 @@ class Overdue(Message, wire="us.overdue"):
     mark: int = -1
 
 
+BUDGET = "budget of "
+"""How the reminder of a budget's time begins: ``budget of <account> <seconds>``."""
+
+
 def overdue(where: str, waited: str = "", limit: str = "") -> Failure:
     """Why a task is over whose deadline has passed. ``waited``: what it still waited for. ``limit``: as in ``Overdue``."""
     still = f" while it waited for {waited}" if waited else ""
+    if limit.startswith(BUDGET):
+        account = limit.removeprefix(BUDGET).partition(" ")[0]
+        return Failure("abandon", EXHAUSTED, f"the {limit} s is over{still}", "give it more time", where=account)
     if limit:
         which = limit.partition(" ")[0]
         hint = f"us.Limits({which}=…) says how long one may take"

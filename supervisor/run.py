@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 import anyio
 
 from ..actors.agent import Agent
+from ..protocols.budget import Budget
 from ..protocols.errors import InsideLoop
 from ..protocols.plans import Plan
 from ..protocols.tasks import Task
@@ -26,15 +27,18 @@ DEFAULT_JOURNAL = "understudy.db"
 
 @overload
 def run(
-    who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
-) -> RunResult[T]: ...
+    who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None,
+    budget: Budget | None = None,
+) -> RunResult[T]: ...  # fmt: skip
 @overload
 def run(
-    who: Supervisor, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
-) -> RunResult[Any]: ...
+    who: Supervisor, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None,
+    budget: Budget | None = None,
+) -> RunResult[Any]: ...  # fmt: skip
 def run(
-    who: Runnable, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None
-) -> RunResult[Any]:
+    who: Runnable, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None,
+    budget: Budget | None = None,
+) -> RunResult[Any]:  # fmt: skip
     """Run a task and give what came of it. Synchronous: it brings its own event loop.
 
     Args:
@@ -42,6 +46,7 @@ def run(
         task: what to do; a team also takes a ``us.Plan``.
         id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
         journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.
+        budget: what may be spent on it, in place of the task's own: ``us.Budget(usd=1.0)``.
 
     Raises:
         InsideLoop: an event loop is running already; use ``await system.run(…)`` there.
@@ -56,7 +61,7 @@ def run(
             "us.run is synchronous and would block the event loop that is running here",
             hint='use: async with us.System(agent, journal="understudy.db") as system: await system.run(agent, task, id=…)',
         )
-    wanted = acceptable(who, task)  # before a journal is opened
+    wanted = acceptable(who, task, budget)  # before a journal is opened
     path = journal if journal is not None else DEFAULT_JOURNAL if id is not None else None
 
     async def main() -> RunResult[Any]:

@@ -45,6 +45,7 @@ from ..actors.snapshots import EVERY
 from ..actors.taken import NEVER
 from ..protocols.approvals import Answer, Scope
 from ..protocols.breakers import Breaker
+from ..protocols.budget import Price, Spending
 from ..protocols.codec import encode, roundtrip
 from ..protocols.decisions import Decision
 from ..protocols.effects import Effect
@@ -57,11 +58,12 @@ from ..protocols.journal import MAX_MESSAGE, Batch, Known, Row, Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.messages import Message, Request, asked
 from ..protocols.rates import Rate
-from ..tools.gate import Gate
+from ..protocols.tasks import Task
 from ..tools.tool import LeaseRule
 from .attempts import Attempts, Faults
 from .calendar import CronCalendar
 from .conflicts.entering import entry
+from .gating import gate_of
 from .inbox import InboxItem, inbox
 from .journal.memory import MemoryJournal
 from .journal.recall import recall
@@ -107,6 +109,8 @@ class Simulated:
         snapshot_every: rows of an actor after which a snapshot of it is due.
         plan: faults by number, besides those by chance.
         rates, breakers: as of ``us.System``.
+        spending, prices: as of ``us.System``.
+        skip: checks of the gate that are left out, to see what they keep out.
 
     Attributes:
         now: virtual time.
@@ -127,9 +131,12 @@ class Simulated:
         plan: FaultPlan | None = None,
         rates: Mapping[str, Rate] | None = None,
         breakers: Mapping[str, Breaker | None] | None = None,
+        spending: Sequence[Spending] = (),
+        prices: Mapping[str, Price] | None = None,
+        skip: frozenset[str] = frozenset(),
     ) -> None:
         self.tree = Tree(definitions)
-        self.gate = Gate(self.tree.grants, shared=self.tree.shared(rates, breakers))
+        self.gate = gate_of(self.tree, rates, breakers, spending, prices, skip)
         self.calendar = CronCalendar()
         self.seed, self.now = seed, EPOCH
         self.random = random.Random(seed)
@@ -517,7 +524,7 @@ class Simulated:
         back = ReplyTo(OUTSIDE, token, asked(type(message)), deadline=deadline, keyed=keyed)
         sent = Sent(
             Envelope(
-                f"outside:{token}", address(to), type(message).__wire__, data, context=Context(),
+                f"outside:{token}", address(to), type(message).__wire__, data, context=_behalf(message),
                 reply_to=back if asks else None, key=key, version=type(message).__version__, priority=priority,
             )
         )  # fmt: skip
@@ -600,6 +607,13 @@ class Simulated:
     def _unreleased(self) -> bool:
         first = self.kernel.held_back
         return first is not None and first <= self._acked
+
+
+def _behalf(message: Message) -> Context:
+    """On whose behalf, as ``System.run`` takes it from a task."""
+    if not isinstance(message, Task):
+        return Context()
+    return Context(user=message.user, tenant=message.tenant, session=message.session, tags=message.tags)
 
 
 _WEIGHT: Sequence[str] = ("system", "attempt", "accepted", "turn", "parked", "expired", "settled", "started", "failed")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from ..actors.kernel import Kernel
 from ..actors.residents import IDLE, IN_MEMORY
 from ..protocols import given, ids
 from ..protocols.breakers import Breaker
+from ..protocols.budget import Budget, Price, Spending
 from ..protocols.codec import roundtrip
 from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import SystemStopped, UnderstudyError
@@ -33,13 +34,13 @@ from ..protocols.model import Model
 from ..protocols.plans import Plan
 from ..protocols.rates import Rate
 from ..protocols.tasks import Result, Task
-from ..tools.gate import Gate
 from ..tools.perform import Performer
 from . import options
 from .answering import Answering
 from .calendar import CronCalendar
 from .calling import Calling
 from .conflicts.entering import Entering
+from .gating import gate_of
 from .inbox import inbox
 from .journal.connect import Durability
 from .journal.reader import read_only
@@ -89,6 +90,8 @@ class System(Calling, Answering, Viewing):
         rates: how fast tools and models may be used, by name; of all that this journal runs together, over restarts.
         breakers: when they are left alone because they fail, by name; None for one that never is. What is not named has
             ``us.Breaker()``, tools of class ``once`` and ``reconcilable`` none.
+        spending: what may be spent in a day, by a user and the like, over all runs: ``[us.Spending(per="user", every="day", usd=5.0)]``.
+        prices: of models that the price lists (extra ``prices``) do not know, or that you know better, by name.
 
     Raises:
         DefinitionError: one of these is of no use; it says which.
@@ -103,6 +106,7 @@ class System(Calling, Answering, Viewing):
         control: bool = True, on_stop: Callable[[], None] | None = None,
         idle: float = IDLE, in_memory: int = IN_MEMORY, watchdog: float | None = LIMIT,
         rates: Mapping[str, Rate] | None = None, breakers: Mapping[str, Breaker | None] | None = None,
+        spending: Sequence[Spending] = (), prices: Mapping[str, Price] | None = None,
     ) -> None:  # fmt: skip
         options.limit("watchdog", watchdog)
         options.seconds("idle", idle)
@@ -121,7 +125,7 @@ class System(Calling, Answering, Viewing):
             if path is None
             else AsyncJournal(lambda: SqliteJournal(path, durability=durability), read=lambda: read_only(path))
         )
-        self._gate = Gate(self.tree.grants, shared=self.tree.shared(rates, breakers))
+        self._gate = gate_of(self.tree, rates, breakers, spending, prices)
         performer = Performer(self.tree.tools, self.tree.models)
         performer.enter = Entering(self.tree.places, self.ask)
         self._watchers = Watchers()
@@ -185,15 +189,18 @@ class System(Calling, Answering, Viewing):
 
     @overload
     async def run(
-        self, who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, timeout: float | None = None
-    ) -> RunResult[T]: ...
+        self, who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, timeout: float | None = None,
+        budget: Budget | None = None,
+    ) -> RunResult[T]: ...  # fmt: skip
     @overload
     async def run(
-        self, who: Supervisor, task: str | Task | Plan, *, id: str | None = None, timeout: float | None = None
-    ) -> RunResult[Any]: ...
+        self, who: Supervisor, task: str | Task | Plan, *, id: str | None = None, timeout: float | None = None,
+        budget: Budget | None = None,
+    ) -> RunResult[Any]: ...  # fmt: skip
     async def run(
-        self, who: Runnable, task: str | Task | Plan, *, id: str | None = None, timeout: float | None = None
-    ) -> RunResult[Any]:
+        self, who: Runnable, task: str | Task | Plan, *, id: str | None = None, timeout: float | None = None,
+        budget: Budget | None = None,
+    ) -> RunResult[Any]:  # fmt: skip
         """Run a task to its end, or to where only people can help.
 
         Args:
@@ -201,6 +208,7 @@ class System(Calling, Answering, Viewing):
             task: what to do; a team also takes a ``us.Plan``.
             id: names the run. The same id and task again: it goes on, or the recorded answer is given.
             timeout: seconds to wait for it; the run itself goes on.
+            budget: what may be spent on it, in place of the task's own.
 
         Raises:
             AskFailed: nothing is mounted there (``no_such_actor``), the id was used for another task (``other_payload``), the run
@@ -215,7 +223,7 @@ class System(Calling, Answering, Viewing):
             )
         if not isinstance(task, (str, Task, Plan)):
             raise TypeError(f"run: {task!r} is no task: give text, a us.Task or, to a team, a us.Plan")
-        task = acceptable(who, task)
+        task = acceptable(who, task, budget)
         timeout = given.patience(timeout)
         self._must_be_open()
         name = id if id is not None else uuid.uuid4().hex

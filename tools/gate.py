@@ -144,12 +144,13 @@ class Gate:
     ) -> Clearance:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
         clear = self._still(effect, counters, now, books)
-        if not self._shared or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
+        checks = [check for check in self._shared if check.concerns(effect)]
+        if not checks or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
             return clear
         grants = self._of(effect.agent)
         tool = grants.tools.get(effect.name) if effect.verb == CALL else None
         starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits())
-        return started(self._shared, clear, starting, books)
+        return started(checks, clear, starting, books)
 
     def _still(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
         """Permission again, a grant may be gone since the intent; where a person said yes, whether it was to this; and where nobody was
@@ -182,10 +183,11 @@ class Gate:
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         """Settle what was reserved for an attempt."""
-        if not self._shared:
+        checks = [check for check in self._shared if check.concerns(effect)]
+        if not checks:
             return Booked()
         tool = self._of(effect.agent).tools.get(effect.name) if effect.verb == CALL else None
-        return booked(self._shared, Ending(effect, attempt, now, Books(books), tool), books)
+        return booked(checks, Ending(effect, attempt, now, Books(books), tool), books)
 
     def gives(self, effect: Effect, value: Raw) -> Provenance | None:
         """See ``checks.provenance.gives``."""

@@ -79,11 +79,9 @@ class StartCheck(Protocol):
 def started(
     checks: Sequence[StartCheck], clear: Clearance, starting: Starting, standing: Mapping[str, Entry]
 ) -> Clearance:
-    """Ask them in order, after what the gate said so far; the first that does not let the effect start decides."""
+    """Ask those whom it concerns in order, after what the gate said so far; the first that does not let the effect start decides."""
     verdicts, entries = list(clear.verdicts), list[Entry]()
     for check in checks:
-        if not check.concerns(starting.effect):
-            continue
         starting.books = Books(standing)
         try:
             ruling = check.start(starting)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .protocols.board import BoardWritten as BoardWritten
     from .protocols.board import board_of as board_of
     from .protocols.breakers import Breaker as Breaker
+    from .protocols.budget import Budget as Budget
+    from .protocols.budget import Price as Price
+    from .protocols.budget import Spending as Spending
     from .protocols.children import Backoff as Backoff
     from .protocols.children import Intensity as Intensity
     from .protocols.conflicts import Claim as Claim
@@ -262,6 +265,9 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Parallel": "protocols.plans",
         "Plan": "protocols.plans",
         "PlanLimits": "protocols.plans",
+        "Budget": "protocols.budget",
+        "Price": "protocols.budget",
+        "Spending": "protocols.budget",
         "Planner": "actors.planner",
         "Step": "protocols.plans",
         "Part": "protocols.tasks",

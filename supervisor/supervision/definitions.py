@@ -11,6 +11,8 @@ from typing import Any, TypeGuard
 from ...actors.agent import Agent
 from ...actors.planner import Planner
 from ...actors.router import Router
+from ...protocols.budget import Budget
+from ...protocols.budget import budget as checked
 from ...protocols.children import (
     SLOW,
     AutoShutdown,
@@ -61,6 +63,7 @@ class Supervisor:
             started after it (``rest_for_one``).
         intensity: restarts allowed in a window: of all fixed children together, and of each run and each actor at a template.
         slow: a second limit, for loops too slow for the first; None for none.
+        budget: what one of its tasks may spend, with all who work on it. None for no limit but the task's own.
         cost: US dollars that a run (or whatever says what it has ``spent``) may have cost when it fails; above that it is given up
             instead of restarted. None for no limit.
         backoff: waits between restarts of one child.
@@ -88,7 +91,7 @@ class Supervisor:
         on_restart: RestartPolicy = "keep", auto_shutdown: AutoShutdown = "never", decide: Decider | None = None,
         conflicts: Conflicts | None = None,
         restart: RestartType = "transient", shutdown: float | None = None, significant: bool = False,
-        people: People | None = None, approvals: Sequence[ApprovalRule] = (),
+        people: People | None = None, approvals: Sequence[ApprovalRule] = (), budget: Budget | None = None,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -104,6 +107,7 @@ class Supervisor:
                     f"{who}: {worker!r} is no worker",
                     hint="a us.Agent, us.Worker, us.Child, us.Pool or us.Supervisor is",
                 )
+        self.budget = checked(who, budget)
         self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))
         self.children = tuple(w for w in workers if isinstance(w, Child))
         self.supervisors = tuple(w for w in workers if isinstance(w, Supervisor))

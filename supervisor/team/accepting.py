@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ...actors.agent import Agent
+from ...protocols.budget import Budget
 from ...protocols.errors import DefinitionError
 from ...protocols.plans import Plan
 from ...protocols.tasks import Task
@@ -13,16 +16,20 @@ from ..worker import Worker
 from .checking import refusal
 
 
-def acceptable(who: Agent[Any] | Worker[Any] | Supervisor, task: str | Task | Plan) -> Task:
-    """The task that is meant.
+def acceptable(
+    who: Agent[Any] | Worker[Any] | Supervisor, task: str | Task | Plan, budget: Budget | None = None
+) -> Task:
+    """The task that is meant. ``budget``: in place of its own.
 
     Raises:
-        DefinitionError: the plan is none that the team takes, or the agent or worker cannot do what the task needs.
+        DefinitionError: the budget is none, the plan is none that the team takes, or the agent or worker cannot do what the task needs.
     """
     if isinstance(task, Plan):
         task = Task(task.goal, plan=task)
     elif not isinstance(task, Task):
-        return Task(task)
+        return Task(task, budget=budget)
+    if budget is not None:
+        task = msgspec.structs.replace(task, budget=budget)
     if isinstance(who, Supervisor):
         why = refusal(task.plan, who) if task.plan is not None else ""
     elif task.plan is not None:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from ...actors.actor import PERSON, applies, handles, settles
+from ...actors.drawing import exhausted, remind
 from ...actors.outcome import Later, Outcome
 from ...actors.planner import Planner
 from ...actors.router import Router
@@ -70,6 +71,7 @@ class TeamActor(Planning):
             return later
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)
+        remind(turn)
         if task.plan is not None:
             self.begin(turn, task.plan, "the task")
         else:
@@ -106,7 +108,7 @@ class TeamActor(Planning):
         self._came(turn, PANEL, result)
 
     def _came(self, turn: Turn[TeamState], asked: str, result: Result) -> None:
-        if result.status == "done":
+        if result.status == "done" or exhausted(turn, result.failure):
             self.close(turn, result)
         else:
             self.free(turn, TASK)
@@ -167,12 +169,12 @@ class TeamActor(Planning):
 
     @handles(Cancel)
     def cancel(self, turn: Turn[TeamState], msg: Cancel) -> None:
-        self._cut_off(turn, Failure("abandon", "cancelled", msg.reason or "the run was cancelled", where=turn.me))
+        self.cut_off(turn, Failure("abandon", "cancelled", msg.reason or "the run was cancelled", where=turn.me))
 
     @handles(Overdue)
     def overdue(self, turn: Turn[TeamState], msg: Overdue) -> None:
         waited = "a place" if turn.state.queued else "a person" if turn.pending() else ""
-        self._cut_off(turn, overdue(turn.me, waited))
+        self.cut_off(turn, overdue(turn.me, waited, msg.limit))
 
     # -- its steps ----------------------------------------------------------------------------------------------
 
@@ -314,14 +316,16 @@ class TeamActor(Planning):
         if step is not None:
             return self.step_task(state, step)
         task = state.task
-        if task.needs or task.priority or task.deadline is not None:  # the team's own business
-            task = msgspec.structs.replace(task, needs=(), priority=0, deadline=None)
+        if (
+            task.needs or task.priority or task.deadline is not None or task.budget is not None
+        ):  # the team's own business
+            task = msgspec.structs.replace(task, needs=(), priority=0, deadline=None, budget=None)
         if name not in self.names and state.refused:
             why = "\n".join(f"Your plan was refused: {why}. Make another one." for why in state.refused)
             task = msgspec.structs.replace(task, objective=f"{task.objective}\n\n{why}")
         return task
 
-    def _cut_off(self, turn: Turn[TeamState], failure: Failure) -> None:
+    def cut_off(self, turn: Turn[TeamState], failure: Failure) -> None:
         """It is over before its end: whoever works on it is told."""
         for work, has in self.under_way(turn.state).items():
             self.dismiss(turn, self.place_of(turn, has, work), has, failure)

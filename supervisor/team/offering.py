@@ -38,6 +38,7 @@ class Offering(Actor):
 
     def __init__(self, team: Supervisor) -> None:
         self.team = team
+        self.budget = team.budget
         self.names = tuple(w.name for w in team.workers)
         self.counted = counts(team)
         self.keeper = keeper(team.name)

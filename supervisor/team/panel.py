@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...actors.actor import Actor, applies, handles, settles
+from ...actors.drawing import exhausted
 from ...actors.outcome import Later, Outcome
 from ...actors.turn import Turn
 from ...protocols.codec import encode
@@ -150,7 +151,12 @@ class PanelActor(Actor):
             self._end(turn, state.back[claims[best].who])
             return
         over = settle(self.policy.steps("answers"), conflict, turn.now, accept=accepts(conflict, self.forms))
-        if isinstance(over, Open):
+        broke = next((one.failure for one in silent if exhausted(turn, one.failure)), None)
+        if (
+            isinstance(over, Open) and broke is not None
+        ):  # those who are silent have spent what there was to ask anybody else with
+            self._end(turn, self._none(state, broke))
+        elif isinstance(over, Open):
             to = Address(
                 f"{turn.me.rsplit('/panel', 1)[0]}/conflict/{turn.me.rsplit('/panel', 1)[1].strip('/') or '1'}"
             )

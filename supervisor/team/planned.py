@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from ...actors.actor import applies, handles
+from ...actors.drawing import exhausted
 from ...actors.turn import Turn
 from ...protocols.approvals import Answer, Question
 from ...protocols.codec import NULL, decode, encode
@@ -82,6 +83,10 @@ class Planning(Offering):
 
     def close(self, turn: Turn[TeamState], result: Result) -> None:
         """Answer the task."""
+        raise NotImplementedError
+
+    def cut_off(self, turn: Turn[TeamState], failure: Failure) -> None:
+        """It is over before its end."""
         raise NotImplementedError
 
     # -- going on -----------------------------------------------------------------------------------------------
@@ -156,6 +161,8 @@ class Planning(Offering):
         self.free(turn, work)
         if result.status == "done":
             self._done(turn, step, result.output, at)
+        elif result.failure is not None and exhausted(turn, result.failure):
+            self.cut_off(turn, result.failure)  # nothing that is left could be done either
         elif step.optional:
             self._failed(turn, step, at, result.reason)
         else:

@@ -19,6 +19,7 @@ import anyio.to_thread
 import msgspec
 from msgspec import structs
 
+from ...protocols.budget import NANO, Price
 from ...protocols.errors import Failed, TooLarge
 from ...protocols.failures import Failure
 from ...protocols.model import ModelMessage, ModelReply, ModelRequest
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 _HOME = "https://api.openai.com/v1"
 
+_MOST = ("max_completion_tokens", "max_tokens")
+"""Fields that bound an answer."""
+
 
 class OpenAI:
     """A model at OpenAI or at a compatible server.
@@ -46,6 +50,7 @@ class OpenAI:
         timeout: seconds of silence, while connecting or between two pieces of the answer, after which the attempt has
             failed. How long the whole may take is the gate's to say.
         settings: more fields of each request, such as ``{"temperature": 0}``.
+        price: what it costs, where the price lists (extra ``prices``) do not know it: ``us.Price(input=0, output=0)`` for your own server.
     """
 
     def __init__(
@@ -55,10 +60,12 @@ class OpenAI:
         api_key: str | Secret | None = None,
         timeout: float = 60.0,
         settings: Mapping[str, object] | None = None,
+        price: Price | None = None,
     ) -> None:
         self.name = f"openai:{name}"
         self.timeout = timeout
         self.settings = dict(settings or {})
+        self.price = price
         self._model = name
         self._base_url = base_url
         self._api_key = api_key.reveal() if isinstance(api_key, Secret) else api_key
@@ -97,7 +104,10 @@ class OpenAI:
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:  # the SDK lets these through bare
             raise broken_stream(self.name, "the server sent what is no JSON", error) from error
         reply = assembly.reply(request)
-        cost = prices.estimate(f"openai:{reply.model or self._model}", reply.usage)
+        if self.price is not None and min(reply.usage.input_tokens, reply.usage.output_tokens) >= 0:
+            cost: float | None = self.price.nano(reply.usage.input_tokens, reply.usage.output_tokens) / NANO
+        else:
+            cost = prices.estimate(f"openai:{reply.model or self._model}", reply.usage)
         text = unwrapped(reply.text) if output is not None and output.wrapped else reply.text
         return structs.replace(reply, text=text, cost=cost, model=reply.model or self._model)
 
@@ -129,6 +139,8 @@ class OpenAI:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if request.answer is not None:
+            self._bound(body, request.answer)
         if request.tools:
             body["tools"] = [
                 {
@@ -148,6 +160,19 @@ class OpenAI:
             body["extra_headers"] = {"Idempotency-Key": hashlib.sha256(request.key.encode()).hexdigest()}
         create = cast(Any, client.chat.completions.create)  # its overloads cannot be told a body that is built
         return cast("AsyncStream[ChatCompletionChunk]", await create(**body))
+
+    @property
+    def most(self) -> int | None:
+        """Tokens of an answer, where the settings bound them."""
+        said = [self.settings.get(name) for name in _MOST]
+        known = [n for n in said if isinstance(n, int) and not isinstance(n, bool) and n > 0]
+        return min(known) if known else None
+
+    def _bound(self, body: dict[str, Any], answer: int) -> None:
+        """Let the answer have no more tokens than that. OpenAI has a new word for it that other servers may not know."""
+        base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or _HOME
+        name = next((name for name in _MOST if name in self.settings), _MOST[0] if _is_openai(base_url) else _MOST[1])
+        body[name] = min(answer, self.most or answer)
 
     async def _client(self) -> AsyncOpenAI:
         loop = asyncio.get_running_loop()

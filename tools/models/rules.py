@@ -95,7 +95,7 @@ class Rule(Struct, frozen=True):
 
 
 class Rules:
-    """A model that follows rules.
+    """A model that follows rules. It costs neither money nor tokens, so no budget keeps it from answering.
 
     Args:
         name: its name in the journal is ``rules:<name>``.
@@ -105,6 +105,8 @@ class Rules:
     Raises:
         DefinitionError: a rule that cannot work, named by its number (from 1).
     """
+
+    rule = True
 
     def __init__(self, name: str, rules: Sequence[Rule], otherwise: Then = NO_RULE) -> None:
         if not name:

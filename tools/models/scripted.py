@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct, structs
 
 from ...protocols import codec
+from ...protocols.budget import Price
 from ...protocols.errors import DefinitionError, Failed
 from ...protocols.failures import Failure
 from ...protocols.model import ModelReply, ModelRequest, ToolCall
@@ -56,6 +57,7 @@ class Scripted:
         *replies: what it answers, one for each request.
         name: its name in the journal.
         repeat: say the last reply for ever (for tests of loops).
+        price: what it is said to cost, for tests of budgets.
 
     Attributes:
         requests: everything that was asked, in order.
@@ -64,8 +66,11 @@ class Scripted:
         DefinitionError: ``repeat`` without any reply.
     """
 
-    def __init__(self, *replies: Reply, name: str = "scripted", repeat: bool = False) -> None:
+    def __init__(
+        self, *replies: Reply, name: str = "scripted", repeat: bool = False, price: Price | None = None
+    ) -> None:
         self.name = name
+        self.price = price
         self.requests: list[ModelRequest] = []
         self._scripts = {"": _Script(list(replies), repeat)}
         self._said: dict[str, tuple[ModelRequest, ModelReply]] = {}
@@ -76,13 +81,18 @@ class Scripted:
 
     @classmethod
     def by_task(
-        cls, scripts: Mapping[str, Iterable[Reply]], *, name: str = "scripted", repeat: bool = False
+        cls,
+        scripts: Mapping[str, Iterable[Reply]],
+        *,
+        name: str = "scripted",
+        repeat: bool = False,
+        price: Price | None = None,
     ) -> Scripted:
         """Several conversations at once: the script is the one whose key occurs in the first user message.
 
         Of several keys the longest counts, so ``""`` is the script of all others.
         """
-        model = cls(name=name)
+        model = cls(name=name, price=price)
         model._scripts = {key: _Script(list(replies), repeat) for key, replies in scripts.items()}
         if repeat and not all(script.replies for script in model._scripts.values()):
             raise DefinitionError("there is no reply to repeat")

@@ -120,7 +120,7 @@ def test_what_a_stopped_run_had_under_way_is_called_off(monkeypatch: pytest.Monk
     def fails(actor: TeamActor, turn: Any, failure: us.Failure) -> None:
         raise RuntimeError("a bug of the team's")
 
-    monkeypatch.setattr(TeamActor, "_cut_off", fails)
+    monkeypatch.setattr(TeamActor, "cut_off", fails)
     node = Simulated(desk(route=to_fetcher, intensity=NEVER_AGAIN), faults=Faults(hangs=1.0), seed=1)
     sent = node.ask("desk/r", us.Task("go"), key="r")
     node.pass_time(1)

@@ -1,0 +1,50 @@
+"""The gate over a tree: what its agents may do, and what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..protocols.breakers import Breaker
+from ..protocols.budget import Price, Spending
+from ..protocols.errors import DefinitionError
+from ..protocols.rates import Rate
+from ..tools.checks.budget import Budgets
+from ..tools.gate import Gate
+from ..tools.windows import check_windows
+from .supervision.tree import Tree
+
+
+def gate_of(
+    tree: Tree,
+    rates: Mapping[str, Rate] | None = None,
+    breakers: Mapping[str, Breaker | None] | None = None,
+    spending: Sequence[Spending] = (),
+    prices: Mapping[str, Price] | None = None,
+    skip: frozenset[str] = frozenset(),
+) -> Gate:
+    """The deciding half of the gate.
+
+    Args:
+        rates, breakers: of tools and models, by name.
+        spending: windows of the whole journal.
+        prices: of models, by name.
+        skip: checks that are left out; only tests do that.
+
+    Raises:
+        DefinitionError: a window, price, rate or breaker is none.
+    """
+    windows, known = check_windows(spending), _checked(prices)
+    return Gate(tree.grants, shared=(Budgets(windows, known, tree.models), *tree.shared(rates, breakers)), skip=skip)
+
+
+def _checked(prices: object) -> dict[str, Price]:
+    if prices is None:
+        return {}
+    if not isinstance(prices, Mapping):
+        raise DefinitionError(f"prices={prices!r}", hint='{"openai:my-model": us.Price(input=0.25, output=2.0)}')
+    known: dict[str, Price] = {}
+    for name, price in prices.items():  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(name, str) or not isinstance(price, Price):
+            raise DefinitionError(f"prices: {name!r}: {price!r}", hint="a model's name, and a us.Price")
+        known[name] = price
+    return known
