@@ -11,6 +11,7 @@ from ..protocols.envelope import Context, Envelope
 from ..protocols.errors import Ignore, Rejected
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.lifecycle import (
+    Cease,
     ChildExited,
     ChildFailed,
     ChildStarted,
@@ -108,7 +109,7 @@ class EphemeralLife(EphemeralMail):
     def _order(self, cell: Ephemeral, more: More, post: Post) -> None:
         """What its supervisor, or a person, decided."""
         envelope: Envelope = post[0]
-        if envelope.wire == Stop.__wire__:
+        if envelope.wire == Stop.__wire__ or (envelope.wire == Cease.__wire__ and more.life == "restarting"):
             more.life = "stopped"
             self._end(cell, more, decode(envelope.body, Stop).failure)
             cell.mail = [*more.held, *(cell.mail or ())]

@@ -25,6 +25,7 @@ from ..protocols.ids import Address
 from ..protocols.journal import Timer
 from ..protocols.lifecycle import (
     Attend,
+    Cease,
     ChildExited,
     ChildFailed,
     ChildStarted,
@@ -55,7 +56,9 @@ class Halt(Message, wire="us.halt"):
 TAKEN_BY_THE_ENDED = frozenset({Start.__wire__, Shutdown.__wire__})
 """Orders that one who has ended takes, too: it begins again, or says that it has ended."""
 
-LOST_ON_THE_ENDED = frozenset({Restart.__wire__, Resume.__wire__, Stop.__wire__, Halt.__wire__, Attend.__wire__})
+LOST_ON_THE_ENDED = frozenset(
+    {Restart.__wire__, Resume.__wire__, Stop.__wire__, Cease.__wire__, Halt.__wire__, Attend.__wire__}
+)
 """Orders that mean nothing to one who has ended: no dead letters."""
 
 ANSWERED = frozenset({Start.__wire__, Restart.__wire__, Shutdown.__wire__, Halt.__wire__})
@@ -107,6 +110,10 @@ def ordered(cell: Cell, turn: Turn[Any], envelope: Envelope, begin: Callable[[Ce
     if envelope.wire == Resume.__wire__:
         if cell.memory.life == "restarting":
             turn.note("resumed", True)
+        return True
+    if envelope.wire == Cease.__wire__:
+        if cell.memory.life == "restarting":
+            turn.life, turn.ended_by = "stopped", decode(envelope.body, Cease).failure
         return True
     if envelope.wire == Halt.__wire__:
         _halt(cell, turn, decode(envelope.body, Halt).attempt, envelope.id)

@@ -5,6 +5,7 @@
     Resume                                       go on as if the failed message had not come
     Shutdown -> ChildStopped                     end in order; the mail stays for the next incarnation (``final``: it does not)
     Stop                                         end, now
+    Cease                                        end, if it waits for a restart
     a turn failed -> ChildFailed;  it ended itself -> ChildExited
 
 Actors may handle ``Started``, ``Restarted`` and ``Stopping``. ``attempt`` in an order comes back in its answer: an answer to an order that
@@ -84,6 +85,12 @@ class Shutdown(Message, wire="us.shutdown"):
 
 class Stop(Message, wire="us.stop"):
     """An order in the control lane: end. Open requests are answered with the failure, effects that have not begun are withdrawn."""
+
+    failure: Failure
+
+
+class Cease(Message, wire="us.cease"):
+    """An order in the control lane: end, if you wait for a restart; nobody will give it. One that runs goes on."""
 
     failure: Failure
 

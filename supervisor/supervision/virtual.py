@@ -21,7 +21,7 @@ from ...protocols.children import SLOW, ChildSpec, Policy, RestartPolicy
 from ...protocols.effects import Effect
 from ...protocols.failures import Failure
 from ...protocols.ids import OUTSIDE, Address, fits
-from ...protocols.lifecycle import ChildFailed, Restart, Resume, Stop
+from ...protocols.lifecycle import Cease, ChildFailed, Restart, Resume, Stop
 from ...protocols.mail import Suspended, Terminated
 from ...protocols.messages import Message
 from .backoff import delay, streak
@@ -306,11 +306,12 @@ class Virtual(Roster):
     def end_the_waiting(self, turn: Turn[SupervisorState]) -> None:
         """Virtual children that wait for a restart, or for somebody's decision, end with their supervisor for good."""
         state = turn.state
-        waiting = {child for child, last in state.streaks.items() if last.until > turn.now} | set(state.given_up)
-        for child in sorted(waiting - set(state.kids)):
-            turn.order(
-                child, Stop(Failure("abandon", "stopped", f"{turn.me}, which kept it going, has ended", where=child))
-            )
+        for child in sorted({*state.streaks, *state.given_up} - set(state.kids)):
+            over = Failure("abandon", "stopped", f"{turn.me}, which kept it going, has ended", where=child)
+            if child in state.given_up:
+                turn.order(child, Stop(over))
+            else:  # its wait may be over, and the word of that not taken yet: only the child knows whether it has been restarted
+                turn.order(child, Cease(over))
 
     def _quiet(self, state: SupervisorState, now: float, but: Address) -> tuple[Address, ...]:
         """Children whose last failure is of no account any more."""
