@@ -21,7 +21,8 @@ from .case import Case, Ruling, allow, ask
 
 def rules(case: Case) -> Ruling:
     """Ask a person where one rule or several say so; one question for all of them."""
-    asking = [(rule, why) for rule in case.rules if (why := asks(rule, case)) is not None]
+    assert case.tool is not None
+    asking = [(rule, why) for rule in _meant(case.rules, case.tool.spec) if (why := _why(rule, case)) is not None]
     if not asking:
         return allow("rules", idle(case.rules))
     why = " ".join(rule.text or f"The rule {rule.name!r} asks: {reason}." for rule, reason in asking)
@@ -46,10 +47,13 @@ _idle: dict[int, tuple[tuple[ApprovalRule, ...], str]] = {}
 def asks(rule: ApprovalRule, case: Case) -> str | None:
     """Why a rule asks about this call; None where it does not."""
     assert case.tool is not None
-    spec = case.tool.spec
-    if rule.tools and spec.name not in rule.tools:
-        return None
-    whys: list[str] = []
+    return _why(rule, case) if _may_ask(rule, case.tool.spec) else None
+
+
+def _why(rule: ApprovalRule, case: Case) -> str | None:
+    """The same of a rule that may ask about calls of this tool."""
+    assert case.tool is not None
+    spec, whys = case.tool.spec, list[str]()
     for holds in _CONDITIONS:
         why = holds(rule, spec, case)
         if why is None:
@@ -57,6 +61,31 @@ def asks(rule: ApprovalRule, case: Case) -> str | None:
         if why:
             whys.append(why)
     return "; ".join(whys) or "it asks about every call"
+
+
+def _meant(all_rules: tuple[ApprovalRule, ...], spec: ToolSpec) -> tuple[ApprovalRule, ...]:
+    """Those rules that may ask about calls of this tool: most are about others, which is found out once."""
+    known = _of_tool.get((id(all_rules), id(spec)))
+    if known is None or known[0] is not all_rules or known[1] is not spec:
+        meant = tuple(rule for rule in all_rules if _may_ask(rule, spec))
+        known = _of_tool[id(all_rules), id(spec)] = (all_rules, spec, meant)
+    return known[2]
+
+
+_of_tool: dict[tuple[int, int], tuple[tuple[ApprovalRule, ...], ToolSpec, tuple[ApprovalRule, ...]]] = {}
+"""As ``_idle``, for each tool."""
+
+
+def _may_ask(rule: ApprovalRule, spec: ToolSpec) -> bool:
+    """Whether a rule can ask about any call of a tool, whatever its arguments."""
+    if rule.tools and spec.name not in rule.tools:
+        return False
+    if rule.money_above is not None and "money" not in spec.kinds and not spec.amount and rule.amount not in spec.names:
+        return False
+    wanted = (frozenset[str](rule.kinds), EXTERNAL if rule.external else None, FINAL if rule.irreversible else None)
+    if any(kinds and not kinds & spec.kinds for kinds in wanted) or (rule.irreversible and spec.effect != "once"):
+        return False
+    return not rule.tags or bool(set(rule.tags) & set(spec.tags))
 
 
 def _kinds(rule: ApprovalRule, spec: ToolSpec, _: Case) -> str | None:
@@ -68,12 +97,8 @@ def _kinds(rule: ApprovalRule, spec: ToolSpec, _: Case) -> str | None:
     ):
         if not wanted:
             continue
-        found = sorted(wanted & spec.kinds)
-        if not found:
-            return None
-        whys.append(f"{spec.name} {words} {' and '.join(found)}" + ("" if spec.kind else " (its kind is not declared)"))
-    if rule.irreversible and spec.effect != "once":
-        return None
+        found = " and ".join(sorted(wanted & spec.kinds))
+        whys.append(f"{spec.name} {words} {found}" + ("" if spec.kind else " (its kind is not declared)"))
     return "; ".join(whys)
 
 
@@ -92,8 +117,7 @@ def _money(rule: ApprovalRule, spec: ToolSpec, case: Case) -> str | None:
 def _tags(rule: ApprovalRule, spec: ToolSpec, _: Case) -> str | None:
     if not rule.tags:
         return ""
-    found = [tag for tag in rule.tags if tag in spec.tags]
-    return f"{spec.name} is tagged {' and '.join(found)}" if found else None
+    return f"{spec.name} is tagged {' and '.join(tag for tag in rule.tags if tag in spec.tags)}"
 
 
 def _first(rule: ApprovalRule, spec: ToolSpec, case: Case) -> str | None:
@@ -110,13 +134,13 @@ def _tainted(rule: ApprovalRule, _: ToolSpec, case: Case) -> str | None:
 
 
 _CONDITIONS: tuple[Callable[[ApprovalRule, ToolSpec, Case], str | None], ...] = (
-    _kinds,
     _money,
-    _tags,
     _first,
     _tainted,
+    _kinds,
+    _tags,
 )
-"""Each says why it holds (nothing where the rule does not name it), or None where it does not."""
+"""Each says why it holds (nothing where the rule does not name it), or None where it does not. Asked where ``_may_ask``."""
 
 
 def _number(value: object) -> float | None:
