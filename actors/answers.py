@@ -69,6 +69,8 @@ def accept(
             hint=f"one of: {', '.join(effect.question.options)}",
         )
     check_scope(effect, answer)
+    if effect.verb != PERSON and answer.decision == "result":
+        _choice(effect.question, answer)
     if answer.digest and answer.digest != bound(effect):
         raise WrongAnswer(
             f"{answer.item} is not what was shown: its arguments, its tool or its rule have another digest",
@@ -164,6 +166,22 @@ def named(answer: Answer) -> str:
     except msgspec.DecodeError:
         return ""
     return said if isinstance(said, str) else ""
+
+
+def _choice(question: Question, answer: Answer) -> None:
+    """Refuse words that are no answer to a tool's question."""
+    said = worded(answer)
+    if not said.strip() or said == '""':
+        raise WrongAnswer(f"the answer to {answer.item} is empty", hint="write what is to be told")
+    if question.options and said not in question.options:
+        raise WrongAnswer(
+            f"{said[:200]!r} is none of the answers to {answer.item}", hint=f"one of: {', '.join(question.options)}"
+        )
+
+
+def worded(answer: Answer) -> str:
+    """The words in which a question of a tool was answered: a text, or the JSON of something else (42, true)."""
+    return named(answer) or bytes(answer.value).decode()
 
 
 def is_of(recorded: Answer | None, given: Answer) -> bool:

@@ -26,7 +26,7 @@ from ..protocols.journal import Record, RowKind, Timer
 from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from ..protocols.watch import Blocked, Watch
-from .answers import YES, accept, allowed_by, considered
+from .answers import YES, accept, allowed_by, considered, worded
 from .cell import Cell
 from .editing import edited
 from .mailbox import Item
@@ -412,6 +412,8 @@ class Flights:
             self.land(cell, effect, Raw(encode(answer)), None)
         elif answer.decision in (*YES, "run_again"):
             self.launch(cell, effect)
+        elif answer.decision == "result":  # to a tool that asks people
+            self.land(cell, effect, Raw(encode(worded(answer))), None)
         elif answer.decision == "happened":
             self.land(cell, effect, answer.value, None)
         elif answer.decision == "not_happened":

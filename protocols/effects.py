@@ -42,7 +42,7 @@ EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "s
 UNDER_WAY = frozenset({"intended", "asking", "waiting", "started"})
 """Neither settled nor in doubt."""
 
-HAPPENED = frozenset({"schema_drift", "result_too_large"})
+HAPPENED = frozenset({"schema_drift", "result_too_large", "transform_failed"})
 """Failures of calls that did happen: only their results are of no use."""
 
 CALL, THINK, PERSON = "call", "think", "person"
@@ -170,6 +170,8 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         refused: how often each digest was refused by the checks before.
         loops: calls refused as loops since the last grant by a person.
         allowed: tools of which a person allowed a call because it was the first one of the run (``ApprovalRule.first``).
+        made: for each tool how many of its calls were admitted of which it is not known that they did not happen.
+        done: tools of which a call has succeeded.
     """
 
     steps: int = 0
@@ -180,6 +182,8 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     loops: int = 0
     refused: dict[str, int] = {}
     allowed: tuple[str, ...] = ()
+    made: dict[str, int] = {}
+    done: tuple[str, ...] = ()
 
     def intended(self, effect: Effect) -> Counters:
         """After a row that holds this new effect."""
@@ -199,6 +203,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             calls=self.calls + 1,
             recent=(*self.recent[-7:], effect.digest),
             admitted={**self.admitted, effect.digest: self.admitted.get(effect.digest, 0) + 1},
+            made={**self.made, effect.name: self.made.get(effect.name, 0) + 1},
         )
 
     def granted(self) -> Counters:
@@ -220,7 +225,15 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             return self
         done = after.failure is None or after.failure.code in HAPPENED
         holds = after.state in UNDER_WAY or (after.state == "settled" and done)
-        return self._take(after) if holds else self._free(after)
+        counted = self._take(after) if holds else self._free(after)
+        if after.state not in ("settled", "withdrawn"):
+            return counted
+        if not done or after.state == "withdrawn":
+            made = {**counted.made, after.name: max(0, counted.made.get(after.name, 0) - 1)}
+            return msgspec.structs.replace(counted, made=made)
+        if after.name in counted.done:
+            return counted
+        return msgspec.structs.replace(counted, done=(*counted.done, after.name))
 
     def without(self, effect: Effect) -> Counters:
         """As if this call had never been intended: what a changed one in its place is admitted under."""

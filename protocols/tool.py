@@ -30,6 +30,9 @@ Kind = Literal["read", "write", "send", "money", "destroy", "account", "egress",
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
+MAX_RESULT = 256_000
+"""Bytes of one tool's result as JSON, as it is stored and as a model sees it."""
+
 _READ: Final[frozenset[Kind]] = frozenset(("read",))
 
 
@@ -63,6 +66,9 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
         cost: US dollars that one call costs.
         amount: the parameter that says how much money a call moves; empty where none does, or it is not said.
         tags: what else rules may go by, such as ``legal`` or ``medical``.
+        max_bytes: bytes that its result may have as JSON.
+        after: tools that must have succeeded in the same run before.
+        excludes: tools of which none may have been called in the same run: either they or this one.
     """
 
     name: str
@@ -83,6 +89,9 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
     cost: float = 0.0
     amount: str = ""
     tags: tuple[str, ...] = ()
+    max_bytes: int = MAX_RESULT
+    after: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
     # What is not said is taken for the worst. It is said here and nowhere else, so that every check sees the same.
 

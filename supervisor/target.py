@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..actors.agent import Agent
 from ..protocols.errors import TargetError
+from ..tools.tool import Tool
 from .supervision.definitions import Supervisor
 from .worker import Worker
 
@@ -27,15 +29,7 @@ def load(target: str) -> Team:
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise TargetError(f"{target!r} names nothing that can run", hint="write module:name, such as desk:desk")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    found: Any = _import(module_name)
-    for part in name.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError as error:
-            raise TargetError(f"{module_name} has no {name!r}", hint=_offers(found, module_name)) from error
+    found = _find(module_name, name)
     if _runs(found):
         team: Team = found
         return team
@@ -43,6 +37,49 @@ def load(target: str) -> Team:
         f"{target} is a {type(found).__name__}, and only a us.Agent, a us.Worker or a us.Supervisor can run",
         hint=_offers(sys.modules[module_name], module_name),
     )
+
+
+def tools_of(target: str) -> list[Tool[..., Any]]:
+    """The tools of a team or of a tool itself (``module:name``), or all of a module (``module``), by name.
+
+    Raises:
+        TargetError: it cannot be imported, or there is no tool in it.
+        DefinitionError: the team cannot be mounted.
+    """
+    module_name, colon, name = target.partition(":")
+    if not module_name or (colon and not name):
+        raise TargetError(f"{target!r} names no tools", hint="write module:name, or a module, such as desk")
+    found: object = _find(module_name, name)
+    known: dict[int, Tool[..., Any]] = {}
+    if isinstance(found, Tool):
+        one = cast("Tool[..., Any]", found)
+        known[id(one)] = one
+    elif _runs(found):
+        from .supervision.tree import Tree
+
+        for granted in Tree((cast("Team", found),)).tools.values():
+            known.update((id(tool), tool) for tool in granted.values())
+    elif not name:
+        for value in cast("dict[str, object]", vars(found)).values():
+            several = cast("Sequence[object]", value if isinstance(value, (list, tuple)) else (value,))
+            tools = (cast("Tool[..., Any]", one) for one in several if isinstance(one, Tool))
+            known.update((id(tool), tool) for tool in tools)
+    if not known:
+        raise TargetError(f"there are no tools in {target}", hint=_offers(sys.modules[module_name], module_name))
+    return sorted(known.values(), key=lambda tool: (tool.spec.name, tool.spec.version))
+
+
+def _find(module_name: str, name: str) -> Any:  # whatever it is
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    found: Any = _import(module_name)
+    for part in name.split(".") if name else ():
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise TargetError(f"{module_name} has no {name!r}", hint=_offers(found, module_name)) from error
+    return found
 
 
 def _import(name: str) -> Any:  # a module

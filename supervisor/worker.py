@@ -114,7 +114,7 @@ class Worker(Generic[T]):
         self.work = work
         self.whole: bool = fields[0].type is Task
         self.output: Any = work.returns  # a type form
-        self.instructions = work.spec.description
+        self.instructions = work.__doc__ or ""
         self.can = texts(f"worker {name!r}: can", tuple(can) if not isinstance(can, str) else can)
 
     def __repr__(self) -> str:

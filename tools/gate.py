@@ -28,13 +28,15 @@ from . import ledger
 from .checks.approval import approval
 from .checks.approved import approved, other_rules
 from .checks.arguments import arguments
-from .checks.case import Case, Ruling, deny, joined
+from .checks.case import Case, Ruling, ask, deny, joined
+from .checks.conditions import conditions
 from .checks.lease import lease
 from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
 from .checks.rules import rules
 from .inside import InsideTool
+from .person import PersonTool
 from .starting import Ending, StartCheck, Starting, booked, started
 from .tool import Tool
 
@@ -43,6 +45,7 @@ Check = Callable[[Case], Ruling]
 CALL_CHECKS: tuple[tuple[str, Check], ...] = (
     ("permission", permission),
     ("schema", arguments),
+    ("conditions", conditions),
     ("provenance", provenance),
     ("limits.calls", calls),
     ("limits.loop", loop),
@@ -81,6 +84,8 @@ class Gate:
         self._grants = dict(grants)
         self._shared = tuple(check for check in shared if check.name not in skip)
         self._names = frozenset(name for g in grants.values() for name in g.tools)
+        specs = [tool.spec for g in grants.values() for tool in g.tools.values()]
+        self._conditional = {s.name for s in specs if s.after or s.excludes} | {n for s in specs for n in s.excludes}
         self._skip = skip
 
     def admit(self, intent: Intent, counters: Counters, now: float) -> Admission:
@@ -95,7 +100,9 @@ class Gate:
                 continue
             if free and name.startswith("limits."):
                 continue
-            if name == "rules" and (not case.rules or isinstance(case.tool, InsideTool)):
+            if name == "rules" and (not case.rules or isinstance(case.tool, (InsideTool, PersonTool))):
+                continue
+            if name == "conditions" and intent.name not in self._conditional:
                 continue
             ruling = _guarded(name, check, case)
             verdicts.append(ruling.verdict)
@@ -104,7 +111,7 @@ class Gate:
                 case.asked = ruling.question
             if ruling.verdict.verdict == "deny":
                 break
-        if stopped is not None and stopped.verdict.check in ("permission", "schema") and not free:
+        if stopped is not None and stopped.verdict.check in ("permission", "schema", "conditions") and not free:
             again = refused_again(case, digest(intent.name, bytes(intent.args)))
             if again is not None:
                 stopped = again
@@ -116,6 +123,8 @@ class Gate:
             stopped = ruling if ruling.verdict.verdict == "deny" else stopped
         if isinstance(case.tool, InsideTool) and not denied:
             return self._inside(case, case.tool, tuple(verdicts), stopped)
+        if isinstance(case.tool, PersonTool) and not denied:
+            return self._person(case, case.tool, tuple(verdicts), stopped)
         return self._admission(case, tuple(verdicts), stopped)
 
     def _inside(
@@ -133,6 +142,16 @@ class Gate:
             failure = Failure("change_arguments", "bad_arguments", f"{tool.spec.name}: {error}", where=tool.spec.name)
             return self._admission(case, verdicts, deny("schema", failure))
         return msgspec.structs.replace(allowed, inside=inside)
+
+    def _person(
+        self, case: Case, tool: PersonTool[..., Any], verdicts: tuple[Verdict, ...], stopped: Ruling | None
+    ) -> Admission:
+        """A call that is a question: nobody is asked whether it may be asked, so what a person would be asked is a refusal."""
+        if stopped is not None:
+            failure = Failure("abandon", "loop", stopped.verdict.reason, where=tool.spec.name)
+            return self._admission(case, verdicts, deny(stopped.verdict.check, failure))
+        asked = ask("person", tool.question(case.intent.run, case.now, case.arguments))
+        return self._admission(case, (*verdicts, asked.verdict), asked)
 
     def start(
         self,

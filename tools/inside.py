@@ -7,9 +7,9 @@ like any other, and the row that holds it also sends the request. It is done onc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from ..protocols.board import BoardDrop, BoardEntry, BoardKeys, BoardRead, BoardWrite, BoardWritten, board_of
 from ..protocols.codec import encode
@@ -17,11 +17,19 @@ from ..protocols.effects import EffectClass, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.hooks import Inside
 from ..protocols.ids import Address, address
-from ..protocols.leases import MAX_RESOURCE, Lease, LeaseAcquire, LeaseRelease, lease_of
+from ..protocols.leases import MAX_RESOURCE, MAX_SECONDS, Lease, LeaseAcquire, LeaseRelease, lease_of
 from ..protocols.messages import Request
 from ..protocols.tasks import Result, Task
 from ..protocols.tool import Kind, P
 from .tool import R, SyncTool
+
+Key = Annotated[str, Meta(description="Name of the entry, such as findings/may.")]
+Expected = Annotated[int, Meta(description="The version that you read; 0 where there was no entry.", ge=0)]
+Resource = Annotated[
+    str, Meta(description=f"Its name, as all who work on it call it; {MAX_RESOURCE} characters at most.")
+]
+Seconds = Annotated[float, Meta(description="For how long, in seconds. If missing: 300.", gt=0, le=MAX_SECONDS)]
+Wait = Annotated[float, Meta(description="Seconds to wait for it where somebody has it. If missing: none.", ge=0)]
 
 Ask = Callable[..., tuple[Address, Request[Any]]]
 """From the team's address and the arguments: who is asked, and what."""
@@ -34,6 +42,7 @@ class InsideTool(SyncTool[P, R]):
         super().__init__(
             function, name=function.__name__, effect=effect, timeout=30.0, retry=Retry(), key_ttl=86_400.0, depth=2
         )
+        self.said = frozenset(("effect",))
         self._ask = ask
 
     def request(
@@ -67,7 +76,7 @@ def _inside(
 
     def make(function: Callable[P, R]) -> InsideTool[P, R]:
         made: InsideTool[P, R] = InsideTool(function, effect, ask)
-        made.declare(kind=kind, sinks=(), payload=payload, trusted=trusted)
+        made.declare(kind=kind, sinks=(), payload=payload, trusted=trusted, private=False)
         return made
 
     return make
@@ -102,7 +111,7 @@ def _drop(team: str, key: str, expected: int) -> tuple[Address, Request[Any]]:
 
 
 @_inside("read", _read, "read")
-def board_read(key: str) -> BoardEntry:
+def board_read(key: Key) -> BoardEntry:
     """Read an entry of the team's board: its value and its version. Version 0: there is none."""
     only_there("board_read", key)
 
@@ -114,7 +123,7 @@ def board_keys() -> dict[str, int]:
 
 
 @_inside("once", _write, "write", ["value"])
-def board_write(key: str, value: Any, expected: int) -> BoardWritten:
+def board_write(key: Key, value: Annotated[Any, "The new value, any JSON."], expected: Expected) -> BoardWritten:
     """Write an entry of the team's board. `expected` is the version that you read (0: there was none).
 
     If somebody else wrote it since, `won` says whether your value stands, and `entry` what does: read it before you write again.
@@ -123,7 +132,7 @@ def board_write(key: str, value: Any, expected: int) -> BoardWritten:
 
 
 @_inside("once", _drop, "write")
-def board_drop(key: str, expected: int) -> BoardWritten:
+def board_drop(key: Key, expected: Expected) -> BoardWritten:
     """Take an entry off the team's board. `expected` is the version that you read."""
     only_there("board_drop", key, expected)
 
@@ -143,13 +152,13 @@ def _of(team: str, resource: str) -> Address:
 
 
 @_inside("once", _acquire, "write", trusted=["token", "until", "since"])
-def lease_acquire(resource: str, seconds: float = 300.0, wait: float = 0.0) -> Lease:
+def lease_acquire(resource: Resource, seconds: Seconds = 300.0, wait: Wait = 0.0) -> Lease:
     """Take a resource for yourself for some seconds, so that nobody else works on it; `wait` seconds for it if it is taken."""
     only_there("lease_acquire", resource, seconds, wait)
 
 
 @_inside("once", _release, "write", trusted=True)
-def lease_release(resource: str) -> bool:
+def lease_release(resource: Resource) -> bool:
     """Give a resource back that you took."""
     only_there("lease_release", resource)
 
@@ -161,7 +170,13 @@ def _give(team: str, to: str, objective: str, needs: tuple[str, ...]) -> tuple[A
 
 
 @_inside("once", _give, "write", ["objective"])
-def hand_over(to: str, objective: str, needs: tuple[str, ...] = ()) -> Result:
+def hand_over(
+    to: Annotated[str, "Name of the colleague."],
+    objective: Annotated[str, "What is to be done, in full: nothing else is handed over."],
+    needs: Annotated[
+        tuple[str, ...], "What it takes to do it, in words that colleagues say they can. If missing: nothing."
+    ] = (),
+) -> Result:
     """Give a colleague of your team a task, by name, and get what came of it. A task that was handed on to you is not handed back.
 
     `needs` names what it takes to do it: a colleague that cannot all of that refuses.

@@ -6,14 +6,15 @@ named with its field.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast, get_type_hints
 
 from msgspec import inspect as forms
 
 from ..protocols.errors import DefinitionError
-from ..protocols.tool import KINDS, Kind, ToolSpec
+from ..protocols.tool import KINDS, MAX_RESULT, Kind, ToolRef, ToolSpec
 
 LONGEST_VERSION = 100
 """Characters of a version."""
@@ -26,12 +27,15 @@ def metadata(
     kind: Kind | Sequence[Kind] | None,
     sinks: Sequence[str] | None,
     payload: Sequence[str] | None,
-    trusted: bool | Sequence[str],
+    trusted: bool | Sequence[str] | None,
     private: bool | None,
     version: str,
     cost: float,
     amount: str,
     tags: Sequence[str],
+    max_bytes: int,
+    after: Sequence[str | ToolRef[..., Any]],
+    excludes: Sequence[str | ToolRef[..., Any]],
 ) -> dict[str, Any]:  # fields of ``ToolSpec``
     """What was declared, as fields of a ``ToolSpec``.
 
@@ -45,17 +49,43 @@ def metadata(
         raise _no(tool, "version", version, f'printable text such as "2", {LONGEST_VERSION} characters at most')
     if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not math.isfinite(cost) or cost < 0:
         raise _no(tool, "cost", cost, "US dollars that one call costs, 0 or more")
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or not 1 <= max_bytes <= MAX_RESULT:
+        raise _no(tool, "max_bytes", max_bytes, f"bytes, 1 to {MAX_RESULT:,}")
+    before, never = _others(tool, "after", after), _others(tool, "excludes", excludes)
+    if both := [name for name in before if name in never]:
+        raise DefinitionError(f"tool {tool!r}: {both[0]!r} stands in after and in excludes", hint="it can only be one")
     return {
+        "description": "\n\n".join(filter(None, (spec.description, *_conditions(before, never)))),
+        "after": before,
+        "excludes": never,
         "kind": None if kind is None else _kinds(tool, kind),
         "sinks": None if sinks is None else _parameters(tool, "sinks", sinks, spec.names),
         "payload": None if payload is None else _parameters(tool, "payload", payload, spec.names),
-        "trusted": trusted if isinstance(trusted, bool) else _fields(tool, trusted, returns),
+        "trusted": bool(trusted) if trusted is None or isinstance(trusted, bool) else _fields(tool, trusted, returns),
         "private": private,
         "version": version,
         "cost": float(cost),
         "amount": _parameters(tool, "amount", [amount], spec.names)[0] if amount != "" else "",
         "tags": _names(tool, "tags", tags),
+        "max_bytes": max_bytes,
     }
+
+
+def transformed(tool: str, function: Callable[[Any], Any]) -> Any:  # a type form
+    """What a transformer gives, as it says; anything, where it does not.
+
+    Raises:
+        DefinitionError: it cannot be one.
+    """
+    hint = "a plain function of one argument, from the result to what becomes of it"
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise _no(tool, "transform", function, hint)
+    try:
+        inspect.signature(function).bind(None)
+        said = get_type_hints(function, include_extras=True)
+    except (TypeError, ValueError, NameError) as error:
+        raise _no(tool, "transform", function, f"{hint} ({error})") from error
+    return said.get("return", Any)
 
 
 def _kinds(tool: str, kind: object) -> tuple[Kind, ...]:
@@ -104,6 +134,29 @@ def _has(form: forms.Type, path: list[str]) -> bool:
     return False
 
 
+def _others(tool: str, field: str, said: object) -> tuple[str, ...]:
+    hint = f"a list of tools, or of their names, such as {field}=[login]"
+    if isinstance(said, (str, bytes)) or not isinstance(said, Iterable):
+        raise _no(tool, field, said, hint)
+    names: dict[str, None] = {}
+    for one in cast("Iterable[object]", said):
+        name: object = getattr(getattr(one, "spec", None), "name", one)
+        if not isinstance(name, str) or not name:
+            raise _no(tool, field, one, hint)
+        names[name] = None
+    if tool in names:
+        raise DefinitionError(f"tool {tool!r}: {field} names the tool itself", hint="leave it out")
+    return tuple(names)
+
+
+def _conditions(after: Sequence[str], excludes: Sequence[str]) -> Iterator[str]:
+    """What a model is told of them."""
+    if after:
+        yield f"Only after {' and '.join(after)} succeeded in this run."
+    if excludes:
+        yield f"Not in a run in which {' or '.join(excludes)} was called, and the other way round."
+
+
 def _names(tool: str, field: str, said: object) -> tuple[str, ...]:
     """A sequence of texts, each once."""
     if isinstance(said, (str, bytes)) or not isinstance(said, Iterable):
@@ -115,6 +168,6 @@ def _names(tool: str, field: str, said: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cast("list[str]", given)))
 
 
-def _no(tool: str, field: str, said: object, hint: str) -> DefinitionError:
+def _no(tool: str, field: str, said: Any, hint: str) -> DefinitionError:
     shown = repr(said)
     return DefinitionError(f"tool {tool!r}: {field}={shown[:80]}{'…' if len(shown) > 80 else ''}", hint=hint)

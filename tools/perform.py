@@ -22,7 +22,7 @@ from ..protocols.bounds import check
 from ..protocols.codec import decode, encode, roundtrip
 from ..protocols.effects import CALL, Attempt, Effect
 from ..protocols.errors import Failed, NotStorable
-from ..protocols.failures import Failure, interruption, leaves, of_exception, said
+from ..protocols.failures import Failure, interruption, leaves, of_exception, said, text_of
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.leases import Lease
 from ..protocols.model import Model, ModelReply, ModelRequest
@@ -39,8 +39,8 @@ from .tool import LeaseRule, NotDone, Tool
 if TYPE_CHECKING:
     from .process import Ended
 
-MAX_RESULT = 256_000
-"""Bytes of one tool's result as JSON."""
+MAX_RAW = 8_000_000
+"""Bytes of what a transformer takes, as JSON."""
 
 AT_ONCE = 64
 """Attempts under way at a time; further ones wait for a place. Threads given up on hold none."""
@@ -238,15 +238,15 @@ async def _apart(
         try:
             assert ended.answer is not None
             data = ended.answer.value
-            check(data, "its result", most=MAX_RESULT)
-            return _result(tool, effect, decode(data, tool.returns))
+            check(data, "its result", most=_most(tool))
+            return _result(tool, effect, decode(data, tool.gives))
         except (NotStorable, msgspec.DecodeError, UnicodeDecodeError) as error:
             return _drift(effect, error)
 
     args = bytes(effect.args)
     if tool.fixed:
         args = encode(tool.signature.read(args) | tool.fixed)
-    job = job_of(tool.apart, effect.name, args, call, MAX_RESULT)
+    job = job_of(tool.apart, effect.name, args, call, _most(tool))
     on_late: Callable[[Ended], None] = lambda ended: attempting.late(came(ended))  # noqa: E731 - typed, that is all
     return came(await in_process(job, tool.environ, f"tool {effect.name}", call.beat, on_late, on_left))
 
@@ -313,22 +313,51 @@ def _not_told(error: Exception, effect: Effect) -> Attempt:
 
 def _result(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
     """A result as JSON, after checking that it is what the tool declares. It *has* happened: drift is not tried again."""
+    most = _most(tool)
     try:
         data = encode(value)
-        if len(data) <= MAX_RESULT:
-            roundtrip(value, tool.returns, MAX_RESULT)
+        if len(data) <= most:
+            roundtrip(value, tool.gives, most)
             clean = without_secrets(data)
             if clean is not data:  # what stands in the place of a secret is a text: it may not fit everywhere
-                decode(clean, tool.returns)
-                data = clean
+                value, data = decode(clean, tool.gives), clean
     except (NotStorable, msgspec.ValidationError) as error:
         return _drift(effect, error)
-    if len(data) > MAX_RESULT:
-        message = f"{effect.name} ran, but its result is {len(data):,} bytes, more than {MAX_RESULT:,}"
-        return Attempt(
-            failure=Failure("change_arguments", "result_too_large", message, hint="ask for less", where=effect.name)
+    if len(data) > most:
+        return _too_large(effect, len(data), most)
+    return Attempt(value=data) if tool.transformer is None else _transformed(tool, effect, value)
+
+
+def _transformed(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt:
+    assert tool.transformer is not None
+    most = tool.spec.max_bytes
+    try:
+        made = tool.transformer(value)
+        data = encode(made)
+        if len(data) > most:
+            return _too_large(effect, len(data), most)
+        roundtrip(made, tool.returns, most)
+        clean = without_secrets(data)
+        if clean is not data:
+            decode(clean, tool.returns)
+    except Exception as error:  # noqa: BLE001 - the user's own code, and the call has happened
+        message = (
+            f"{effect.name} ran, but its result could not be transformed: {type(error).__name__}: {text_of(error)}"
         )
-    return Attempt(value=data)
+        return Attempt(failure=Failure("abandon", "transform_failed", message[:1_000], where=effect.name))
+    return Attempt(value=clean)
+
+
+def _most(tool: Tool[..., Any]) -> int:
+    """Bytes that the function may give."""
+    return tool.spec.max_bytes if tool.transformer is None else MAX_RAW
+
+
+def _too_large(effect: Effect, size: int, most: int) -> Attempt:
+    message = f"{effect.name} ran, but its result is {size:,} bytes, more than {most:,}"
+    return Attempt(
+        failure=Failure("change_arguments", "result_too_large", message, hint="ask for less", where=effect.name)
+    )
 
 
 def _drift(effect: Effect, error: Exception) -> Attempt:

@@ -95,7 +95,7 @@ def _yes(job: Job, called: Tool[..., Any], result: object) -> bytes:
             message = f"{job.tool} ran, but its result is {len(data):,} bytes, more than {job.most:,}"
             failure = Failure("change_arguments", "result_too_large", message, hint="ask for less", where=job.tool)
             return _no(failure)
-        roundtrip(result, called.returns, job.most)
+        roundtrip(result, called.gives, job.most)
     except (NotStorable, msgspec.ValidationError) as error:
         message = f"{job.tool} ran, but its result is not what it declares: {error}"
         return _no(Failure("abandon", "schema_drift", message[:1_000], where=job.tool))

@@ -15,6 +15,7 @@ from ..protocols.codec import decode
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.secrets import Secret
 from ..protocols.tool import Call
+from .describing import described
 
 MAX_ARGUMENTS = 1_000_000
 """Bytes of one call's arguments."""
@@ -47,7 +48,8 @@ class Signature:
                 )
             if parameter.name not in hints:
                 raise DefinitionError(f"tool {name!r}: parameter {parameter.name!r} has no type", hint="annotate it")
-            if hints[parameter.name] is Call:
+            hint = described(hints[parameter.name])
+            if hint is Call:
                 self.wants_call = parameter.name
             elif (
                 hints[parameter.name] is Secret
@@ -56,9 +58,9 @@ class Signature:
                     what = f"tool {name!r}: parameter {parameter.name!r} is a us.Secret and has none"
                     raise DefinitionError(what, hint=f"give it as its default: {parameter.name}: us.Secret = KEY")
             elif parameter.default is parameter.empty:
-                fields.append((parameter.name, hints[parameter.name]))
+                fields.append((parameter.name, hint))
             else:
-                fields.append((parameter.name, hints[parameter.name], parameter.default))
+                fields.append((parameter.name, hint, parameter.default))
         if "return" not in hints:
             raise DefinitionError(
                 f"tool {name!r} does not say what it returns", hint="annotate the result, None for nothing"

@@ -23,13 +23,17 @@ from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address
 from ..protocols.leases import MAX_SECONDS
 from ..protocols.secrets import Secret
-from ..protocols.tool import Call, Kind, P, ToolRef, ToolSpec
-from .metadata import metadata
+from ..protocols.tool import MAX_RESULT, Call, Kind, P, ToolRef, ToolSpec
+from .describing import told
+from .metadata import metadata, transformed
 from .policies import Policy, every_call
 from .schema import Signature, bound
 
 R = TypeVar("R")
 EFFECTS: Final = ("read", "idempotent", "reconcilable", "once")
+
+TIMEOUT: Final = float("30")
+"""Seconds that an attempt may take where nobody says it: this very object, so that a lint can tell it from a 30 that was said."""
 
 Isolation = Literal["task", "thread", "process"]
 """Where a call runs: in the event loop; in a thread of its own; in a process of its own."""
@@ -100,8 +104,13 @@ class Tool(ToolRef[P, R]):
                 f"tool {name!r} has heartbeat={heartbeat:g} and nothing to beat it with",
                 hint="give its function a parameter of type us.Call, and call call.heartbeat()",
             )
-        self.returns = self.signature.returns
+        self.gives = self.signature.returns
+        """Type form of what the function gives; ``returns`` is that of what comes of a call, after ``transform``."""
+        self.returns = self.gives
+        self.transformer: Callable[[Any], Any] | None = None
         self.order = self.signature.order
+        self.said: frozenset[str] = frozenset()
+        """Options that were said although they are as they would be otherwise: to a lint that makes a difference."""
         self.policy: Policy | None = None
         self.lease: LeaseRule | None = None
         self.reconciler: Callable[..., Any] | None = None
@@ -114,7 +123,15 @@ class Tool(ToolRef[P, R]):
         """Arguments of that function which no caller gives."""
         description = (inspect.getdoc(function) or "").strip()
         self._spec = ToolSpec(
-            name, description, self.signature.parameters, effect, timeout, retry, key_ttl, "", heartbeat
+            name,
+            "\n\n".join(filter(None, (description, told(self.returns)))),
+            self.signature.parameters,
+            effect,
+            timeout,
+            retry,
+            key_ttl,
+            "",
+            heartbeat,
         )
         self.__name__ = name
         self.__doc__ = description
@@ -133,12 +150,15 @@ class Tool(ToolRef[P, R]):
         kind: Kind | Sequence[Kind] | None = None,
         sinks: Sequence[str] | None = None,
         payload: Sequence[str] | None = None,
-        trusted: bool | Sequence[str] = False,
+        trusted: bool | Sequence[str] | None = None,
         private: bool | None = None,
         version: str = "",
         cost: float = 0.0,
         amount: str = "",
         tags: Sequence[str] = (),
+        max_bytes: int = MAX_RESULT,
+        after: Sequence[str | ToolRef[..., Any]] = (),
+        excludes: Sequence[str | ToolRef[..., Any]] = (),
     ) -> None:
         """Say what calls do to the world and what is to be thought of their results (the arguments of ``us.tool``).
 
@@ -147,8 +167,10 @@ class Tool(ToolRef[P, R]):
         """
         said = metadata(
             self._spec, self.returns, kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private,
-            version=version, cost=cost, amount=amount, tags=tags,
+            version=version, cost=cost, amount=amount, tags=tags, max_bytes=max_bytes, after=after, excludes=excludes,
         )  # fmt: skip
+        if trusted is not None:
+            self.said |= {"trusted"}
         self._spec = msgspec.structs.replace(self._spec, **said)
 
     def approve_if(self, rule: Callable[P, bool]) -> Callable[P, bool]:
@@ -240,6 +262,16 @@ class Tool(ToolRef[P, R]):
 
             self.environ, self.apart = variables(environ, self.spec.name), importable(self.function, self.spec.name)
 
+    def transform(self, function: Callable[[Any], Any]) -> None:
+        """Say what becomes of a result (``us.tool(transform=…)``).
+
+        Raises:
+            DefinitionError: it takes something else than one argument, or is an ``async def``.
+        """
+        self.transformer, self.returns = function, transformed(self._spec.name, function)
+        words = "\n\n".join(filter(None, (self.__doc__, told(self.returns))))
+        self._spec = msgspec.structs.replace(self._spec, description=words)
+
     def bind(self, values: dict[str, Any], call: Call) -> dict[str, Any]:  # arguments of the function
         """The arguments the function is called with."""
         return bound(values, self.signature.wants_call, call)
@@ -253,8 +285,9 @@ class SyncTool(Tool[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, past the gate."""
-        result: R = self.function(**self.bind(self.arguments(args, kwargs), TRYING))
-        return result
+        result = self.function(**self.bind(self.arguments(args, kwargs), TRYING))
+        given: R = result if self.transformer is None else self.transformer(result)
+        return given
 
 
 class AsyncTool(Tool[P, R]):
@@ -263,7 +296,11 @@ class AsyncTool(Tool[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Run the function here and now, past the gate."""
         running: Coroutine[Any, Any, R] = self.function(**self.bind(self.arguments(args, kwargs), TRYING))
-        return running
+        return running if self.transformer is None else _then(running, self.transformer)
+
+
+async def _then(running: Coroutine[Any, Any, Any], transformer: Callable[[Any], R]) -> R:
+    return transformer(await running)
 
 
 class ToolDecorator(Protocol):
@@ -286,9 +323,9 @@ class ToolDecorator(Protocol):
 
 def tool(
     *,
-    effect: EffectClass = "once",
+    effect: EffectClass | None = None,
     name: str = "",
-    timeout: float = 30.0,
+    timeout: float = TIMEOUT,
     retry: Retry | None = None,
     key_ttl: float = 86_400.0,
     approve: bool | Callable[..., bool] = False,
@@ -298,19 +335,23 @@ def tool(
     kind: Kind | Sequence[Kind] | None = None,
     sinks: Sequence[str] | None = None,
     payload: Sequence[str] | None = None,
-    trusted: bool | Sequence[str] = False,
+    trusted: bool | Sequence[str] | None = None,
     private: bool | None = None,
     version: str = "",
     cost: float = 0.0,
     amount: str = "",
     tags: Sequence[str] = (),
+    max_bytes: int = MAX_RESULT,
+    transform: Callable[[Any], Any] | None = None,
+    after: Sequence[str | ToolRef[..., Any]] = (),
+    excludes: Sequence[str | ToolRef[..., Any]] = (),
 ) -> ToolDecorator:
     """Make a typed function a tool.
 
     Args:
-        effect: what is safe after a crash in the middle; the most careful class where it is not said.
+        effect: what is safe after a crash in the middle; the most careful class, ``once``, where it is not said.
         name: what models call it; the function's name by default.
-        timeout: seconds one attempt may take.
+        timeout: seconds one attempt may take; 30 by default.
         retry: how failures are tried again.
         key_ttl: seconds for which the other side remembers an idempotency key.
         heartbeat: the longest silence, in seconds: a call that does not say ``call.heartbeat()`` (on its ``us.Call``) for longer has failed
@@ -324,12 +365,19 @@ def tool(
             else everything. A read that sends something out, such as a fetch of an address, must say ``egress``.
         sinks: names of the parameters that say where the effect goes. Not said: every one, but none of a pure read.
         payload: names of the parameters whose content goes there. Not said: every one, but none of a pure read.
-        trusted: the result comes from a source that is trusted like the program itself; or dotted names of such fields of it.
+        trusted: the result comes from a source that is trusted like the program itself; or dotted names of such fields of it. Not
+            said: it is not trusted.
         private: the result is private data. Not said: True where neither ``kind`` nor ``effect="read"`` was said.
         version: tells versions of one tool apart.
         cost: US dollars that one call costs, for budgets.
         amount: name of the parameter that says how much money a call moves, for ``us.ApprovalRule(money_above=…)``.
         tags: what else approval rules may go by, such as ``legal`` or ``medical``.
+        max_bytes: bytes that a result may have as JSON, 256,000 at most; a larger one is a failure (``result_too_large``).
+        transform: a plain function from what the function gives, found to be of its type, to what becomes of it: what is stored,
+            what a model sees, what a direct call gives. It should be quick and only rearrange. If it fails the call has happened
+            (``transform_failed``). What it takes may be 8 MB.
+        after: tools, or names of tools, that must have succeeded in the same run before (a log-in, a look at what is to be changed).
+        excludes: tools, or names of tools, of which none may be called in the same run as this one. It holds both ways.
 
     Raises:
         DefinitionError: a parameter or the result has no type, or an option is out of range.
@@ -341,16 +389,21 @@ def tool(
         made: Tool[..., Any] = form(
             function,
             name=name or function.__name__,
-            effect=effect,
+            effect="once" if effect is None else effect,
             timeout=timeout,
             retry=retry or Retry(),
             key_ttl=key_ttl,
             depth=2,
             heartbeat=heartbeat,
         )
+        said = {"effect": effect is not None, "timeout": timeout is not TIMEOUT}
+        made.said = frozenset(option for option, is_said in said.items() if is_said)
+        if transform is not None:
+            made.transform(transform)
         made.declare(
             kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private, version=version, cost=cost,
             amount=amount, tags=tags,
+            max_bytes=max_bytes, after=after, excludes=excludes,
         )  # fmt: skip
         if isolation is not None or environ:
             made.isolate(isolation or made.isolation, environ)

@@ -13,6 +13,7 @@ from .looking import replay, runs, show, stuck
 from .parked import parked
 from .people import approve, inbox, reject, settle
 from .running import run, serve, stop, submit
+from .tools import tools
 from .tree import tree
 
 
@@ -45,6 +46,7 @@ for command in (
     tree,
     stuck,
     replay,
+    tools,
     journal,
 ):
     app.add_command(command)

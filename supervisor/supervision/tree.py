@@ -37,6 +37,7 @@ from ...tools.checks.rules import check_rules
 from ...tools.gate import Grants
 from ...tools.models.registry import model as resolve
 from ...tools.starting import StartCheck
+from ...tools.together import complete
 from ...tools.tool import Tool
 from ..addressing import address_people
 from ..conflicts.actor import ConflictActor
@@ -191,13 +192,14 @@ class Tree:
             self._replaced.update(agent.model_names())
             agent = copy.copy(agent)
             agent.models = (self.override,)
-        tools: dict[str, Tool[..., Any]] = {}
+        given: list[Tool[..., Any]] = []
         for tool in agent.tools:
             if not isinstance(tool, Tool):
                 raise DefinitionError(
                     f"agent {agent.name!r}: {tool!r} is no tool", hint="decorate the function with @us.tool(effect=…)"
                 )
-            tools[tool.spec.name] = _complete(tool)
+            given.append(tool)
+        tools = complete(f"agent {agent.name!r}", given)
         self._add(template, AgentActor(agent), supervisor)
         rules = self._rules.get(supervisor, ()) + self._said(f"agent {agent.name!r}", agent.approvals)
         self.grants[template] = Grants(tools, agent.limits, supervisor, rules)
@@ -207,7 +209,7 @@ class Tree:
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}
 
     def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
-        tools = {worker.work.spec.name: _complete(worker.work)}
+        tools = complete(f"worker {worker.name!r}", [worker.work])
         self._add(template, WorkerActor(worker.work, whole=worker.whole, can=worker.can), supervisor)
         self.grants[template] = Grants(tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ()))
         self.places[template] = supervisor
@@ -224,7 +226,7 @@ class Tree:
             "by name" if isinstance(child, Pool) else "in order" if led and child.actor.durable else "by mail"
         )
         self._add(child.template, child.actor, supervisor, begun)
-        tools = {t.spec.name: t for t in child.tools}
+        tools = complete(f"child {child.template!r}", child.tools)
         self.grants[child.template] = Grants(
             tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ())
         )
@@ -239,10 +241,3 @@ class Tree:
                     hint="give it another name; a template of holes only needs a segment in front, such as 'accounts/{key}'",
                 )
         self.directory.add(Mount(template, actor, supervisor, template, begun=begun))
-
-
-def _complete(tool: Tool[..., Any]) -> Tool[..., Any]:
-    if tool.spec.effect == "reconcilable" and tool.reconciler is None:
-        how = f"declare it with @{tool.spec.name}.reconcile"
-        raise DefinitionError(f"tool {tool.spec.name!r} is reconcilable but has no reconcile function", hint=how)
-    return tool

@@ -177,3 +177,19 @@ def beat(call: us.Call, path: str, beats: int) -> str:
 def echo(text: str) -> str:
     """Say it again."""
     return text
+
+
+class Pages(us.State):
+    """How many."""
+
+    pages: int
+
+
+def _count(text: str) -> Pages:
+    return Pages(len(text))
+
+
+@us.tool(effect="read", isolation="process", transform=_count)
+def large_page(size: int) -> str:
+    """Many pages."""
+    return "x" * size

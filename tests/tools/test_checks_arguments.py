@@ -15,7 +15,7 @@ from understudy.tools.checks.permission import permission
 
 
 @us.tool(effect="once")
-def pay(to: str, usd: int, note: dict[str, Any] | None = None) -> str:
+def pay(to: str, usd: int, note: dict[str, Any] | None = None, rate: float = 1.0) -> str:
     """Pay somebody."""
     return f"{to} got {usd}"
 
@@ -29,6 +29,13 @@ WRONG = {
     "bool for int": (b'{"to":"ada","usd":true}', "usd"),
     "float for int": (b'{"to":"ada","usd":1.5}', "usd"),
     "null for str": (b'{"to":null,"usd":1}', "to"),
+    "not a number": (b'{"to":"ada","usd":NaN}', "JSON"),
+    "infinity": (b'{"to":"ada","usd":1,"rate":Infinity}', "JSON"),
+    "1e400": (b'{"to":"ada","usd":1,"rate":1e400}', ""),
+    "-1e400 for int": (b'{"to":"ada","usd":-1e400}', ""),
+    "a number as text": (b'{"to":"ada","usd":1,"rate":"NaN"}', "rate"),
+    "half a character": (b'{"to":"\\ud800","usd":1}', ""),
+    "a text that does not end": (b'{"to":"ada', ""),
     "no object": (b"[1,2]", "object"),
     "no JSON": (b'{"to":"ada"', "trunc"),
     "nothing": (b"", "trunc"),
@@ -46,8 +53,14 @@ def test_arguments_that_do_not_fit_are_a_typed_failure(what: str) -> None:
     assert admission.failure is not None
     assert (admission.failure.kind, admission.failure.code) == ("change_arguments", "bad_arguments")
     assert named in admission.failure.message
-    assert admission.failure.hint == "it takes: to, usd, note"
+    assert admission.failure.hint == "it takes: to, usd, note, rate"
     assert len(admission.failure.message) < 1_000
+
+
+def test_a_text_of_nearly_a_megabyte_goes_through() -> None:
+    """The control of what is too large."""
+    raw = b'{"to":"' + b"a" * 900_000 + b'","usd":1}'
+    assert gate(pay).admit(call("pay", raw=raw), Counters(), 0.0).decision == "allow"
 
 
 @pytest.mark.parametrize("what", ["unknown field", "missing field", "wrong type", "bool for int"])

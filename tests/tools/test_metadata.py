@@ -124,6 +124,13 @@ def test_a_rule_that_is_declared_later_changes_the_policy_and_nothing_else() -> 
         ({"cost": float("inf")}, "cost=inf"),
         ({"cost": True}, "cost=True"),
         ({"cost": "1"}, "cost='1'"),
+        ({"after": "login"}, "after='login'"),
+        ({"after": [1]}, "after=1"),
+        ({"after": [""]}, "after=''"),
+        ({"after": 1}, "after=1"),
+        ({"after": ["send"]}, "after names the tool itself"),
+        ({"excludes": "login"}, "excludes='login'"),
+        ({"after": ["a", "b"], "excludes": ["b"]}, "'b' stands in after and in excludes"),
     ],
     ids=str,
 )
@@ -132,6 +139,24 @@ def test_what_cannot_be_meant_is_refused_with_the_name_of_the_field(said: dict[s
         tool_of(**said)
     assert named in str(refused.value)
     assert refused.value.hint
+
+
+def test_what_nobody_said_is_known_apart_from_what_is_as_it_would_be_otherwise() -> None:
+    """The gate sees no difference, a lint does."""
+
+    @us.tool(trusted=False, timeout=30.0)
+    def one() -> int:
+        """One."""
+        return 1
+
+    @us.tool()
+    def other() -> int:
+        """Other."""
+        return 1
+
+    assert (sorted(one.said), sorted(other.said)) == (["timeout", "trusted"], [])
+    assert (one.spec.trusted, one.spec.timeout, one.spec.effect) == (False, 30.0, "once")
+    assert (other.spec.trusted, other.spec.timeout, other.spec.effect) == (False, 30.0, "once")
 
 
 def test_trusted_fields_of_a_result_without_fields_are_refused() -> None:

@@ -14,7 +14,8 @@ import pytest
 import understudy as us
 from tests.tools.intents import AGENT, call, effect, gate
 from understudy.protocols.effects import Attempt, Counters, Effect
-from understudy.tools.perform import MAX_RESULT, Performer
+from understudy.protocols.tool import MAX_RESULT
+from understudy.tools.perform import Performer
 from understudy.tools.tool import NotDone, Tool
 
 

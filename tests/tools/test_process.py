@@ -24,8 +24,9 @@ from tests.tools import apart
 from tests.tools.intents import AGENT
 from tests.tools.test_perform import started
 from understudy.protocols.effects import Attempt, EffectClass
+from understudy.protocols.tool import MAX_RESULT
 from understudy.tools.models.scripted import call
-from understudy.tools.perform import MAX_RESULT, Performer
+from understudy.tools.perform import Performer
 from understudy.tools.tool import Tool
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what left its group is found by its mark in /proc")

@@ -11,5 +11,6 @@ from .databases import sql as sql
 from .delegation import delegate as delegate
 from .fetching import fetch as fetch
 from .folders import files as files
+from .people import ask_person as ask_person
 
-__all__ = ["clock", "delegate", "fetch", "files", "shell", "sql"]
+__all__ = ["ask_person", "clock", "delegate", "fetch", "files", "shell", "sql"]

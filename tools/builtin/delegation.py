@@ -51,7 +51,9 @@ def delegate(to: Sequence[str]) -> InsideTool[..., Result]:
 
     delegate.__annotations__["to"] = Colleague
     made: InsideTool[..., Result] = InsideTool(delegate, "once", ask)
-    made.declare(kind="write", sinks=(), payload=["objective"])  # it stays in the team, and its labels go with it
+    made.declare(
+        kind="write", sinks=(), payload=["objective"], trusted=False
+    )  # it stays in the team, and its labels go with it
     return made
 
 

@@ -130,7 +130,16 @@ def fetch(
 
     get.__annotations__["url"] = Url
     # The address itself is what leaves: whoever owns the host reads what stands in it.
-    return tool(effect="read", name=name, timeout=timeout, kind=("read", "egress"), sinks=["url"], payload=["url"])(get)
+    return tool(
+        effect="read",
+        name=name,
+        timeout=timeout,
+        kind=("read", "egress"),
+        sinks=["url"],
+        payload=["url"],
+        trusted=False,
+        private=False,
+    )(get)
 
 
 async def _get(egress: Egress, place: Place, checks: ssl.SSLContext, most: int) -> Page | str:

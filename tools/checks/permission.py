@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...protocols.failures import Failure
+from ..lookalike import meant
 from .case import Case, Ruling, allow, deny
 
 
@@ -21,6 +22,9 @@ def permission(case: Case) -> Ruling:
             hint=f"it may call: {has}",
             where=name,
         )
+    elif real := meant(name, case.tools):
+        told = f"there is no tool {name!a}, which only looks like {real!r}"
+        failure = Failure("change_arguments", "look_alike", told, hint=f"write {real}, in plain letters", where=real)
     else:
         failure = Failure(
             "change_arguments", "unknown_tool", f"there is no tool {name!r}", hint=f"tools: {has}", where=name

@@ -1,0 +1,58 @@
+"""Whether the tools of one agent go together: what a tool says of another must be about one that the agent has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..protocols.errors import DefinitionError
+from .inside import InsideTool
+from .lookalike import seen
+from .tool import Tool
+
+
+def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
+    """The tools of one agent by name, found to be whole and to go together.
+
+    Raises:
+        DefinitionError: a reconcilable tool has no reconcile function; two names look alike; ``after`` or ``excludes`` names a tool that
+            the agent does not have, or one that can never have succeeded.
+    """
+    named = {tool.spec.name: tool for tool in tools}
+    looks: dict[str, str] = {}
+    for tool in named.values():
+        name = tool.spec.name
+        if tool.spec.effect == "reconcilable" and tool.reconciler is None:
+            how = f"declare it with @{name}.reconcile"
+            raise DefinitionError(f"tool {name!r} is reconcilable but has no reconcile function", hint=how)
+        other = looks.setdefault(seen(name), name)
+        if other != name and not (name.isascii() and other.isascii()):
+            raise DefinitionError(f"{who}: the tools {other!a} and {name!a} look alike", hint="rename one of them")
+        for field, others in (("after", tool.spec.after), ("excludes", tool.spec.excludes)):
+            for other in others:
+                if other not in named:
+                    raise DefinitionError(
+                        f"{who}: tool {name!r} says {field}={other!r}, and {who} has no such tool",
+                        hint=f"give it that tool too; it has: {', '.join(named)}",
+                    )
+    for name in named:
+        _in_order(who, name, named)
+    return named
+
+
+def _in_order(who: str, first: str, tools: Mapping[str, Tool[..., Any]]) -> None:
+    """Each tool that must come before can come at all."""
+    waiting, seen_before = [first], set[str]()
+    while waiting:
+        name = waiting.pop()
+        for other in tools[name].spec.after:
+            if other == first:
+                raise DefinitionError(f"{who}: tool {first!r} can be called only after itself", hint="break the circle")
+            if isinstance(tools[other], InsideTool):
+                raise DefinitionError(
+                    f"{who}: tool {name!r} says after={other!r}, which is done by mail: the gate does not hear how it ended",
+                    hint="name a tool that is performed",
+                )
+            if other not in seen_before:
+                seen_before.add(other)
+                waiting.append(other)
