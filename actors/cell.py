@@ -236,7 +236,9 @@ class Cell:
                 memory.counters = memory.counters.granted()
             if effect.cleared and not before.cleared and effect.question is not None and effect.question.first:
                 memory.counters = memory.counters.first_allowed(effect.name)
-            if effect.digest != before.digest:  # a person gave it other arguments
+            if effect.name != before.name:
+                memory.counters = memory.counters.replaced(before, effect)
+            elif effect.digest != before.digest:  # a person gave it other arguments
                 memory.counters = memory.counters.changed_into(before, effect)
             memory.counters = memory.counters.changed(effect)
             if effect.state in OPEN_STATES:

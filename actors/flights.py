@@ -17,7 +17,7 @@ from msgspec import Raw
 from ..protocols.approvals import Answer, Question
 from ..protocols.books import Entry
 from ..protocols.codec import NULL, decode, encode
-from ..protocols.effects import PERSON, THINK, Attempt, Effect, ThinkArgs
+from ..protocols.effects import CALL, PERSON, THINK, Attempt, Effect, ThinkArgs
 from ..protocols.errors import NotStorable, UnderstudyError, WrongAnswer
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.grants import made, standing
@@ -110,6 +110,9 @@ class Flights:
         except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
             self._refuse(cell, effect, Clearance(), of_exception(error, where=effect.name, code="render_failed"))
             return
+        shut = next((v for v in clear.verdicts if v.check == "breaker" and v.verdict != "allow"), None)
+        if shut is not None and clear.failure is not None and self._instead(cell, effect, clear.failure, clear):
+            return
         if (denied := _denied(clear)) is not None:
             code = "denied_" + denied.check.split(".")[0]
             why = clear.failure or Failure("abandon", code, denied.reason, where=effect.name)
@@ -193,6 +196,8 @@ class Flights:
         effect = self._pump.effect(settlement.effect)
         current = self.flying.get(settlement.effect, 0)
         stale = settlement.failure is not None and settlement.attempt < current
+        if effect is not None and settlement.attempt <= effect.before:
+            stale = True  # of a tool whose place another one has taken
         if effect is None or effect.id in self._landing or stale:
             self._pump.after(Done(settlement.id))
             return
@@ -378,8 +383,9 @@ class Flights:
         if step.step == "start" and step.due is not None and not self._has_time(cell, effect, step.due):
             step = not_again(effect, no_time(effect, step.due - self._pump.now, failure))
         if step.step == "settle" or (step.step == "start" and cell.memory.life in ENDED):
-            self._enter(cell, effect, books)
-            self.land(cell, effect, NULL, step.failure or failure, input)
+            if not self._instead(cell, effect, step.failure or failure, None, input, books):
+                self._enter(cell, effect, books)
+                self.land(cell, effect, NULL, step.failure or failure, input)
             return
         if effect.id in self._checked:
             effect = msgspec.structs.replace(effect, verdicts=effect.verdicts + self._checked.pop(effect.id))
@@ -404,6 +410,51 @@ class Flights:
             self._pump.after(Done(input))
         if after.due is not None:
             self._pump.alarm(after.due, effect.id)
+
+    def _instead(
+        self,
+        cell: Cell,
+        effect: Effect,
+        failure: Failure,
+        clear: Clearance | None = None,
+        input: str = "",
+        books: tuple[Entry, ...] = (),
+    ) -> bool:
+        """Let another tool do what failed for good, if one is declared and let through; its attempts are counted on from these.
+        ``clear``: the gate did not let it out."""
+        if effect.verb != CALL or cell.mount is None or cell.memory.life in ENDED:
+            return False
+        found = self._gate.instead(effect, failure, cell.memory.counters, self._pump.now)
+        if found is None:
+            return False
+        if found.admission is None:
+            if clear is None:
+                self._checked[effect.id] = self._checked.get(effect.id, ()) + found.verdicts
+            return False
+        given, name = found.admission, effect.name
+        verdicts = effect.verdicts + self._checked.pop(effect.id, ()) + (clear.verdicts if clear is not None else ())
+        verdicts += found.verdicts + given.verdicts
+        question = given.question and addressed(given.question, cell.mount.people, self._pump.now)
+        after = msgspec.structs.replace(
+            effect, name=found.name, effect=given.effect, key=given.key, occurrence=given.occurrence, digest=given.digest,
+            timeout=given.timeout, retry=given.retry, key_ttl=given.key_ttl, resource=given.resource, verdicts=verdicts,
+            state="intended" if question is None else "asking", question=question, answer=None, addressed=None, yes=(),
+            cleared=0.0, interrupted=0, due=None, failure=failure, unsure=False,
+            instead=(*effect.instead, name), before=effect.attempt,
+        )  # fmt: skip
+        after = opened(after, self._pump.now) if question is not None else after
+        try:
+            self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure, books=books), effect.id)
+        except NotStorable:  # it is the failure that is too long, and it stands in the verdict in short
+            after = msgspec.structs.replace(after, failure=brief(failure))
+            self._pump.write(cell, "attempt", Record(changes=(after,), failure=brief(failure), books=books), effect.id)
+        if input:
+            self._pump.after(Done(input))
+        if question is None:
+            self.launch(cell, after)
+        elif after.due is not None:
+            self._pump.alarm(after.due, effect.id)
+        return True
 
     def _answered(self, cell: Cell, effect: Effect) -> None:
         answer = effect.answer

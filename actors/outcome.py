@@ -55,15 +55,19 @@ class Outcome(Generic[R_co]):
         tag: what was given with it.
         failure: why there is no value; None where there is one.
         note: that a person had the call made with other arguments, in words; empty where nobody did.
+        tool: the tool that gave it, where it took the place of the one that was called (``us.tool(fallback=…)``); else empty.
     """
 
-    __slots__ = ("_value", "failure", "note", "of", "tag")
+    __slots__ = ("_value", "failure", "note", "of", "tag", "tool")
 
-    def __init__(self, of: str, tag: Tag, value: object, failure: Failure | None, note: str = "") -> None:
+    def __init__(
+        self, of: str, tag: Tag, value: object, failure: Failure | None, note: str = "", tool: str = ""
+    ) -> None:
         self.of = of
         self.tag = tag
         self.failure = failure
         self.note = note
+        self.tool = tool
         self._value = value
 
     @property
@@ -131,7 +135,16 @@ def effect_outcome(
 ) -> Envelope:  # fmt: skip
     """What came of an effect, as mail to its actor, and where that comes from. ``checked``: verdicts that stand in no row yet."""
     note = _changed(effect)
-    body = OutcomeBody(effect.id, effect.settler, effect.tag, value, failure, checked=checked, note=note)
+    body = OutcomeBody(
+        effect.id,
+        effect.settler,
+        effect.tag,
+        value,
+        failure,
+        checked=checked,
+        note=note,
+        tool=effect.name if effect.instead else "",
+    )
     context = effect.context
     if context.provenance is not provenance:
         context = msgspec.structs.replace(context, provenance=provenance)
@@ -150,4 +163,4 @@ def _changed(effect: Effect) -> str:
 def read_outcome(body: OutcomeBody, form: Any) -> Outcome[Any]:  # form is a type form
     """An outcome as a handler takes it. Raises msgspec.ValidationError where the value does not fit the form."""
     value = decode(body.value, form) if body.failure is None else None
-    return Outcome(body.of, tag_value(body.tag), value, body.failure, body.note)
+    return Outcome(body.of, tag_value(body.tag), value, body.failure, body.note, body.tool)

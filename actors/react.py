@@ -138,6 +138,8 @@ class AgentActor(Actor):
         if call not in turn.state.waiting:
             return  # the run went on without it
         note: dict[str, object] = {"note": outcome.note} if outcome.note else {}
+        if outcome.tool:
+            note["tool"] = outcome.tool
         if outcome.failure is None:
             self._observe(turn, call, tool, {"result": outcome.value, **note}, turn.provenance)
         else:

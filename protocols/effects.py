@@ -118,6 +118,9 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         resource: what it works on: each attempt begins only under a lease of it. Empty for none.
         failure: why the last attempt failed, or why it is settled without a value.
         addressed: whom its question has come to, where it goes to people by name.
+        instead: tools that failed for good before, the one that was called first: ``name`` and all that depends on it are those of the
+            alternative that is tried now.
+        before: attempts that were made of those.
         yes: who said yes so far, where several must; with the last one it is answered.
         unsure: an earlier attempt may have happened; where no further one may be made, it is in doubt, not failed.
         labels: of its arguments, as in ``Intent``.
@@ -155,6 +158,8 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     yes: tuple[Answer, ...] = ()
     unsure: bool = False
     labels: dict[str, tuple[Label, ...]] = {}
+    instead: tuple[str, ...] = ()
+    before: int = 0
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):
@@ -242,6 +247,12 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(
             self._free(effect), calls=max(0, self.calls - 1), admitted=admitted, recent=self.recent[:last] + self.recent[last + 1 :]
         )  # fmt: skip
+
+    def replaced(self, before: Effect, after: Effect) -> Counters:
+        """After a row in which another tool took the place of one that failed for good: another call."""
+        failed = self._free(before)
+        made = {**failed.made, before.name: max(0, failed.made.get(before.name, 0) - 1)}
+        return msgspec.structs.replace(failed, made=made).intended(after)
 
     def changed_into(self, before: Effect, after: Effect) -> Counters:
         """After a row in which a person gave a call other arguments."""

@@ -111,7 +111,8 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
 
     ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``;
     ``checked``: of an effect, what the gate said when it was started, as far as no row holds it yet.
-    ``note``: that a person had the call made with other arguments.
+    ``note``: that a person had the call made with other arguments. ``tool``: the tool that gave it, where it took the place of the
+    one that was called.
     """
 
     of: str
@@ -123,6 +124,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     said: str = ""
     checked: tuple[Verdict, ...] = ()
     note: str = ""
+    tool: str = ""
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -89,6 +89,20 @@ class Admission(Struct, frozen=True):
     inside: Inside | None = None
 
 
+class Instead(Struct, frozen=True):
+    """Another tool that does a call in the place of one that failed for good.
+
+    Attributes:
+        name: the tool; empty where none of the alternatives was let through.
+        admission: what the gate decided about it; None with an empty name.
+        verdicts: what it said of each alternative, in order.
+    """
+
+    name: str
+    admission: Admission | None
+    verdicts: tuple[Verdict, ...]
+
+
 class Clearance(Struct, frozen=True):
     """What the gate said when an effect was to start. It starts unless it is told to wait, asked about or refused.
 
@@ -169,6 +183,10 @@ class Gate(Protocol):
 
     def unknown(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         """After an attempt ended without anybody knowing what it did: a timeout, a cancel, an unexpected exception."""
+        ...
+
+    def instead(self, effect: Effect, failure: Failure, counters: Counters, now: float) -> Instead | None:
+        """Which other tool does it, now that it has failed for good; None where none is declared, or somebody decided against it."""
         ...
 
     def interrupted(self, effect: Effect, now: float) -> Next:

@@ -67,6 +67,7 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
         amount: the parameter that says how much money a call moves; empty where none does, or it is not said.
         tags: what else rules may go by, such as ``legal`` or ``medical``.
         max_bytes: bytes that its result may have as JSON.
+        fallback: tools that are tried in its place, in order, when it has failed for good and nothing happened.
         after: tools that must have succeeded in the same run before.
         excludes: tools of which none may have been called in the same run: either they or this one.
     """
@@ -90,6 +91,7 @@ class ToolSpec(Struct, frozen=True, omit_defaults=True, dict=True):
     amount: str = ""
     tags: tuple[str, ...] = ()
     max_bytes: int = MAX_RESULT
+    fallback: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
 

@@ -235,7 +235,7 @@ class Attempts:
         """What an earlier attempt came to, where it can be asked."""
         effect = start.effect
         tool = self._tree.tools[effect.agent][effect.name]
-        if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
+        if tool.spec.effect == "reconcilable" and (effect.attempt - effect.before > 1 or effect.interrupted):
             return reconcile_plain(tool, effect)
         return None
 
@@ -245,7 +245,7 @@ class Attempts:
         call = Call(
             effect.id,
             effect.key,
-            effect.attempt,
+            effect.attempt - effect.before,
             effect.stream,
             effect.timeout,
             self._fences.get(effect.id, 0),

@@ -345,9 +345,13 @@ class _Teller:
         name = effect.name if effect.verb != "person" else "the question"
         if self._addressed(before, effect):
             return
+        if before is not None and effect.name != before.name:
+            self._say(f"{before.name}: {_failure(effect.failure)}; {effect.name} is tried in its place", "bad")
+            if effect.state == "asking":
+                self._asks(effect)
         match effect.state:
             case "started":
-                self._say(f"{effect.name} is about to leave, attempt {effect.attempt}", "quiet")
+                self._say(f"{effect.name} is about to leave, attempt {effect.attempt - effect.before}", "quiet")
             case "waiting":
                 cut = effect.failure is not None and effect.failure.code == "interrupted"
                 self.retries += not cut

@@ -19,7 +19,7 @@ from ..protocols.codec import digest
 from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
 from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
-from ..protocols.hooks import Admission, Booked, Clearance, Next, Rng
+from ..protocols.hooks import Admission, Booked, Clearance, Instead, Next, Rng
 from ..protocols.model import ModelRequest
 from ..protocols.provenance import Provenance
 from ..protocols.rules import ApprovalRule
@@ -35,6 +35,7 @@ from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
 from .checks.rules import rules
+from .fallback import instead
 from .inside import InsideTool
 from .person import PersonTool
 from .starting import Ending, StartCheck, Starting, booked, started
@@ -177,11 +178,7 @@ class Gate:
         """
         if effect.verb != CALL:
             return Clearance()
-        around = effect.context.provenance
-        intent = Intent(
-            "call", effect.name, effect.args, effect.agent, effect.stream, labels=effect.labels, around=around
-        )
-        case = self._case(intent, counters, now)
+        case = self._case(_intent(effect, effect.name), counters, now)
         rulings = [_guarded("permission", permission, case)]
         if case.tool is not None and "approval" not in self._skip:
             checks: tuple[tuple[str, Check], ...] = ()
@@ -222,6 +219,11 @@ class Gate:
     def unknown(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         """See ``ledger.after_silence``."""
         return ledger.after_silence(effect, failure, now, rng)
+
+    def instead(self, effect: Effect, failure: Failure, counters: Counters, now: float) -> Instead | None:
+        """See ``fallback.instead``."""
+        tools = self._of(effect.agent).tools
+        return instead(effect, failure, tools, lambda name: self.admit(_intent(effect, name), counters, now))
 
     def interrupted(self, effect: Effect, now: float) -> Next:
         """See ``ledger.after_crash``."""
@@ -273,6 +275,11 @@ def _about(question: Question, tool: Tool[..., Any] | None) -> Question:
     if tool is None or not (tool.spec.version or tool.spec.sinks):
         return question
     return msgspec.structs.replace(question, version=tool.spec.version, sinks=tool.spec.sinks or ())
+
+
+def _intent(effect: Effect, name: str) -> Intent:
+    """A call that was intended, as it was; ``name``: of the tool that is to do it."""
+    return Intent("call", name, effect.args, effect.agent, effect.stream)
 
 
 def _allowed_by_person(effect: Effect) -> bool:

@@ -29,11 +29,12 @@ def after_failure(effect: Effect, failure: Failure, now: float, rng: Rng) -> Nex
     if failure.after is not None and math.isfinite(failure.after) and failure.after > PATIENCE:
         asked = f"{effect.name} asks to wait for {failure.after:,.0f} s, more than {PATIENCE:,.0f}: {failure.message}"
         return Next("settle", failure=Failure("abandon", "too_long_to_wait", asked, where=effect.name, cause=failure))
-    if effect.attempt >= effect.retry.attempts:
+    made = effect.attempt - effect.before
+    if made >= effect.retry.attempts:
         gave_up = Failure(
             "abandon",
             "attempts_exhausted",
-            f"{effect.name} failed {effect.attempt} times: {failure.message}",
+            f"{effect.name} failed {made} times: {failure.message}",
             where=effect.name,
             cause=failure,
         )
@@ -52,7 +53,7 @@ def wait(effect: Effect, failure: Failure, rng: Rng) -> float:
     """
     if failure.kind == "retry_now":
         return 0.0
-    bound = min(effect.retry.cap, effect.retry.base * 2.0 ** min(1_000, max(0, effect.attempt - 1)))
+    bound = min(effect.retry.cap, effect.retry.base * 2.0 ** min(1_000, max(0, effect.attempt - effect.before - 1)))
     asked = failure.after or 0.0
     return min(LONGEST_WAIT, max(asked if math.isfinite(asked) else 0.0, rng.random() * bound))
 
@@ -62,7 +63,7 @@ def after_silence(effect: Effect, failure: Failure, now: float, rng: Rng) -> Nex
     fails by that."""
     if effect.effect == "read":
         return after_failure(effect, failure, now, rng)
-    if effect.effect == "once" or effect.attempt >= effect.retry.attempts:
+    if effect.effect == "once" or effect.attempt - effect.before >= effect.retry.attempts:
         return doubt(effect, failure)
     # Whatever it was, another attempt does no harm: the other side knows the key, or is asked. It is not failed before that is known.
     return Next("start", due=now + wait(effect, failure, rng))

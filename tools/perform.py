@@ -140,9 +140,16 @@ class Performer:
         if tool is None:
             return _gone(effect, "tool")
         call = Call(
-            effect.id, effect.key, effect.attempt, effect.stream, effect.timeout, fence, attempting.beat, effect.at
+            effect.id,
+            effect.key,
+            effect.attempt - effect.before,
+            effect.stream,
+            effect.timeout,
+            fence,
+            attempting.beat,
+            effect.at,
         )
-        if tool.spec.effect == "reconcilable" and (effect.attempt > 1 or effect.interrupted):
+        if tool.spec.effect == "reconcilable" and (effect.attempt - effect.before > 1 or effect.interrupted):
             found = await self._reconcile(tool, effect)
             if found is not None:
                 return found

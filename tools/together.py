@@ -15,8 +15,8 @@ def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., A
     """The tools of one agent by name, found to be whole and to go together.
 
     Raises:
-        DefinitionError: a reconcilable tool has no reconcile function; two names look alike; ``after`` or ``excludes`` names a tool that
-            the agent does not have, or one that can never have succeeded.
+        DefinitionError: a reconcilable tool has no reconcile function; two names look alike; ``after``, ``excludes`` or ``fallback``
+            names a tool that the agent does not have, or one that can never have succeeded.
     """
     named = {tool.spec.name: tool for tool in tools}
     looks: dict[str, str] = {}
@@ -28,12 +28,18 @@ def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., A
         other = looks.setdefault(seen(name), name)
         if other != name and not (name.isascii() and other.isascii()):
             raise DefinitionError(f"{who}: the tools {other!a} and {name!a} look alike", hint="rename one of them")
-        for field, others in (("after", tool.spec.after), ("excludes", tool.spec.excludes)):
+        said = (("after", tool.spec.after), ("excludes", tool.spec.excludes), ("fallback", tool.spec.fallback))
+        for field, others in said:
             for other in others:
                 if other not in named:
                     raise DefinitionError(
                         f"{who}: tool {name!r} says {field}={other!r}, and {who} has no such tool",
                         hint=f"give it that tool too; it has: {', '.join(named)}",
+                    )
+                if field == "fallback" and isinstance(named[other], InsideTool):
+                    raise DefinitionError(
+                        f"{who}: tool {name!r} says fallback={other!r}, which is done by mail and takes nobody's place",
+                        hint="name a tool that is performed",
                     )
     for name in named:
         _in_order(who, name, named)

@@ -262,6 +262,16 @@ class Tool(ToolRef[P, R]):
 
             self.environ, self.apart = variables(environ, self.spec.name), importable(self.function, self.spec.name)
 
+    def falls_back(self, tools: Sequence[ToolRef[..., Any]]) -> None:
+        """Say which tools are tried in its place (``us.tool(fallback=…)``).
+
+        Raises:
+            DefinitionError: one of them is no tool, does not take what this one takes, or gives something else.
+        """
+        from .fallback import fits  # it looks at tools
+
+        self._spec = msgspec.structs.replace(self._spec, fallback=fits(self, tools))
+
     def transform(self, function: Callable[[Any], Any]) -> None:
         """Say what becomes of a result (``us.tool(transform=…)``).
 
@@ -343,6 +353,7 @@ def tool(
     tags: Sequence[str] = (),
     max_bytes: int = MAX_RESULT,
     transform: Callable[[Any], Any] | None = None,
+    fallback: Sequence[ToolRef[..., Any]] = (),
     after: Sequence[str | ToolRef[..., Any]] = (),
     excludes: Sequence[str | ToolRef[..., Any]] = (),
 ) -> ToolDecorator:
@@ -376,6 +387,9 @@ def tool(
         transform: a plain function from what the function gives, found to be of its type, to what becomes of it: what is stored,
             what a model sees, what a direct call gives. It should be quick and only rearrange. If it fails the call has happened
             (``transform_failed``). What it takes may be 8 MB.
+        fallback: tools that are tried in its place, in order, when a call has failed for good (``abandon``: no more attempts, an open
+            breaker) and it is known that nothing happened; never after a doubt, nor where somebody said no. They take what it takes
+            and give what it gives, the agent must have them too, and each passes every check itself.
         after: tools, or names of tools, that must have succeeded in the same run before (a log-in, a look at what is to be changed).
         excludes: tools, or names of tools, of which none may be called in the same run as this one. It holds both ways.
 
@@ -405,6 +419,8 @@ def tool(
             amount=amount, tags=tags,
             max_bytes=max_bytes, after=after, excludes=excludes,
         )  # fmt: skip
+        if fallback:
+            made.falls_back(fallback)
         if isolation is not None or environ:
             made.isolate(isolation or made.isolation, environ)
         if approve is True:

@@ -21,7 +21,7 @@ from ...protocols.effects import Attempt, Counters, Effect, Intent, Retry
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
 from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure, of_exception
-from ...protocols.hooks import Admission, Booked, Clearance, Gate, Next, Rng
+from ...protocols.hooks import Admission, Booked, Clearance, Gate, Instead, Next, Rng
 from ...protocols.ids import OUTSIDE, Address
 from ...protocols.journal import Record
 from ...protocols.messages import Event, Message, Request, State, answer_type
@@ -136,6 +136,9 @@ class OpenGate:
 
     def unknown(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
         return Next("settle", failure=failure)
+
+    def instead(self, effect: Effect, failure: Failure, counters: Counters, now: float) -> Instead | None:
+        return None
 
     def interrupted(self, effect: Effect, now: float) -> Next:
         return Next("start")

@@ -50,7 +50,7 @@ def approved(case: Case, effect: Effect, books: Mapping[str, Entry]) -> Ruling:
 def other_rules(case: Case, effect: Effect) -> bool:
     """Whether a call about which nobody was asked was looked at by other rules than there are now."""
     assert case.tool is not None
-    if effect.cleared or effect.attempt:
+    if effect.cleared or effect.attempt > effect.before:
         return False
     said = {verdict.check: verdict.reason for verdict in effect.verdicts if verdict.verdict == "allow"}
     policy = case.tool.policy

@@ -204,12 +204,14 @@ def facts_of(messages: Iterable[ModelMessage]) -> Facts:
 
 
 def _answer(message: ModelMessage) -> dict[str, Any] | Failure:
-    """A tool's message: ``{"result": …}``, or the failure it tells of."""
+    """A tool's message: ``{"result": …}``, or the failure it tells of; a ``note``, and the ``tool`` that gave it in the place of another,
+    may stand beside."""
     try:
         told: dict[str, Any] = codec.decode(unframed(message.text).encode(), dict[str, Any])
-        if told.keys() == {"result"}:
+        what = told.keys() - {"note", "tool"}
+        if what == {"result"}:
             return told
-        if told.keys() == {"failure"}:
+        if what == {"failure"}:
             return msgspec.convert(told["failure"], Failure)
         if told.pop("note", None) is not None:  # that a person had the call made with other arguments
             return told if "result" in told else msgspec.convert(told["failure"], Failure)

@@ -157,3 +157,9 @@ async def _reply(rules: Rules, request: ModelRequest) -> ModelReply:
     reply = await rules.complete(request, heard.append)
     assert "".join(heard) == reply.text
     return reply
+
+
+def test_what_stands_beside_a_result_is_no_part_of_it() -> None:
+    """That a person changed the call, or that another tool took its place."""
+    told = '{"result": 1, "tool": "other", "note": "a person changed it"}'
+    assert facts_of([ModelMessage("tool", told, name="look_up")]).results == {"look_up": (1,)}
