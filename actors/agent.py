@@ -98,10 +98,10 @@ class Agent(Generic[T]):
         self.people = people
         self.approvals = approval_rules(f"agent {name!r}", approvals)
         self.budget = checked(f"agent {name!r}", budget)
-        names = [tool.spec.name for tool in self.tools]
+        names = [(tool.spec.name, tool.spec.version) for tool in self.tools]
         if not self.models:
             raise DefinitionError(f"agent {name!r} has no model")
-        if twice := sorted({n for n in names if names.count(n) > 1} | ({EXIT} & set(names))):
+        if twice := sorted({one[0] for one in names if names.count(one) > 1 or one[0] == EXIT}):
             raise DefinitionError(f"agent {name!r} has two tools named {twice[0]!r}", hint=f"{EXIT!r} is built in")
         for field, least in (("steps", 1), ("calls", 0), ("repeats", 1), ("cycles", 1), ("invalid", 0)):
             given.count(f"agent {name!r}: limits.{field}", getattr(self.limits, field), least=least)

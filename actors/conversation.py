@@ -23,6 +23,12 @@ class Began(Event, wire="agent.began", omit_defaults=True):
     provenance: Provenance | None = None
 
 
+class Versioned(Event, wire="agent.versions"):
+    """The run began with these versions of tools, and keeps them."""
+
+    versions: dict[str, str]
+
+
 class Thought(Event, wire="agent.thought"):
     """The model answered."""
 
@@ -102,6 +108,7 @@ class AgentState(State):
         origin: where the task comes from; None where nothing is to be feared of it.
         said: what a person changed of the task, as JSON.
         broke: the budget that has been hit, while a person is asked whether more may be spent.
+        versions: of the tools that it began with, by name, of those that have any.
     """
 
     task: Task = Task("")
@@ -119,6 +126,7 @@ class AgentState(State):
     origin: Provenance | None = None
     said: str = ""
     broke: Failure | None = None
+    versions: dict[str, str] = {}  # noqa: RUF012 - msgspec makes a new one for each
 
 
 def vouched(state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:

@@ -36,7 +36,7 @@ def edited(effect: Effect, answer: Answer, gate: Gate, counters: Counters, peopl
     labels = {name: effect.labels.get(name, effect.labels.get("", ())) for name in kept if name not in given}
     labels = {name: found for name, found in labels.items() if found}
     around = effect.context.provenance
-    intent = Intent("call", effect.name, args, effect.agent, effect.stream, labels=labels, around=around)
+    intent = Intent("call", effect.name, args, effect.agent, effect.stream, None, labels, around, effect.version)
     admission = gate.admit(intent, counters.without(effect), now)
     if admission.decision == "deny" or admission.inside is not None:
         why = admission.failure.message if admission.failure is not None else "it is done inside the node"

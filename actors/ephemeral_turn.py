@@ -263,8 +263,9 @@ class EphemeralTurn(Turn[Any]):
         self._none("turn.order", "children")
 
     def _intend(
-        self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None
-    ) -> str:
+        self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None,
+        version: str = "",
+    ) -> str:  # fmt: skip
         self._none({"call": "turn.call", "think": "turn.think"}.get(verb, "turn.escalate"), "effects")
 
     def _none(self, what: str, kind: str) -> NoReturn:

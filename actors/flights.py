@@ -437,7 +437,8 @@ class Flights:
         question = given.question and addressed(given.question, cell.mount.people, self._pump.now)
         after = msgspec.structs.replace(
             effect, name=found.name, effect=given.effect, key=given.key, occurrence=given.occurrence, digest=given.digest,
-            timeout=given.timeout, retry=given.retry, key_ttl=given.key_ttl, resource=given.resource, verdicts=verdicts,
+            timeout=given.timeout, retry=given.retry, key_ttl=given.key_ttl,
+            version=given.version, resource=given.resource, verdicts=verdicts,
             state="intended" if question is None else "asking", question=question, answer=None, addressed=None, yes=(),
             cleared=0.0, interrupted=0, due=None, failure=failure, unsure=False,
             instead=(*effect.instead, name), before=effect.attempt,

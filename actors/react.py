@@ -44,6 +44,7 @@ from .conversation import (
     Stuck,
     Thought,
     Told,
+    Versioned,
     as_shown,
     asked,
     distinct,
@@ -92,10 +93,13 @@ class AgentActor(Actor):
         self.budget = agent.budget
         self._models = agent.model_names()
         self._form = "" if agent.output is str else ", with JSON only"
-        self._offers = (
-            *(ToolOffer(t.spec.name, t.spec.description, t.spec.parameters) for t in agent.tools),
-            _EXIT_OFFER,
-        )
+        self._known = {
+            (t.spec.name, t.spec.version): ToolOffer(t.spec.name, t.spec.description, t.spec.parameters)
+            for t in agent.tools
+        }
+        newest = dict(self._known.keys())
+        self._offers = (*(self._known[name, version] for name, version in newest.items()), _EXIT_OFFER)
+        self._versions = {name: version for name, version in newest.items() if version}
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -107,6 +111,8 @@ class AgentActor(Actor):
             turn.stop()
             return later
         turn.emit(Began(task, later.id, turn.provenance))
+        if self._versions:
+            turn.emit(Versioned(self._versions))
         if task.deadline is not None:
             turn.remind(Overdue(), at=task.deadline)
         remind(turn)
@@ -214,6 +220,14 @@ class AgentActor(Actor):
     # -- its steps ----------------------------------------------------------------------------------------------
 
     def _think(self, turn: Turn[AgentState], *, asks: bool = False) -> None:
+        for name, version in turn.state.versions.items():
+            if (name, version) not in self._known:
+                what = f"began with version {version} of {name}, which this program has no longer"
+                hint = "give the agent that version beside the new one, and let it try again"
+                self._ask_person(
+                    turn, what, Failure("abandon", "version_gone", f"{turn.me} {what}", hint=hint, where=name)
+                )
+                return
         mark = len(turn.state.transcript)
         request = self.render(turn.state, mark)
         turn.think(request.model, mark, request=digest(canonical(request)), asks=asks)
@@ -239,7 +253,7 @@ class AgentActor(Actor):
             )
             self._observe(turn, call.id, call.name, {"failure": shown(failure)})
             return
-        turn.call_named(call.name, arguments, tag=tag)
+        turn.call_named(call.name, arguments, tag=tag, version=turn.state.versions.get(call.name, ""))
 
     def _observe(
         self,
@@ -360,6 +374,10 @@ class AgentActor(Actor):
         said = ModelMessage("user", asked(event.task, event.provenance))
         return state.evolve(task=event.task, later=event.later, transcript=(said,), origin=event.provenance)
 
+    @applies(Versioned)
+    def keeps(self, state: AgentState, event: Versioned) -> AgentState:
+        return state.evolve(versions=event.versions)
+
     @applies(Thought)
     def has_thought(self, state: AgentState, event: Thought) -> AgentState:
         reply = event.reply
@@ -423,13 +441,19 @@ class AgentActor(Actor):
     def vouches(self, state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
         return vouched(state)
 
+    def _offered(self, state: AgentState) -> tuple[ToolOffer, ...]:
+        """Its tools, in the versions that the run began with."""
+        if len(self._known) == len(self._offers) - 1:
+            return self._offers
+        return tuple(self._known.get((o.name, state.versions.get(o.name, "")), o) for o in self._offers)
+
     def render(self, state: AgentState, mark: int) -> ModelRequest:
         """Instructions, then the conversation up to the mark."""
         system = ModelMessage("system", f"{self.agent.instructions.strip()}\n\n{_RULES}")
         return ModelRequest(
             model=self._models[min(state.rung, len(self._models) - 1)],
             messages=(system, *map(as_shown, in_order(state.transcript[:mark]))),
-            tools=self._offers,
+            tools=self._offered(state),
             output=self.agent.schema,
         )
 

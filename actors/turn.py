@@ -304,11 +304,13 @@ class Turn(Generic[S]):
     ) -> Pending[Any]:
         """Intend a call of a tool; the outcome comes to ``@us.settles(tool)``. With ``tag=``, arguments are positional."""
         ref = cast("ToolRef[Any, Any]", tool)
-        return self.call_named(ref.spec.name, Raw(encode(ref.arguments(args, kwargs))), tag=tag)
+        spec = ref.spec
+        return self.call_named(spec.name, Raw(encode(ref.arguments(args, kwargs))), tag=tag, version=spec.version)
 
-    def call_named(self, name: str, args: Raw, *, tag: Tag = None) -> Pending[object]:
-        """Intend a call of a tool by its name, with arguments as JSON that may not fit it: the gate checks them."""
-        return Pending(self._intend("call", name, args, f"tool:{name}", tag))
+    def call_named(self, name: str, args: Raw, *, tag: Tag = None, version: str = "") -> Pending[object]:
+        """Intend a call of a tool by its name, with arguments as JSON that may not fit it: the gate checks them. ``version``: of the
+        tool, where there are several; by default the one without a version, or the newest."""
+        return Pending(self._intend("call", name, args, f"tool:{name}", tag, version=version))
 
     def think(
         self, model: str, mark: int, *, request: str = "", asks: bool = False, tag: Tag = None
@@ -541,14 +543,15 @@ class Turn(Generic[S]):
         )
 
     def _intend(
-        self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None
-    ) -> str:
+        self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None,
+        version: str = "",
+    ) -> str:  # fmt: skip
         around = self.context.provenance
         if around is None or verb != "call":
-            intent = Intent(verb, name, args, self._frame.agent, self.me, question)
+            intent = Intent(verb, name, args, self._frame.agent, self.me, question, version=version)
         else:
             labels = labels_of(args, around, self._known())
-            intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around)
+            intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around, version)
         admission = self._frame.admit(intent)
         if len(args) > SMALL or admission.question is not None:
             bounded(name, args, admission.question)
@@ -590,6 +593,7 @@ class Turn(Generic[S]):
             resource=admission.resource,
             addressed=to,
             labels=intent.labels,
+            version=admission.version,
         )
         self._frame.intended(effect)
         self.rare.effects.append(effect)

@@ -67,6 +67,7 @@ class Intent(Struct, frozen=True):
         run: address of the intending actor; part of the idempotency key.
         labels: of each argument that is no value of a trusted source, by parameter (under an empty name: of all of them).
         around: of everything that whoever intends it has read; None for nothing that has a label.
+        version: of the tool; empty for the one without a version or, where there is none, the newest.
     """
 
     verb: Verb
@@ -77,6 +78,7 @@ class Intent(Struct, frozen=True):
     question: Question | None = None
     labels: dict[str, tuple[Label, ...]] = {}
     around: Provenance | None = None
+    version: str = ""
 
 
 class ThinkArgs(Struct, frozen=True):
@@ -121,6 +123,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         instead: tools that failed for good before, the one that was called first: ``name`` and all that depends on it are those of the
             alternative that is tried now.
         before: attempts that were made of those.
+        version: of the tool that was let through; every attempt is made with this one.
         yes: who said yes so far, where several must; with the last one it is answered.
         unsure: an earlier attempt may have happened; where no further one may be made, it is in doubt, not failed.
         labels: of its arguments, as in ``Intent``.
@@ -160,6 +163,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     labels: dict[str, tuple[Label, ...]] = {}
     instead: tuple[str, ...] = ()
     before: int = 0
+    version: str = ""
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

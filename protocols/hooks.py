@@ -72,6 +72,7 @@ class Admission(Struct, frozen=True):
         effect, key, digest, timeout, retry, key_ttl: what the ledger needs to know of it.
         resource: what it works on, under a lease; empty for none.
         inside: the request that it is, where it is done inside the node.
+        version: of the tool that is called.
     """
 
     decision: Literal["allow", "deny", "ask"]
@@ -87,6 +88,7 @@ class Admission(Struct, frozen=True):
     occurrence: int = 0
     resource: str = ""
     inside: Inside | None = None
+    version: str = ""
 
 
 class Instead(Struct, frozen=True):

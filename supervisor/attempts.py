@@ -21,7 +21,7 @@ from ..protocols.model import ModelRequest
 from ..protocols.secrets import of_attempt, without_secrets
 from ..protocols.tool import Call
 from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running, without
-from ..tools.tool import LeaseRule
+from ..tools.tool import LeaseRule, Tool
 from .kit.faults import FaultPlan, failed
 from .supervision.tree import Tree
 
@@ -140,7 +140,7 @@ class Attempts:
         flight = self._flights[id]
         effect = flight.start.effect
         if effect.resource and (flight.entering is None or flight.entering.lost):
-            rule = self._tree.tools[effect.agent][effect.name].lease
+            rule = self._tool(effect).lease
             assert self.enter is not None
             assert rule is not None
             flight.entering = self.enter(effect, rule)
@@ -231,17 +231,23 @@ class Attempts:
             return of_attempt(self._think(effect, start.request))
         return of_attempt(self._found(start) or self._call(start))
 
+    def _tool(self, effect: Effect) -> Tool[..., Any]:
+        """The tool in the version of the call. The gate lets none begin that is gone."""
+        tool = self._tree.tools[effect.agent][effect.name].at(effect.version)
+        assert tool is not None
+        return tool
+
     def _found(self, start: Start) -> Attempt | None:
         """What an earlier attempt came to, where it can be asked."""
         effect = start.effect
-        tool = self._tree.tools[effect.agent][effect.name]
+        tool = self._tool(effect)
         if tool.spec.effect == "reconcilable" and (effect.attempt - effect.before > 1 or effect.interrupted):
             return reconcile_plain(tool, effect)
         return None
 
     def _call(self, start: Start) -> Attempt:
         effect = start.effect
-        tool = self._tree.tools[effect.agent][effect.name]
+        tool = self._tool(effect)
         call = Call(
             effect.id,
             effect.key,

@@ -58,7 +58,8 @@ def tools_of(target: str) -> list[Tool[..., Any]]:
         from .supervision.tree import Tree
 
         for granted in Tree((cast("Team", found),)).tools.values():
-            known.update((id(tool), tool) for tool in granted.values())
+            for tool in granted.values():
+                known.update((id(one), one) for one in (tool, *tool.versions.values()))
     elif not name:
         for value in cast("dict[str, object]", vars(found)).values():
             several = cast("Sequence[object]", value if isinstance(value, (list, tuple)) else (value,))

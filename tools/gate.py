@@ -168,7 +168,7 @@ class Gate:
         if not checks or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
             return clear
         grants = self._of(effect.agent)
-        tool = grants.tools.get(effect.name) if effect.verb == CALL else None
+        tool = _tool(grants, effect)
         starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits())
         return started(checks, clear, starting, books)
 
@@ -202,14 +202,14 @@ class Gate:
         checks = [check for check in self._shared if check.concerns(effect)]
         if not checks:
             return Booked()
-        tool = self._of(effect.agent).tools.get(effect.name) if effect.verb == CALL else None
+        tool = _tool(self._of(effect.agent), effect)
         return booked(checks, Ending(effect, attempt, now, Books(books), tool), books)
 
     def gives(self, effect: Effect, value: Raw) -> Provenance | None:
         """See ``checks.provenance.gives``."""
         if "provenance" in self._skip:
             return None
-        tool = self._of(effect.agent).tools.get(effect.name)
+        tool = _tool(self._of(effect.agent), effect)
         return gives(effect, value, tool.spec if tool is not None else None)
 
     def failed(self, effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
@@ -267,6 +267,7 @@ class Gate:
             question,
             occurrence,
             case.resource,
+            version="" if tool is None else tool.spec.version,
         )
 
 
@@ -277,9 +278,17 @@ def _about(question: Question, tool: Tool[..., Any] | None) -> Question:
     return msgspec.structs.replace(question, version=tool.spec.version, sinks=tool.spec.sinks or ())
 
 
+def _tool(grants: Grants, effect: Effect) -> Tool[..., Any] | None:
+    """The tool of a call, in its version."""
+    tool = grants.tools.get(effect.name) if effect.verb == CALL else None
+    return None if tool is None else tool.at(effect.version)
+
+
 def _intent(effect: Effect, name: str) -> Intent:
     """A call that was intended, as it was; ``name``: of the tool that is to do it."""
-    return Intent("call", name, effect.args, effect.agent, effect.stream)
+    version = effect.version if name == effect.name else ""
+    around = effect.context.provenance
+    return Intent("call", name, effect.args, effect.agent, effect.stream, None, effect.labels, around, version)
 
 
 def _allowed_by_person(effect: Effect) -> bool:

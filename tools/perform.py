@@ -122,6 +122,10 @@ class Performer:
                 attempting.close()
                 self.patience.more.discard(attempting.hold)
 
+    def _tool(self, effect: Effect) -> Tool[..., Any] | None:
+        tool = self._tools.get(effect.agent, {}).get(effect.name)
+        return None if tool is None else tool.at(effect.version)
+
     async def _think(
         self, effect: Effect, request: ModelRequest | None, on_delta: OnDelta, attempting: Attempting
     ) -> Attempt:
@@ -136,7 +140,7 @@ class Performer:
         return await in_task(work, name, attempting.late, left, attempting.gone)
 
     async def _call(self, effect: Effect, attempting: Attempting, fence: int) -> Attempt:
-        tool = self._tools.get(effect.agent, {}).get(effect.name)
+        tool = self._tool(effect)
         if tool is None:
             return _gone(effect, "tool")
         call = Call(
@@ -170,7 +174,7 @@ class Performer:
         return await in_thread(run, name, attempting.late, lambda: self.on_leak(attempting.left("thread")))
 
     async def _enter(self, effect: Effect) -> Lease | Failure:
-        tool = self._tools.get(effect.agent, {}).get(effect.name)
+        tool = self._tool(effect)
         if tool is None or tool.lease is None or self.enter is None:
             why = f"{effect.name} was intended to work on {effect.resource} under a lease, and nobody gives one here"
             return Failure("abandon", "lease_unknown", why, where=effect.name)
@@ -392,5 +396,6 @@ def _at(failure: Failure, name: str) -> Failure:
 
 
 def _gone(effect: Effect, what: str) -> Attempt:
-    message = f"this program has no {what} {effect.name!r} for {effect.agent}"
+    version = f" in version {effect.version}" if effect.version else ""
+    message = f"this program has no {what} {effect.name!r}{version} for {effect.agent}"
     return Attempt(failure=Failure("abandon", f"no_such_{what}", message, where=effect.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,9 @@ def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., A
         DefinitionError: a reconcilable tool has no reconcile function; two names look alike; ``after``, ``excludes`` or ``fallback``
             names a tool that the agent does not have, or one that can never have succeeded.
     """
-    named = {tool.spec.name: tool for tool in tools}
+    named = _newest(who, tools)
     looks: dict[str, str] = {}
-    for tool in named.values():
+    for tool in (one for newest in named.values() for one in (newest, *newest.versions.values())):
         name = tool.spec.name
         if tool.spec.effect == "reconcilable" and tool.reconciler is None:
             how = f"declare it with @{name}.reconcile"
@@ -43,6 +44,22 @@ def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., A
                     )
     for name in named:
         _in_order(who, name, named)
+    return named
+
+
+def _newest(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
+    """By name, the last version of each; it knows the others."""
+    named: dict[str, Tool[..., Any]] = {}
+    for tool in tools:
+        name, version = tool.spec.name, tool.spec.version
+        before = named.get(name)
+        if before is None:
+            named[name] = tool
+            continue
+        if version in (before.spec.version, *before.versions):
+            raise DefinitionError(f"{who} has two tools named {name!r}", hint="us.tool(version=…) tells versions apart")
+        newest = named[name] = copy.copy(tool)
+        newest.versions = {**before.versions, before.spec.version: before}
     return named
 
 

@@ -111,6 +111,8 @@ class Tool(ToolRef[P, R]):
         self.order = self.signature.order
         self.said: frozenset[str] = frozenset()
         """Options that were said although they are as they would be otherwise: to a lint that makes a difference."""
+        self.versions: dict[str, Tool[..., Any]] = {}
+        """Other versions of it that the same agent has; set where the agent's tools are put together."""
         self.policy: Policy | None = None
         self.lease: LeaseRule | None = None
         self.reconciler: Callable[..., Any] | None = None
@@ -262,6 +264,12 @@ class Tool(ToolRef[P, R]):
 
             self.environ, self.apart = variables(environ, self.spec.name), importable(self.function, self.spec.name)
 
+    def at(self, version: str) -> Tool[..., Any] | None:
+        """It in a version; None where that is gone. Empty: the one without a version or, where there is none, this one, the newest."""
+        if version == self._spec.version:
+            return self
+        return self.versions.get(version) if version else self.versions.get("", self)
+
     def falls_back(self, tools: Sequence[ToolRef[..., Any]]) -> None:
         """Say which tools are tried in its place (``us.tool(fallback=…)``).
 
@@ -379,7 +387,8 @@ def tool(
         trusted: the result comes from a source that is trusted like the program itself; or dotted names of such fields of it. Not
             said: it is not trusted.
         private: the result is private data. Not said: True where neither ``kind`` nor ``effect="read"`` was said.
-        version: tells versions of one tool apart.
+        version: tells versions of one tool apart. An agent may have several of one name: the last one is for new runs, and a run keeps
+            the version that it began with.
         cost: US dollars that one call costs, for budgets.
         amount: name of the parameter that says how much money a call moves, for ``us.ApprovalRule(money_above=…)``.
         tags: what else approval rules may go by, such as ``legal`` or ``medical``.

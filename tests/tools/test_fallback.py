@@ -14,6 +14,7 @@ from understudy.protocols.breakers import Breaker
 from understudy.protocols.effects import Counters, Effect, EffectClass
 from understudy.protocols.failures import Failure
 from understudy.protocols.journal import Record
+from understudy.protocols.provenance import unframed
 from understudy.testing import Simulated
 from understudy.tools.models.scripted import call as say
 from understudy.tools.tool import Tool
@@ -61,7 +62,7 @@ def ran(*tools: Tool[..., Any], first: str = "mail", **how: Any) -> tuple[Simula
 
 def observed(model: us.Scripted) -> Any:
     """What the model was told of its call."""
-    return msgspec.json.decode(model.requests[1].messages[-1].text)
+    return msgspec.json.decode(unframed(model.requests[1].messages[-1].text))
 
 
 def test_the_alternative_does_it_and_the_outcome_says_which_tool_gave_it() -> None:
@@ -309,6 +310,9 @@ def test_while_a_breaker_is_open_nobody_waits_for_it() -> None:
     simulated.ask("clerk/1", us.Task("tell"), key="1")
     simulated.pass_time(20.0)
     assert world.done == ["mail 1", "chat 1", "chat 1"]
-    assert msgspec.json.decode(model.requests[2].messages[-1].text) == {"result": "chat told bob", "tool": "chat"}
+    assert msgspec.json.decode(unframed(model.requests[2].messages[-1].text)) == {
+        "result": "chat told bob",
+        "tool": "chat",
+    }
     rows = b"".join(bytes(row.payload) for row in simulated.journal.rows())
     assert b"which failed for good: circuit_open" in rows

@@ -13,6 +13,7 @@ import understudy as us
 from tests.tools import apart
 from tests.tools.test_perform import perform
 from understudy.protocols.effects import HAPPENED
+from understudy.protocols.provenance import unframed
 from understudy.tools.models.scripted import call as say
 
 
@@ -144,7 +145,7 @@ def test_a_model_sees_what_the_transformer_made() -> None:
     model = us.Scripted(say("fetched", title="news"), "Read.")
     agent = us.Agent("reader", "Reads.", model=model, tools=[fetched])
     assert us.run(agent, "Read.").output == "Read."
-    assert msgspec.json.decode(model.requests[1].messages[-1].text) == {"result": {"headline": "NEWS"}}
+    assert msgspec.json.decode(unframed(model.requests[1].messages[-1].text)) == {"result": {"headline": "NEWS"}}
 
 
 async def coroutine(page: Page) -> Page:

@@ -16,7 +16,8 @@ from ..inside import InsideTool, only_there
 Objective = Annotated[str, Meta(description="What is to be done, in full: nothing else is handed over.", min_length=1)]
 
 Needs = Annotated[
-    tuple[str, ...], Meta(description="What it takes to do it, where that matters: who cannot all of it refuses.")
+    tuple[str, ...],
+    Meta(description="What it takes to do it, where that matters: who cannot all of it refuses. If missing: nothing."),
 ]
 
 

@@ -11,8 +11,8 @@ def permission(case: Case) -> Ruling:
     """Deny a tool that this agent does not have; say whether it exists at all."""
     name = case.intent.name
     if name in case.tools:
-        case.tool = case.tools[name]
-        return allow("permission")
+        case.tool = case.tools[name].at(case.intent.version)
+        return allow("permission") if case.tool is not None else deny("permission", _gone(case))
     has = ", ".join(sorted(case.tools)) or "none"
     if name in case.elsewhere:
         failure = Failure(
@@ -30,3 +30,12 @@ def permission(case: Case) -> Ruling:
             "change_arguments", "unknown_tool", f"there is no tool {name!r}", hint=f"tools: {has}", where=name
         )
     return deny("permission", failure)
+
+
+def _gone(case: Case) -> Failure:
+    """A run keeps the version of a tool that it began with."""
+    name, version = case.intent.name, case.intent.version
+    known = case.tools[name]
+    has = ", ".join(sorted(one or "one without a version" for one in (known.spec.version, *known.versions)))
+    why = f"{case.intent.run} keeps version {version} of {name}, and this program has: {has}"
+    return Failure("abandon", "version_gone", why, hint="give the agent that version beside the new one", where=name)

@@ -11,6 +11,7 @@ import understudy as us
 from tests.tools.intents import admit, call, gate
 from understudy.protocols.codec import decode
 from understudy.protocols.effects import Counters
+from understudy.protocols.provenance import unframed
 from understudy.supervisor.simulated import Sent
 from understudy.testing import Simulated
 from understudy.tools.models.scripted import call as say
@@ -29,7 +30,7 @@ def node(*replies: Any, **given: Any) -> tuple[Simulated, us.Scripted, Sent]:
 
 def observed(model: us.Scripted) -> Any:
     """What the model was told of its call."""
-    return msgspec.json.decode(model.requests[1].messages[-1].text)
+    return msgspec.json.decode(unframed(model.requests[1].messages[-1].text))
 
 
 def test_the_question_stands_in_the_inbox_and_says_how_it_is_answered() -> None:
