@@ -6,6 +6,7 @@ import click
 
 from . import exits
 from .audit import audit
+from .budget import budget
 from .escalations import answer
 from .grants import grants
 from .journal import journal
@@ -39,6 +40,7 @@ for command in (
     answer,
     settle,
     grants,
+    budget,
     parked,
     show,
     audit,

@@ -9,15 +9,14 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from ...protocols.bounds import check
+from ...protocols.budget import Budget
 from ...protocols.codec import NULL, decode
 from ...protocols.errors import DefinitionError, NotStorable
 from ...protocols.journal import MAX_MESSAGE
 from ...protocols.plans import Plan
 from ...protocols.tasks import Task
 
-KNOWN = (
-    "id, objective, inputs, user, tenant, session, tags, needs, priority, deadline, plan (and expect, which is ignored)"
-)
+KNOWN = "id, objective, inputs, user, tenant, session, tags, needs, priority, deadline, plan, budget (and expect, which is ignored)"
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _WRONG = re.compile(r"Expected `([^`]*)`, got `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
@@ -63,6 +62,7 @@ class _Line(Struct, frozen=True, forbid_unknown_fields=True):
     priority: int = 0
     deadline: float | None = None
     plan: Plan | None = None
+    budget: Budget | None = None
     expect: Raw = NULL
 
 
@@ -94,7 +94,7 @@ def read(lines: Iterable[bytes]) -> tuple[list[Entry], list[BadLine]]:
             try:
                 task = Task(
                     found.objective, found.inputs, found.user, found.tenant, found.session, found.tags,
-                    found.needs, found.priority, found.deadline, found.plan,
+                    found.needs, found.priority, found.deadline, found.plan, found.budget,
                 )  # fmt: skip
             except DefinitionError as error:
                 bad.append(BadLine(number, "", str(error.args[0]), error.hint))

@@ -164,6 +164,29 @@ def test_what_failed_is_given_back_and_what_nobody_knows_is_charged(faults: Mapp
         assert account.usd > purse.witness.billed
 
 
+def test_each_user_has_a_day_s_money_and_the_next_day_as_much_again() -> None:
+    day = us.Spending(per="user", every="day", usd=0.05)
+    made, recount = node(us.Agent("w", "Work.", model=thinker(calls=False), limits=SHORT), seed=2, spending=[day])
+    made.pass_time(86_400.0 - made.now % 86_400.0 + 1.0)
+
+    def spends(user: str, date: int) -> int:
+        sent = [ask(made, f"w/{user}{date}{n}", key=f"{user}{date}{n}", user=user, tenant="acme") for n in range(8)]
+        through(made, sent)
+        over = [result(one) for one in sent]
+        assert {one.failure.where for one in over if one.failure is not None} <= {f"window:user/day/acme/{user}"}
+        return sum(one.status == "done" for one in over)
+
+    first = spends("ada", 1)
+    assert 0 < first < 8
+    assert spends("bob", 1) == first, "what ada spends is not bob's"
+    assert spends("ada", 2) == 0
+    made.crash(down=1.0)
+    assert spends("ada", 3) == 0, "a crash gives nothing back"
+    made.pass_time(86_400.0)
+    assert spends("ada", 4) == first
+    assert not recount.wrong
+
+
 def test_recount_sees_what_is_wrong() -> None:
     recount, books = Recount(), Books({})
     books.write("budget/all/ever", Account(usd=9, held_usd=2, limit_usd=10))

@@ -12,6 +12,7 @@ import pytest
 from msgspec import Raw, Struct, structs
 
 from tests.wire.aimock import Aimock, start_aimock
+from understudy.protocols.budget import Price
 from understudy.protocols.errors import Failed, MissingExtra, MissingKey
 from understudy.protocols.failures import Failure
 from understudy.protocols.model import ModelMessage, ModelReply, ModelRequest, ToolOffer, Usage
@@ -123,6 +124,23 @@ async def test_a_request_asks_for_usage_and_carries_its_key(gpt: OpenAI, aimock:
     body = await _journal(aimock)
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
     assert (body["model"], "tools" in body, "response_format" in body) == ("gpt-5-mini", False, False)
+
+
+async def test_an_answer_is_bounded_where_somebody_bounds_it_and_the_price_may_be_your_own(aimock: Aimock) -> None:
+    async def sent(text: str, answer: int | None, **more: Any) -> tuple[dict[str, Any], float | None, int | None]:
+        model = OpenAI("gpt-5-mini", base_url=f"{aimock.url}/v1", api_key="any", **more)
+        reply = await model.complete(_ask(text, answer=answer), _unheard)
+        await model.aclose()
+        body = await _journal(aimock)
+        return {name: n for name, n in body.items() if name.startswith("max_")}, reply.cost, model.most
+
+    assert (await sent("hello", None))[0] == {}
+    assert (await sent("hello", 512))[0] == {"max_tokens": 512}
+    bound, _, most = await sent("hello", 512, settings={"max_completion_tokens": 300})
+    assert (bound, most) == ({"max_completion_tokens": 300}, 300)
+    assert (await sent("tell me at length", None, price=Price(1.0, 10.0)))[1] == pytest.approx(
+        1000 * 1e-6 + 100 * 10e-6
+    )
 
 
 async def test_a_rate_limit_is_waited_out_as_long_as_the_server_says(gpt: OpenAI) -> None:
