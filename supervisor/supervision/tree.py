@@ -89,6 +89,8 @@ class Tree:
         self._replaced: set[str] = set()
         self._spared: dict[str, frozenset[str]] = {}
         """Models after which an agent has another one."""
+        self._by_worker: dict[str, str] = {}
+        """Names of what workers do, by template."""
         top = SupervisorActor(
             Policy(),
             [definition.spec for definition in definitions if is_led_by_root(definition)],
@@ -125,12 +127,14 @@ class Tree:
     ) -> tuple[StartCheck, ...]:
         """The checks of what all share, as declared. Raises DefinitionError as ``checks.declared``."""
         specs: dict[str, list[ToolSpec]] = {}
-        for tools in self.tools.values():
-            for name, tool in tools.items():
+        for named in self.tools.values():
+            for name, tool in named.items():
                 specs.setdefault(name, []).append(tool.spec)
         models = {name for models in self.models.values() for name in models}
         fast, broken = declared(rates, breakers, specs, frozenset(models | self._replaced))
-        return RateCheck(fast), BreakerCheck(broken, self._spared)
+        tools = {name for agent, named in self.tools.items() if agent not in self._by_worker for name in named}
+        alone = frozenset(self._by_worker.values()) - tools
+        return RateCheck(fast, alone), BreakerCheck(broken, self._spared, alone)
 
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):
@@ -210,6 +214,7 @@ class Tree:
 
     def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
         tools = complete(f"worker {worker.name!r}", [worker.work])
+        self._by_worker[template] = worker.work.spec.name
         self._add(template, WorkerActor(worker.work, whole=worker.whole, can=worker.can), supervisor)
         self.grants[template] = Grants(tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ()))
         self.places[template] = supervisor

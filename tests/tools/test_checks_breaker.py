@@ -233,6 +233,50 @@ def test_a_model_after_which_there_is_another_one_is_refused_at_once() -> None:
     assert line.refused == [(1_001.0, "w")]
 
 
+def test_an_agent_goes_on_with_its_next_model_while_the_breaker_of_the_first_is_open() -> None:
+    class Down:
+        name = "first"
+        asked = 0
+
+        async def complete(self, request: us.ModelRequest, on_delta: object) -> us.ModelReply:
+            self.asked += 1
+            raise us.RetryLater("down")
+
+    first = Down()
+    with us.Scripted("from the second", "from the second", name="second") as second:
+        agent = us.Agent("asker", "Ask.", model=[first, second])
+        node = Simulated(agent, breakers={"first": us.Breaker(failures=3, cooldown=1e5, longest=1e5, wait=1e5)})
+        for n in range(2):
+            sent = node.ask(f"asker/{n}", us.Task("ask"))
+            node.rest()
+            assert sent.reply is not None
+            assert b"from the second" in bytes(sent.reply.value)
+    assert first.asked == 3, "five attempts, had it been closed, and five more of the second run"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_tasks_of_a_worker_are_alone_unless_something_is_declared(declared: bool) -> None:
+    began: list[str] = []
+
+    def work(objective: str) -> str:
+        began.append(objective)
+        if objective == "slow" and began.count("slow") == 1:
+            raise us.RetryLater("not ready", after=10_000.0)
+        raise us.Abandon("no") if objective == "slow" else ValueError("bad")
+
+    rates = {"w": us.Rate(requests=1_000)} if declared else None
+    breakers = {"w": us.Breaker(failures=5, wait=0.0)} if declared else None
+    node = Simulated(us.Worker("w", work, effect="read"), rates=rates, breakers=breakers)
+    node.ask("w/slow", us.Task("slow"))
+    while began != ["slow"] or not any(e.state == "waiting" for e in node.kernel.sets.effects.values()):
+        assert node.step()
+    node.pass_time(1.0)
+    for n in range(30):
+        node.ask(f"w/{n}", us.Task(f"bad {n}"))
+    node.pass_time(500.0)
+    assert (len(began) == 31) != declared
+
+
 def test_slowness_counts_where_it_is_declared() -> None:
     line = Line(gate(failures=2, slow=5.0))
     for n, took in enumerate((4.9, 5.1, 5.1)):

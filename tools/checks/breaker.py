@@ -70,12 +70,18 @@ class BreakerCheck:
     Args:
         breakers: what was declared, by name of the tool or model; None for one that has none.
         spared: models after which an agent has another one, by agent.
+        alone: names of what workers do; they have a breaker only where one is declared: their tasks have little in common.
     """
 
     name = CHECK
 
-    def __init__(self, breakers: Mapping[str, Breaker | None], spared: Mapping[str, frozenset[str]]) -> None:
-        self._breakers, self._spared = breakers, spared
+    def __init__(
+        self,
+        breakers: Mapping[str, Breaker | None],
+        spared: Mapping[str, frozenset[str]],
+        alone: frozenset[str] = frozenset(),
+    ) -> None:
+        self._breakers, self._spared, self._alone = breakers, spared, alone
 
     def concerns(self, effect: Effect) -> bool:
         """Everything that goes out and has a breaker."""
@@ -153,7 +159,7 @@ class BreakerCheck:
     def _rule(self, effect: Effect) -> Breaker | None:
         if effect.name in self._breakers:
             return self._breakers[effect.name]
-        return BREAKER if effect.effect in PROBES else None
+        return BREAKER if effect.effect in PROBES and effect.name not in self._alone else None
 
 
 def _while_open(ending: Ending, rule: Breaker, trouble: Trouble, ended: str) -> tuple[Verdict, ...]:

@@ -80,12 +80,18 @@ class _Answer(Struct):
 
 
 class RateCheck:
-    """The check. ``rates``: what was declared, by name of the tool or model."""
+    """The check.
+
+    Args:
+        rates: what was declared, by name of the tool or model.
+        alone: names of what workers do. A task that asks for time (``us.RetryLater(after=…)``) speaks for itself there, unless a
+            rate is declared: others are other tasks, not other calls of one server.
+    """
 
     name = CHECK
 
-    def __init__(self, rates: Mapping[str, Rate]) -> None:
-        self._rates = rates
+    def __init__(self, rates: Mapping[str, Rate], alone: frozenset[str] = frozenset()) -> None:
+        self._rates, self._alone = rates, alone - rates.keys()
 
     def concerns(self, effect: Effect) -> bool:
         """Everything that goes out: a hint may come from anybody."""
@@ -136,7 +142,8 @@ class RateCheck:
         """An attempt has ended: whether all are to wait, and what it really took."""
         effect, attempt, books = ending.effect, ending.attempt, ending.books
         failure = attempt.failure if attempt is not None else None
-        hint = failure.after if failure is not None and failure.kind == "retry_later" else None
+        asks = failure is not None and failure.kind == "retry_later" and effect.name not in self._alone
+        hint = failure.after if failure is not None and asks else None
         held = books.read(f"slot/{effect.id}", Held) if effect.verb == THINK and self._rates else None
         if held is None and not hint:
             return ()
