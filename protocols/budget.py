@@ -65,6 +65,9 @@ class Budget(Struct, frozen=True, omit_defaults=True):
         number("Budget", "seconds", self.seconds, math.inf)
         if self.usd is None and self.tokens is None and self.seconds is None:
             raise WrongField("Budget() limits nothing", hint="us.Budget(usd=1.0), tokens=, seconds=")
+        for name in ("usd", "seconds"):  # as they will be read again
+            if isinstance(getattr(self, name), int):
+                force_setattr(self, name, float(getattr(self, name)))
         hit: object = self.hit
         if isinstance(hit, list):
             force_setattr(self, "hit", tuple(hit))

@@ -10,6 +10,7 @@ from ..protocols.errors import DefinitionError
 from ..protocols.rates import Rate
 from ..tools.checks.budget import Budgets
 from ..tools.gate import Gate
+from ..tools.models.prices import load
 from ..tools.windows import check_windows
 from .supervision.tree import Tree
 
@@ -34,6 +35,9 @@ def gate_of(
         DefinitionError: a window, price, rate or breaker is none.
     """
     windows, known = check_windows(spending), _checked(prices)
+    budgets = (*windows, *(mount.actor.budget for mount in tree.directory.mounts()))
+    if any(one is not None and one.usd is not None for one in budgets):
+        load()
     return Gate(tree.grants, shared=(Budgets(windows, known, tree.models), *tree.shared(rates, breakers)), skip=skip)
 
 

@@ -34,6 +34,7 @@ from ..protocols.model import Model
 from ..protocols.plans import Plan
 from ..protocols.rates import Rate
 from ..protocols.tasks import Result, Task
+from ..tools.models.prices import load
 from ..tools.perform import Performer
 from . import options
 from .answering import Answering
@@ -310,6 +311,8 @@ class System(Calling, Answering, Viewing):
         return kernel
 
     def _task(self, to: str, task: Task, name: str) -> tuple[Address, Envelope, Waiter]:
+        if task.budget is not None and task.budget.usd is not None:
+            load()
         run = self._owned(f"{to}/{segment(ids.key(name))}", f"no agent and no supervisor {to!r} runs here")
         context = Context(user=task.user, tenant=task.tenant, session=task.session, tags=task.tags)
         roundtrip(context, Context, MAX_TAG)

@@ -93,7 +93,9 @@ class TeamActor(Planning):
         if has is not None and has.name != asked:
             return  # somebody else has it by now
         turn.emit(Returned(asked, result))
-        if isinstance(self.team.route, Router) and asked == self.team.route.name:
+        if result.status != "done" and exhausted(turn, result.failure):  # nobody else could go on either
+            self.close(turn, result)
+        elif isinstance(self.team.route, Router) and asked == self.team.route.name:
             self._front_door(turn, self.team.route, result)
         elif isinstance(self.team.route, Planner) and asked == self.team.route.name:
             self._drafted(turn, self.team.route, result)

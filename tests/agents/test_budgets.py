@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 import understudy as us
 from tests.simulation import purse
 from tests.simulation.purse import ask, node, result
+from understudy.actors.mailbox import Item
 from understudy.protocols.budget import Account, Rung
-from understudy.protocols.codec import decode
+from understudy.protocols.codec import decode, encode
+from understudy.protocols.envelope import Context, Envelope
 from understudy.protocols.journal import Record
+from understudy.protocols.lifecycle import Restart
 from understudy.protocols.model import ModelRequest
 from understudy.protocols.tasks import Result
 from understudy.testing import Sent, Simulated
@@ -256,3 +260,50 @@ def test_steps_of_a_plan_draw_on_the_team_s_budget_and_what_is_done_stays() -> N
     assert {name: part.status for name, part in result(sent).parts.items()} == {"first": "done", "second": "skipped"}
     assert made.inbox() == ()
     assert not recount.wrong
+
+
+def test_a_front_door_that_cannot_be_paid_ends_the_task_and_asks_nobody() -> None:
+    who = agent(talks("m", "done"))
+    door = us.Router("door", "Route.", model=talks("dear", "no", price=DEAR), to=(who,))
+    made, _ = node(us.Supervisor("crew", [who], route=door, budget=us.Budget(usd=0.01)))
+    sent = ask(made, "crew/1")
+    made.rest()
+    broke(result(sent), "crew/1")
+    assert made.inbox() == ()
+
+
+def test_a_run_that_another_run_began_draws_on_the_first_one_s_budget() -> None:
+    def hands(request: ModelRequest) -> us.ModelReply:
+        if any(m.role == "tool" for m in request.messages):
+            return us.ModelReply("handed", usage=ENOUGH)
+        return us.ModelReply("", (call("hand_over", to="other", objective="the rest"),), "tool_calls", ENOUGH)
+
+    model = Scripted(hands, repeat=True, name="h", price=FAIR)
+    first = us.Agent("first", "Hand over.", model=model, tools=[us.hand_over], limits=SHORT)
+    crew = us.Supervisor("crew", [first, agent(talks("m", "done"), name="other")], route=lambda _: "first")
+    made, recount = node(crew)
+    sent = ask(made, "crew/1", budget=us.Budget(usd=0.5))
+    made.rest()
+    assert result(sent).status == "done"
+    (account,) = (a for key, a in made.kernel.sets.books.items() if key.startswith("budget/run/"))
+    assert account.key == "budget/run/crew/1#task"
+    assert recount.account(account.key).usd == 3 * FAIR.nano(900, 100)
+    assert not recount.wrong
+
+
+def test_a_run_remembers_its_budget_over_a_restart() -> None:
+    model = talks("m", step("a"), step("b"), step("c"), "done")
+    made, recount = node(us.Supervisor("crew", [agent(model, name="a")]))
+    sent = ask(made, "crew/1", budget=us.Budget(usd=0.5))
+    while not (recount.books and recount.account("budget/run/crew/1#task").usd):
+        assert made.step()
+    address = made.actor("crew/1/a").address
+    order = Envelope(
+        "again", address, Restart.__wire__, Raw(encode(Restart())), context=Context(address), lane="control"
+    )
+    made.kernel.put(made.kernel.addressee(address), Item(order, durable=False), "accepted")
+    made.rest()
+    assert result(sent).status == "done"
+    assert made.actor("crew/1/a").memory.incarnation == 1
+    assert [one.account for one in made.actor("crew/1/a").memory.context.budgets] == ["crew/1#task"]
+    assert recount.account("budget/run/crew/1#task").usd == len(model.requests) * FAIR.nano(900, 100)

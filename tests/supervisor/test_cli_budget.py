@@ -40,6 +40,8 @@ def test_what_is_spent_of_what_is_shown(paid: Desk) -> None:
     assert books["held"] == {}
     own = accounts["run/clerk/one"]
     assert (own["usd"], own["limit_usd"], own["tokens"], own["limit_tokens"]) == (0.0011, 0.5, 1_100, 50_000)
+    assert paid.run("replay", "clerk/one").returncode == 0
+    assert paid.run("replay", "clerk/two").returncode == 0
     shown = paid.run("budget").stdout
     assert "run/clerk/one#task  $0.0011 of $0.20" in shown
 

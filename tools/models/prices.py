@@ -27,7 +27,13 @@ def estimate(model: str, usage: Usage) -> float | None:
         return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1)
+def load() -> None:
+    """Read the price lists, which takes a third of a second, before anybody waits for them; nothing where they are not installed."""
+    estimate("openai:gpt-5-mini", Usage(1, 1))
+
+
+@lru_cache(maxsize=4_096)
 def _priced(model: str, input_tokens: int, output_tokens: int) -> float:
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price

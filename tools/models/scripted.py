@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct, structs
 
 from ...protocols import codec
-from ...protocols.budget import Price
+from ...protocols.budget import NANO, Price
 from ...protocols.errors import DefinitionError, Failed
 from ...protocols.failures import Failure
 from ...protocols.model import ModelReply, ModelRequest, ToolCall
@@ -181,7 +181,11 @@ class Scripted:
             case _:
                 return self._reply(request, reply(request))
         unknown = full.usage.input_tokens == full.usage.output_tokens == 0
-        return structs.replace(full, usage=estimated(request, full)) if unknown else full
+        if unknown:
+            return structs.replace(full, usage=estimated(request, full))
+        if self.price is None or full.cost is not None or min(full.usage.input_tokens, full.usage.output_tokens) < 0:
+            return full
+        return structs.replace(full, cost=self.price.nano(full.usage.input_tokens, full.usage.output_tokens) / NANO)
 
     def _refuse(self, text: str) -> Unscripted:
         refusal = Unscripted(Failure("abandon", "unexpected_request", text[:2_000], "add a reply to the script"))
