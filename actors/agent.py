@@ -103,10 +103,23 @@ class Agent(Generic[T]):
             raise DefinitionError(f"agent {name!r} has no model")
         if twice := sorted({one[0] for one in names if names.count(one) > 1 or one[0] == EXIT}):
             raise DefinitionError(f"agent {name!r} has two tools named {twice[0]!r}", hint=f"{EXIT!r} is built in")
-        for field, least in (("steps", 1), ("calls", 0), ("repeats", 1), ("cycles", 1), ("invalid", 0)):
+        for field, least in (
+            ("steps", 1),
+            ("calls", 0),
+            ("repeats", 1),
+            ("cycles", 1),
+            ("varied", 1),
+            ("stalled", 1),
+            ("invalid", 0),
+        ):
             given.count(f"agent {name!r}: limits.{field}", getattr(self.limits, field), least=least)
         if self.limits.answer is not None:
             given.count(f"agent {name!r}: limits.answer", self.limits.answer, least=1)
+        for tool, most in self.limits.per_tool.items():
+            if tool not in (known := {one for one, _ in names}):
+                has = ", ".join(sorted(known)) or "none"
+                raise DefinitionError(f"agent {name!r}: limits.per_tool names {tool!r}", hint=f"its tools: {has}")
+            given.count(f"agent {name!r}: limits.per_tool[{tool!r}]", most, least=0)
         for field in ("model", "step", "run", "approval"):
             seconds: object = getattr(self.limits, field)
             if seconds is None and field != "model":

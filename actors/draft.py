@@ -39,5 +39,7 @@ def settled(cell: Cell, item: Item) -> list[Effect]:
         return []
     body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
     verdicts = effect.verdicts + body.checked
-    after = msgspec.structs.replace(effect, state="settled", failure=body.failure, due=None, verdicts=verdicts)
+    after = msgspec.structs.replace(
+        effect, state="settled", failure=body.failure, due=None, verdicts=verdicts, came=body.came
+    )
     return [lean(after, item.envelope.body)]

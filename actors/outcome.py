@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 from msgspec import Raw
 
-from ..protocols.codec import NULL, decode, encode, roundtrip
+from ..protocols.codec import NULL, decode, digest, encode, roundtrip
 from ..protocols.effects import CALL, Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, ReplyTo
 from ..protocols.errors import Failed, NotStorable, TooLarge
@@ -135,6 +135,7 @@ def effect_outcome(
 ) -> Envelope:  # fmt: skip
     """What came of an effect, as mail to its actor, and where that comes from. ``checked``: verdicts that stand in no row yet."""
     note = _changed(effect)
+    came = digest(bytes(value))[:16] if effect.verb == CALL and effect.effect == "read" and failure is None else ""
     body = OutcomeBody(
         effect.id,
         effect.settler,
@@ -143,6 +144,7 @@ def effect_outcome(
         failure,
         checked=checked,
         note=note,
+        came=came,
         tool=effect.name if effect.instead else "",
     )
     context = effect.context

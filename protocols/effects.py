@@ -31,6 +31,7 @@ from .failures import Failure
 from .ids import Address
 from .people import Addressed
 from .provenance import Label, Provenance
+from .shapes import shape_of
 from .verdicts import Verdict
 
 EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
@@ -113,6 +114,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         verdicts: every check's verdict, in order.
         cleared: journal time at which a person said yes; 0 where nobody was asked.
         attempt: attempts begun.
+        came: digest of what a call that only reads resulted in.
         booked: the last attempt whose outcome is in the gate's books.
         interrupted: attempts cut off by the end of the process.
         due: journal time of the next attempt (waiting), or at which something is to be done about a question that waits: a
@@ -158,6 +160,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     resource: str = ""
     addressed: Addressed | None = None
     booked: int = 0
+    came: str = ""
     yes: tuple[Answer, ...] = ()
     unsure: bool = False
     labels: dict[str, tuple[Label, ...]] = {}
@@ -178,6 +181,9 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             again, so that a retry of it keeps its idempotency key.
         refused: how often each digest was refused by the checks before.
         loops: calls refused as loops since the last grant by a person.
+        shapes: how often each ``shape_of`` a call was admitted since the last grant by a person.
+        tools: how often each tool was admitted.
+        same: the tool that was read last, what it gave, and how often in a row; since the last grant by a person.
         allowed: tools of which a person allowed a call because it was the first one of the run (``ApprovalRule.first``).
         made: for each tool how many of its calls were admitted of which it is not known that they did not happen.
         done: tools of which a call has succeeded.
@@ -190,6 +196,9 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     taken: dict[str, tuple[int, ...]] = {}
     loops: int = 0
     refused: dict[str, int] = {}
+    shapes: dict[str, int] = {}
+    tools: dict[str, int] = {}
+    same: tuple[str, str, int] = ("", "", 0)
     allowed: tuple[str, ...] = ()
     made: dict[str, int] = {}
     done: tuple[str, ...] = ()
@@ -207,17 +216,20 @@ class Counters(Struct, frozen=True, omit_defaults=True):
                 return msgspec.structs.replace(self, refused=refused)
             # A refused call is part of the pattern: going on with it is going on in circles.
             return msgspec.structs.replace(self, loops=self.loops + 1, recent=(*self.recent[-7:], effect.digest))
+        shape = shape_of(effect.name, effect.args)
         return msgspec.structs.replace(
             self._take(effect),
             calls=self.calls + 1,
             recent=(*self.recent[-7:], effect.digest),
             admitted={**self.admitted, effect.digest: self.admitted.get(effect.digest, 0) + 1},
             made={**self.made, effect.name: self.made.get(effect.name, 0) + 1},
+            tools={**self.tools, effect.name: self.tools.get(effect.name, 0) + 1},
+            shapes={**self.shapes, shape: self.shapes.get(shape, 0) + 1} if shape else self.shapes,
         )
 
     def granted(self) -> Counters:
         """After a person allowed what looked like a loop: counting begins anew."""
-        return msgspec.structs.replace(self, recent=(), admitted={}, loops=0)
+        return msgspec.structs.replace(self, recent=(), admitted={}, loops=0, shapes={}, same=("", "", 0))
 
     def first_allowed(self, tool: str) -> Counters:
         """After a person allowed the first call of a tool."""
@@ -240,6 +252,8 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         if not done or after.state == "withdrawn":
             made = {**counted.made, after.name: max(0, counted.made.get(after.name, 0) - 1)}
             return msgspec.structs.replace(counted, made=made)
+        if after.failure is None:
+            counted = counted._told(after)
         if after.name in counted.done:
             return counted
         return msgspec.structs.replace(counted, done=(*counted.done, after.name))
@@ -267,6 +281,14 @@ class Counters(Struct, frozen=True, omit_defaults=True):
             recent=(*left.recent[-7:], after.digest),
             admitted={**left.admitted, after.digest: left.admitted.get(after.digest, 0) + 1},
         )
+
+    def _told(self, after: Effect) -> Counters:
+        """After a result. One of a call that changes something is progress, whatever it says."""
+        if not after.came:
+            return self if after.effect == "read" else msgspec.structs.replace(self, same=("", "", 0))
+        name, came, times = self.same
+        times = times + 1 if (name, came) == (after.name, after.came) else 1
+        return msgspec.structs.replace(self, same=(after.name, after.came, times))
 
     def _take(self, effect: Effect) -> Counters:
         taken = self.taken.get(effect.digest, ())
@@ -301,6 +323,10 @@ class Limits(Struct, frozen=True, omit_defaults=True):
         calls: tool calls in one run.
         repeats: how often the same call with the same arguments runs; the next one forces a new plan, one more goes to a person.
         cycles: how often a pair of calls may alternate (A-B-A-B is 2).
+        varied: how often a tool runs with arguments that differ only in numbers inside of texts (``part 1``, ``part 2``); then as
+            with ``repeats``.
+        stalled: how often in a row a tool that only reads gives the very same, whatever it is asked; then as with ``repeats``.
+        per_tool: most calls in one run of tools that have a limit of their own, by name.
         approval: seconds until a person's silence counts as no; None waits for ever.
         approved: seconds for which a person's yes to a call may be used; after that the call is refused. None for no end.
         invalid: how often a final answer that does not fit its type is sent back.
@@ -315,6 +341,9 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     calls: int = 100
     repeats: int = 3
     cycles: int = 2
+    varied: int = 10
+    stalled: int = 6
+    per_tool: dict[str, int] = {}
     approval: float | None = 86_400.0
     approved: float | None = 86_400.0
     invalid: int = 2

@@ -110,9 +110,9 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     """The body of an ``OUTCOME`` envelope: what came of an effect or an ask.
 
     ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``;
-    ``checked``: of an effect, what the gate said when it was started, as far as no row holds it yet.
-    ``note``: that a person had the call made with other arguments. ``tool``: the tool that gave it, where it took the place of the
-    one that was called.
+    ``checked``: of an effect, what the gate said when it was started, as far as no row holds it yet; ``came``: of a call that
+    only reads, a digest of the value; ``note``: that a person had the call made with other arguments; ``tool``: the tool that
+    gave it, where it took the place of the one that was called.
     """
 
     of: str
@@ -123,6 +123,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     request: str = ""
     said: str = ""
     checked: tuple[Verdict, ...] = ()
+    came: str = ""
     note: str = ""
     tool: str = ""
 

@@ -276,7 +276,7 @@ async def test_a_call_that_waits_for_approval_does_not_hold_its_siblings() -> No
         assert result.status == "waiting"
         assert ran == ["look bob"], "the sibling ran, the payment did not"
         (item,) = result.waiting
-        assert (item.tool, item.answers) == ("pay", ("approve", "reject"))
+        assert (item.tool, item.answers) == ("pay", ("approve", "change", "reject"))
         assert "Payments above 50 USD." in item.text
         with pytest.raises(us.WaitingForPerson, match=item.id):
             _ = result.output

@@ -216,3 +216,78 @@ def test_a_call_that_is_refused_again_and_again_is_a_loop_too() -> None:
         assert admission.failure is not None
         codes.append(admission.failure.code)
     assert codes == ["bad_arguments"] * 3 + ["loop"] * 2
+
+
+def _counter_in_a_text(*skip: str) -> tuple[int, str]:
+    """How often a tool runs whose arguments are one text with another number each time, and what ends it."""
+    the_gate, counters, ran = gate(look, skip=skip), Counters(), 0
+    for number in range(50):
+        admission, counters = admit(the_gate, call("look", {"name": f"report, part {number} of 50"}), counters)
+        if admission.decision != "allow":
+            return ran, admission.failure.code if admission.failure is not None else admission.decision
+        ran += 1
+    return ran, ""
+
+
+def test_a_counter_in_a_text_is_found_and_forces_a_new_plan() -> None:
+    assert _counter_in_a_text() == (Limits().varied, "loop")
+    assert _counter_in_a_text("limits.loop") == (50, ""), "without this check it goes on"
+
+
+def test_numbers_that_stand_by_themselves_are_other_calls() -> None:
+    the_gate, counters = gate(look), Counters()
+    for number in range(50):
+        admission, counters = admit(the_gate, call("look", {"name": str(number)}), counters)
+        assert admission.decision == "allow"
+
+
+def _always_the_same(came: list[str], *skip: str) -> int:
+    """How often a tool runs that is asked something else each time and gives this, again and again."""
+    the_gate, counters = gate(look, pay, skip=skip), Counters()
+    for number in range(50):
+        intent = call("look", {"name": chr(1_000 + number)})
+        admission = the_gate.admit(intent, counters, 0.0)
+        if admission.decision != "allow":
+            assert admission.failure is not None
+            assert "gave the very same" in admission.failure.message
+            return number
+        made = effect(intent, admission)
+        counters = counters.intended(made).changed(
+            msgspec.structs.replace(made, state="settled", came=came[number % len(came)])
+        )
+    return 50
+
+
+def test_a_tool_that_always_gives_the_same_is_no_progress_and_one_that_does_not_is() -> None:
+    assert _always_the_same(["nothing"]) == Limits().stalled
+    assert _always_the_same(["nothing"], "limits.loop") == 50, "without this check it goes on"
+    assert _always_the_same(["nothing", "something"]) == 50
+
+
+def test_a_call_that_changes_something_is_progress() -> None:
+    the_gate, counters = gate(look, pay), Counters()
+    for number in range(20):
+        intent = call("look", {"name": chr(1_000 + number)})
+        made = effect(intent, the_gate.admit(intent, counters, 0.0))
+        assert made.state == "intended"
+        counters = counters.intended(made).changed(msgspec.structs.replace(made, state="settled", came="pending"))
+        if number % 4 == 3:
+            _, counters = admit(the_gate, call("pay", {"usd": float(number)}), counters)
+
+
+def test_a_tool_may_have_a_limit_of_its_own() -> None:
+    the_gate, counters = gate(look, listen, limits=Limits(per_tool={"look": 2})), Counters()
+    for name in ("a", "b"):
+        admission, counters = admit(the_gate, call("look", {"name": name}), counters)
+        assert admission.decision == "allow"
+    admission, counters = admit(the_gate, call("look", {"name": "c"}), counters)
+    assert admission.failure is not None
+    assert (admission.failure.code, admission.failure.kind) == ("call_limit", "change_arguments")
+    assert admission.failure.message == "all 2 calls of look are used"
+    admission, counters = admit(the_gate, call("listen", {"name": "c"}), counters)
+    assert admission.decision == "allow", "others have theirs"
+
+
+def test_a_person_who_lets_it_go_on_lets_counting_begin_anew() -> None:
+    counted = Counters(shapes={"x": 10}, same=("look", "y", 6), admitted={"z": 3}, loops=2).granted()
+    assert (counted.shapes, counted.same, counted.admitted, counted.loops) == ({}, ("", "", 0), {}, 0)

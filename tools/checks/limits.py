@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...protocols.approvals import Question
 from ...protocols.effects import THINK
 from ...protocols.failures import Failure
+from ...protocols.shapes import shape_of
 from .case import Case, Ruling, allow, ask, deny
 
 LOOP = "limits.loop"
@@ -22,7 +23,12 @@ def steps(case: Case) -> Ruling:
 
 
 def calls(case: Case) -> Ruling:
-    """Deny a tool call beyond the run's calls."""
+    """Deny a tool call beyond the run's calls, or beyond those of this tool."""
+    name, most = case.intent.name, case.limits.per_tool.get(case.intent.name)
+    if most is not None and case.counters.tools.get(name, 0) >= most:
+        why = f"all {most} calls of {name} are used"
+        hint = "go on without it, or say that you can't complete this"
+        return deny("limits.calls", Failure("change_arguments", "call_limit", why, hint=hint, where=name))
     if case.counters.calls >= case.limits.calls:
         return deny(
             "limits.calls",
@@ -32,7 +38,8 @@ def calls(case: Case) -> Ruling:
 
 
 def loop(case: Case) -> Ruling:
-    """The same call too often, or two calls in turns: deny it once (make a new plan), then ask a person.
+    """The same call too often, two calls in turns, a counter in a text, or always the same result: deny it once (make a new plan), then ask
+    a person.
 
     A ``once`` call that has been done, or is under way, with the same arguments is asked about the second time it is wanted.
     """
@@ -73,4 +80,9 @@ def _loop(case: Case) -> str | None:
     past = case.counters.recent[-length:]
     if len(past) == length and past[0] != past[1] and past[0] == case.digest and past[:2] * case.limits.cycles == past:
         return f"{name} and another call alternated {case.limits.cycles} times with the same arguments"
+    if (varied := case.counters.shapes.get(shape_of(name, case.intent.args), 0)) >= case.limits.varied:
+        return f"{name} was asked for {varied} times with arguments that differ only in numbers inside of texts"
+    tool, _, times = case.counters.same
+    if tool == name and times >= case.limits.stalled:
+        return f"{name} gave the very same {times} times in a row, so nothing comes of asking it again"
     return None
