@@ -129,7 +129,8 @@ def whose(window: Spending, context: Context) -> tuple[str, str]:
     parts = (context.tenant, context.user, context.session)[: _PARTS[window.per]]
     every = window.every or "ever"
     label = f"{window.per} {parts[-1] or '(none)'}" if parts else "everybody"
-    return "/".join((window.per, every, *(quote(p, safe="") for p in parts))), f"the spending of {label}, each {every}"
+    how = f"of each {window.every}" if window.every else "in all"
+    return "/".join((window.per, every, *(quote(p, safe="") for p in parts))), f"the spending of {label} {how}"
 
 
 _PARTS = {"all": 0, "tenant": 1, "user": 2, "session": 3}

@@ -326,6 +326,10 @@ def test_each_user_tenant_and_session_has_a_window_of_its_own() -> None:
         return ruling.failure.where if ruling.failure is not None else ruling.verdict.verdict
 
     assert [ask("1.0", "ada"), ask("2.0", "ada")] == ["allow", "window:user/ever/acme/ada"]
+    assert (
+        "the spending of user ada in all is used up"
+        in (till.start(think("2.5"))[0].failure or Failure("abandon", "", "")).message
+    )
     assert [ask("3.0", "bob"), ask("4.0", "eve")] == ["allow", "window:tenant/ever/acme"]
     assert ask("5.0", "ada", "globex") == "allow", "the same name with somebody else is somebody else"
     assert ask("6.0", "a/b", "g%h") == "allow"
