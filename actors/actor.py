@@ -28,6 +28,7 @@ from ..protocols.mail import MailboxPolicy
 from ..protocols.messages import Event, Message, Request, answer_type, asked
 from ..protocols.messages import State as BaseState
 from ..protocols.model import ModelReply, ModelRequest
+from ..protocols.provenance import Vouched
 from ..protocols.tasks import Cancel
 from ..protocols.tool import P, ToolRef
 from ..protocols.upcasting import lift
@@ -208,10 +209,9 @@ class Actor:
         assert effect.question is not None
         self.consider(state, effect.question, answer)
 
-    def vouches(self, state: Any) -> tuple[list[frozenset[str]], list[frozenset[str]]]:  # the subclass's own State
-        """Values in its state that came from trusted sources: those that may go anywhere, and those that are private. Asked only where it
-        has read something that has a label."""
-        return [], []
+    def vouches(self, state: Any) -> Vouched:  # the subclass's own State
+        """Which values in its state came from trusted sources. Asked only where it has read something that has a label."""
+        return Vouched()
 
     def spent(self, state: Any) -> float:  # the subclass's own State
         """US dollars that it has spent so far, for its supervisor's ``cost`` limit. Agents and teams know it; others say 0."""

@@ -11,7 +11,7 @@ from ..protocols.codec import encode
 from ..protocols.failures import Failure
 from ..protocols.messages import Event, State
 from ..protocols.model import ModelMessage, ModelReply, Usage
-from ..protocols.provenance import Provenance, framed, results_of, values_of, words_of
+from ..protocols.provenance import Provenance, Vouched, framed, results_of, values_of, words_of
 from ..protocols.tasks import RunStatus, Task
 
 
@@ -129,14 +129,14 @@ class AgentState(State):
     versions: dict[str, str] = {}  # noqa: RUF012 - msgspec makes a new one for each
 
 
-def vouched(state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
-    """Values that came from trusted sources: those that may go anywhere, and those that are private.
+def vouched(state: AgentState) -> Vouched:
+    """Values that came from trusted sources.
 
     Words of its task and values of the task's inputs; what a person said; results of trusted tools; what its model gave to tools before
     anything that has a label was in its context. Failures are no source: they quote what they are about.
     """
-    free: list[frozenset[str]] = []
-    private: list[frozenset[str]] = []
+    found = Vouched()
+    free = found.free
     clean = state.origin is None
     if clean:
         free.append(words_of(state.task.objective))
@@ -145,12 +145,15 @@ def vouched(state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str
         free.append(words_of(value))
     for message in state.transcript:
         labels = message.provenance.labels if message.provenance is not None else ()
-        if message.role == "assistant" and clean:
-            free += (values_of(call.arguments) for call in message.calls)
+        if message.role == "assistant":
+            given = [(call.name, values_of(call.arguments)) for call in message.calls]
+            found.used += given
+            if clean:
+                free += (one for _, one in given)
         elif message.role == "tool" and "untrusted" not in labels:
-            (private if labels else free).append(results_of(message.text))
+            (found.private if labels else free).append(results_of(message.text))
         clean = clean and not labels
-    return free, private
+    return found
 
 
 def as_shown(message: ModelMessage) -> ModelMessage:

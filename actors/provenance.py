@@ -37,11 +37,12 @@ def known(actor: Actor, state: Any, envelope: Envelope, around: Provenance | Non
         around: the labels under which it stands, with the values that are known in spite of them.
         said: values of which its code says so.
     """
-    free, private = actor.vouches(state)
+    vouched = actor.vouches(state)
     labels = envelope.context.provenance.labels if envelope.context.provenance is not None else ()
     if "untrusted" not in labels:
-        (private if labels else free).append(_values(envelope))
-    return Known((*free, said), private, around.trusted if around is not None else ())
+        (vouched.private if labels else vouched.free).append(_values(envelope))
+    vouched.free.append(said)
+    return Known(vouched, around.trusted if around is not None else ())
 
 
 def _values(envelope: Envelope) -> frozenset[str]:

@@ -27,7 +27,7 @@ from ..protocols.failures import Failure
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.lifecycle import Restarted
 from ..protocols.model import ModelMessage, ModelReply, ModelRequest, ToolCall, ToolOffer
-from ..protocols.provenance import Provenance
+from ..protocols.provenance import Provenance, Vouched
 from ..protocols.tasks import Cancel, Overdue, Result, Task, changed_task, overdue
 from .abilities import unable
 from .actor import ANY_TOOL, PERSON, THINK, Actor, applies, handles, settles
@@ -438,7 +438,7 @@ class AgentActor(Actor):
     def spent(self, state: AgentState) -> float:
         return state.cost
 
-    def vouches(self, state: AgentState) -> tuple[list[frozenset[str]], list[frozenset[str]]]:
+    def vouches(self, state: AgentState) -> Vouched:
         return vouched(state)
 
     def _offered(self, state: AgentState) -> tuple[ToolOffer, ...]:

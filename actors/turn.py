@@ -550,7 +550,7 @@ class Turn(Generic[S]):
         if around is None or verb != "call":
             intent = Intent(verb, name, args, self._frame.agent, self.me, question, version=version)
         else:
-            labels = labels_of(args, around, self._known())
+            labels = labels_of(name, args, around, self._known())
             intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around, version)
         admission = self._frame.admit(intent)
         if len(args) > SMALL or admission.question is not None:

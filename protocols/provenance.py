@@ -1,7 +1,8 @@
 """Where a value comes from: labels, what carries them, and when a value counts as said by a trusted source.
 
 A label says that content may hold words of a stranger (``untrusted``) or what is not for everybody (``private``). What has no label is
-trusted: the task that a person gave, what code makes, results of tools that were declared so, people's answers.
+trusted: the task that a person gave, what code makes, results of tools that were declared so, people's answers. An argument may also be
+``reused``: a trusted source gave it, and another tool was given it already, so who says for what it was meant?
 
 Who has read something labelled may repeat it, in whatever words, so what it makes has the labels of everything that it has read,
 except for values that a trusted source gave. Those are known by *equality*: a value of the task's inputs, a word of its objective, a
@@ -15,14 +16,14 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
-Label = Literal["untrusted", "private"]
+Label = Literal["untrusted", "private", "reused"]
 
-LABELS: Final[tuple[Label, ...]] = ("untrusted", "private")
+LABELS: Final[tuple[Label, ...]] = get_args(Label)
 
 MOST_SOURCES: Final = 16
 """Sources that are told apart; of further ones it is only known that there were more."""
@@ -168,21 +169,28 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-class Known:
-    """The values that trusted sources gave, as far as somebody knows them.
+class Vouched(Struct):
+    """What an actor's state says of values in it.
 
-    Args:
-        sets: values that may go anywhere.
+    Attributes:
+        free: values of trusted sources that may go anywhere.
         private: values of trusted sources that are private.
-        marks: marks of further ones that may go anywhere.
+        used: values that were given to tools, by tool.
     """
 
-    __slots__ = ("_marks", "_private", "_sets")
+    free: list[frozenset[str]] = []
+    private: list[frozenset[str]] = []
+    used: list[tuple[str, frozenset[str]]] = []
 
-    def __init__(
-        self, sets: Iterable[frozenset[str]], private: Iterable[frozenset[str]] = (), marks: Iterable[str] = ()
-    ) -> None:
-        self._sets, self._private, self._marks = tuple(sets), tuple(private), frozenset(marks)
+
+class Known:
+    """The values that trusted sources gave, as far as somebody knows them. ``marks``: of further ones that may go anywhere."""
+
+    __slots__ = ("_marks", "_private", "_sets", "_used")
+
+    def __init__(self, vouched: Vouched, marks: Iterable[str] = ()) -> None:
+        self._sets, self._private, self._used = vouched.free, vouched.private, vouched.used
+        self._marks = frozenset(marks)
 
     def has(self, value: str) -> bool:
         """Whether a trusted source gave it and nobody minds where it goes."""
@@ -192,11 +200,16 @@ class Known:
         """Whether a trusted source gave it as private."""
         return any(value in known for known in self._private)
 
+    def reused(self, value: str, tool: str) -> bool:
+        """Whether another tool was given it."""
+        return any(value in given for name, given in self._used if name != tool)
 
-def labels_of(args: Raw, around: Provenance, known: Known) -> dict[str, tuple[Label, ...]]:
+
+def labels_of(tool: str, args: Raw, around: Provenance, known: Known) -> dict[str, tuple[Label, ...]]:
     """The labels of each argument of a call, by parameter, as far as it has any.
 
     Args:
+        tool: what is called.
         args: the arguments, a JSON object.
         around: of all that whoever makes the call has read.
         known: what came from trusted sources.
@@ -213,6 +226,7 @@ def labels_of(args: Raw, around: Provenance, known: Known) -> dict[str, tuple[La
         labels: tuple[Label, ...] = ()
         for value in values(argument):
             if known.has(value):
+                labels = labels or (("reused",) if known.reused(value, tool) else ())
                 continue
             if not known.keeps(value):
                 labels = around.labels

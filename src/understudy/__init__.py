@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .protocols.plans import Plan as Plan
     from .protocols.plans import PlanLimits as PlanLimits
     from .protocols.plans import Step as Step
+    from .protocols.provenance import Provenance as Provenance
     from .protocols.rates import Rate as Rate
     from .protocols.rules import ApprovalRule as ApprovalRule
     from .protocols.secrets import Secret as Secret
@@ -273,6 +274,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Part": "protocols.tasks",
         "least_busy": "supervisor.team.routing",
         "Progress": "supervisor.team.progress",
+        "Provenance": "protocols.provenance",
         "Worker": "supervisor.worker",
     }
     __all__ = list(_HOME)

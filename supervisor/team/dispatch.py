@@ -31,9 +31,10 @@ from ...protocols.failures import Failure, of_exception
 from ...protocols.lifecycle import Restarted
 from ...protocols.model import Usage
 from ...protocols.plans import Plan
+from ...protocols.provenance import Vouched
 from ...protocols.tasks import Cancel, Overdue, Result, Route, Task, changed_task, overdue
 from .checking import refusal
-from .events import TASK, Asked, Closed, PlanRefused, Received, Retasked, Returned, Routed, TeamState, Work
+from .events import TASK, Asked, Closed, PlanRefused, Received, Retasked, Returned, Routed, TeamState, Work, vouched
 from .offering import without
 from .panel import PANEL, Consult, Seat
 from .planned import Planning, fits_worker, named
@@ -57,6 +58,9 @@ class TeamActor(Planning):
 
     State = TeamState
 
+    def vouches(self, state: TeamState) -> Vouched:
+        return vouched(state)
+
     def spent(self, state: TeamState) -> float:
         return sum(result.cost for result in state.spent)
 
@@ -65,7 +69,7 @@ class TeamActor(Planning):
         if task.plan is not None and (why := refusal(task.plan, self.team, turn.now, task.deadline)):
             raise Rejected(why, hint="mend the plan and give it again")
         later = turn.later(task)
-        turn.emit(Received(task, later.id))
+        turn.emit(Received(task, later.id, turn.provenance))
         if task.deadline is not None and task.deadline <= turn.now:
             self.overdue(turn, Overdue())
             return later
@@ -92,7 +96,7 @@ class TeamActor(Planning):
         asked, has = str(tag), self.under_way(turn.state).get(TASK)
         if has is not None and has.name != asked:
             return  # somebody else has it by now
-        turn.emit(Returned(asked, result))
+        turn.emit(Returned(asked, result, provenance=turn.provenance))
         if result.status != "done" and exhausted(turn, result.failure):  # nobody else could go on either
             self.close(turn, result)
         elif isinstance(self.team.route, Router) and asked == self.team.route.name:
@@ -106,7 +110,7 @@ class TeamActor(Planning):
     def consulted(self, turn: Turn[TeamState], outcome: Outcome[Result]) -> None:
         failure = outcome.failure
         result = outcome.value if failure is None else Result("failed", reason=failure.message, failure=failure)
-        turn.emit(Returned(PANEL, result))
+        turn.emit(Returned(PANEL, result, provenance=turn.provenance))
         self._came(turn, PANEL, result)
 
     def _came(self, turn: Turn[TeamState], asked: str, result: Result) -> None:
@@ -130,7 +134,8 @@ class TeamActor(Planning):
             self.close(turn, Result("cannot", reason=f"{answer.by}: {answer.reason}", by=answer.by))
         elif tries_again(answer.decision) or answer.decision == "change":
             if answer.decision == "change":
-                turn.emit(Retasked(changed_task(turn.state.task, answer.value), answer.by))
+                said = bytes(answer.value).decode() if turn.state.origin is not None else ""
+                turn.emit(Retasked(changed_task(turn.state.task, answer.value), answer.by, said))
             if turn.state.to in self.names:
                 self._ask(turn, turn.state.to)
             else:
@@ -304,8 +309,7 @@ class TeamActor(Planning):
             tries = turn.state.tries.get(name, 0) + 1
             turn.emit(Asked(name, tries, seat=name != PANEL))
             seats.append(Seat(name, self.place_of(turn, Work(name, tries), TASK)))
-        self.on_behalf(turn)
-        turn.ask(seats[-1].run, Consult(self.task_of(turn, TASK, names[0]), tuple(seats[:-1])), tag=PANEL)
+        self.ask(turn, seats[-1].run, Consult(self.task_of(turn, TASK, names[0]), tuple(seats[:-1])), TASK, PANEL)
 
     def hand(self, turn: Turn[TeamState], work: str, name: str) -> None:
         if work == TASK and name in self.names and name != turn.state.to:
@@ -349,7 +353,7 @@ class TeamActor(Planning):
 
     @applies(Received)
     def has_received(self, state: TeamState, event: Received) -> TeamState:
-        return state.evolve(task=event.task, later=event.later)
+        return state.evolve(task=event.task, later=event.later, origin=event.provenance)
 
     @applies(Routed)
     def was_routed(self, state: TeamState, event: Routed) -> TeamState:
@@ -357,7 +361,7 @@ class TeamActor(Planning):
 
     @applies(Retasked)
     def was_retasked(self, state: TeamState, event: Retasked) -> TeamState:
-        return state.evolve(task=event.task)
+        return state.evolve(task=event.task, said=(*state.said, event.said) if event.said else state.said)
 
     @applies(Returned)
     def has_returned(self, state: TeamState, event: Returned) -> TeamState:
@@ -371,7 +375,10 @@ class TeamActor(Planning):
         )
         spent = (*(r for r in state.spent if r.by != STEPS), total)
         outputs = {**state.outputs, event.step: new.output} if new.status == "done" else state.outputs
-        return state.evolve(spent=spent, work=work, outputs=outputs)
+        sources = state.outputs_from
+        if event.provenance is not None:
+            sources = {**sources, event.step: event.provenance}
+        return state.evolve(spent=spent, work=work, outputs=outputs, outputs_from=sources)
 
     @applies(PlanRefused)
     def was_refused(self, state: TeamState, event: PlanRefused) -> TeamState:

@@ -10,17 +10,19 @@ from msgspec import Raw, Struct
 from ...protocols.codec import NULL
 from ...protocols.messages import Event, State
 from ...protocols.plans import Plan
+from ...protocols.provenance import Provenance, Vouched, values_of, words_of
 from ...protocols.tasks import Part, Result, Route, Task
 
 TASK = ""
 """The work of a run that takes no steps: the task itself. Steps are known by their names."""
 
 
-class Received(Event, wire="team.received"):
-    """A task came in."""
+class Received(Event, wire="team.received", omit_defaults=True):
+    """A task came in. ``provenance``: where it comes from."""
 
     task: Task
     later: str
+    provenance: Provenance | None = None
 
 
 class Routed(Event, wire="team.routed"):
@@ -43,18 +45,20 @@ class Asked(Event, wire="team.asked", omit_defaults=True):
 
 
 class Returned(Event, wire="team.returned", omit_defaults=True):
-    """A worker or the front door came back."""
+    """A worker or the front door came back. ``provenance``: where what it says comes from."""
 
     by: str
     result: Result
     step: str = TASK
+    provenance: Provenance | None = None
 
 
-class Retasked(Event, wire="team.retasked"):
-    """A person changed the task."""
+class Retasked(Event, wire="team.retasked", omit_defaults=True):
+    """A person changed the task. ``said``: their own words, as JSON, where the task itself came from elsewhere."""
 
     task: Task
     by: str
+    said: str = ""
 
 
 class Closed(Event, wire="team.closed"):
@@ -94,11 +98,12 @@ class LeftToPerson(Event, wire="team.left_to_person", omit_defaults=True):
     step: str = TASK
 
 
-class Planned(Event, wire="team.planned"):
-    """The team takes a plan; ``by`` says who made it."""
+class Planned(Event, wire="team.planned", omit_defaults=True):
+    """The team takes a plan; ``by`` says who made it, ``provenance`` what they had read."""
 
     plan: Plan
     by: str
+    provenance: Provenance | None = None
 
 
 class PlanRefused(Event, wire="team.plan_refused"):
@@ -119,12 +124,13 @@ class StepOver(Event, wire="team.step_over", omit_defaults=True):
     output: Raw = NULL
 
 
-class StepChanged(Event, wire="team.step_changed"):
-    """A person changed what a step is told: its words and inputs, as a task."""
+class StepChanged(Event, wire="team.step_changed", omit_defaults=True):
+    """A person changed what a step is told: its words and inputs, as a task. ``said``: as in ``Retasked``."""
 
     step: str
     task: Task
     by: str
+    said: str = ""
 
 
 class Overspent(Event, wire="team.overspent"):
@@ -170,6 +176,9 @@ class TeamState(State, omit_defaults=True):
         paused: why nothing more begins; ``lifted``: a person let it go on.
         changed: steps that a person changed, by name.
         seats: how many of those asked answered to a panel.
+        origin, plan_from: where the task and the plan come from; None where nothing is to be feared of them.
+        outputs_from: the same of what steps gave, or said of their failure, by name.
+        said: what people changed, as JSON.
     """
 
     # A field that is always there has a factory, so that its default is written: older states keep their digests.
@@ -190,3 +199,24 @@ class TeamState(State, omit_defaults=True):
     lifted: bool = False
     seats: int = 0
     changed: dict[str, Task] = {}
+    origin: Provenance | None = None
+    plan_from: Provenance | None = None
+    outputs_from: dict[str, Provenance] = {}
+    said: tuple[str, ...] = ()
+
+
+def vouched(state: TeamState) -> Vouched:
+    """Values that came from trusted sources: words of the task and of the plan, what people said, what clean steps gave."""
+    free: list[frozenset[str]] = []
+    if state.origin is None:
+        free += _said(state.task.objective, state.task.inputs)
+    if state.plan is not None and state.plan_from is None:
+        for step in state.plan.steps:
+            free += _said(step.objective, step.inputs)
+    free += (words_of(value) for told in state.said for value in values_of(told))
+    free += (values_of(bytes(given)) for name, given in state.outputs.items() if name not in state.outputs_from)
+    return Vouched(free)
+
+
+def _said(objective: str, inputs: dict[str, Raw]) -> list[frozenset[str]]:
+    return [words_of(objective), *(values_of(bytes(value)) for value in inputs.values())]

@@ -9,7 +9,7 @@ The same for a task and for each step of a plan; what to ask and what to do with
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,7 +20,9 @@ from ...protocols.failures import Failure
 from ...protocols.ids import Address
 from ...protocols.lifecycle import Stop
 from ...protocols.mail import Terminated
+from ...protocols.messages import Request
 from ...protocols.plans import Step
+from ...protocols.provenance import joined
 from ...protocols.tasks import Cancel, Task
 from ..supervision.definitions import Supervisor
 from .events import TASK, Asked, HandedOver, LeftToPerson, PutBack, Queue, Queued, TeamState, Work
@@ -96,8 +98,21 @@ class Offering(Actor):
             turn.watch(at)
         tag = {"step": work, "by": name, "try": known + 1} if work else name
         within = step.within if step is not None else None
+        self.ask(turn, at, self.task_of(turn, work, name), work, tag, within)
+
+    def ask(
+        self, turn: Turn[TeamState], at: Address, what: Request[Any], work: str, tag: Any, within: float | None = None
+    ) -> None:  # the tag is any JSON
+        """Ask a worker, under the labels of this work: what it is told has nothing of what other steps gave."""
+        state, before = turn.state, turn.context
+        if before.provenance is not None:
+            step, whose = self.step(state, work), state.origin
+            for name in ("", *(step.after if step is not None else ())):
+                whose = joined(whose, state.outputs_from.get(name) if name else state.plan_from)
+            turn.under(whose)
         self.on_behalf(turn)
-        turn.ask(at, self.task_of(turn, work, name), tag=tag, within=within)
+        turn.ask(at, what, tag=tag, within=within)
+        turn.context = before
 
     def on_behalf(self, turn: Turn[TeamState]) -> None:
         """What is asked from here on is asked for the run's one request, whatever the turn is about (a person's answer, say, or a
@@ -188,8 +203,7 @@ class Offering(Actor):
             self._given_up(turn, work, has, msg.failure)
         else:  # its answer went to a life of this actor before this one; it is repeated
             tag = {"step": work, "by": has.name, "try": has.tries} if work else has.name
-            self.on_behalf(turn)
-            turn.ask(msg.address, self.task_of(turn, work, has.name), tag=tag)
+            self.ask(turn, msg.address, self.task_of(turn, work, has.name), work, tag)
 
     def _given_up(self, turn: Turn[TeamState], work: str, has: Work, failure: Failure | None) -> None:
         why = failure.message if failure is not None else "it was given up"

@@ -93,7 +93,7 @@ class Planning(Offering):
 
     def begin(self, turn: Turn[TeamState], plan: Plan, by: str) -> None:
         """Take a plan that was checked."""
-        turn.emit(Planned(plan, by))
+        turn.emit(Planned(plan, by, turn.provenance))
         self.go_on(turn, plan.steps)
 
     @handles(GoOn)
@@ -157,7 +157,7 @@ class Planning(Offering):
         if step is None or has is None or (has.name, has.tries) != (name, tries):
             return  # somebody else has it by now
         at = self.place_of(turn, has, work)
-        turn.emit(Returned(name, result, work))
+        turn.emit(Returned(name, result, work, turn.provenance))
         self.free(turn, work)
         if result.status == "done":
             self._done(turn, step, result.output, at)
@@ -188,7 +188,8 @@ class Planning(Offering):
         elif tries_again(answer.decision) or answer.decision == "change":
             if answer.decision == "change":
                 before = turn.state.changed.get(work) or Task(step.objective, step.inputs)
-                turn.emit(StepChanged(work, changed_task(before, answer.value), answer.by))
+                said = bytes(answer.value).decode() if turn.context.provenance is not None else ""
+                turn.emit(StepChanged(work, changed_task(before, answer.value), answer.by, said))
             self.offer(turn, work, (step.worker,) if step.worker else able(self.team, step.needs))
         elif answer.decision != "result" and (name := named(answer.value, self.names)) is not None:
             self.offer(turn, work, (name,))
@@ -363,21 +364,23 @@ class Planning(Offering):
 
     @applies(Planned)
     def was_planned(self, state: TeamState, event: Planned) -> TeamState:
-        return state.evolve(plan=event.plan)
+        return state.evolve(plan=event.plan, plan_from=event.provenance)
 
     @applies(StepOver)
     def step_is_over(self, state: TeamState, event: StepOver) -> TeamState:
-        outputs = state.outputs
-        if event.part.status == "done" and event.step not in outputs:
-            outputs = {**outputs, event.step: event.output}
+        outputs, sources = state.outputs, state.outputs_from
+        if event.part.status == "done" and event.step not in outputs:  # a person gave it
+            outputs, sources = {**outputs, event.step: event.output}, without(sources, event.step)
         elif event.part.status != "done" and event.step in outputs:
             outputs = without(outputs, event.step)
         parts = {**state.parts, event.step: event.part}
-        return state.evolve(parts=parts, outputs=outputs, work=without(state.work, event.step))
+        work = without(state.work, event.step)
+        return state.evolve(parts=parts, outputs=outputs, work=work, outputs_from=sources)
 
     @applies(StepChanged)
     def step_was_changed(self, state: TeamState, event: StepChanged) -> TeamState:
-        return state.evolve(changed={**state.changed, event.step: event.task})
+        said = (*state.said, event.said) if event.said else state.said
+        return state.evolve(changed={**state.changed, event.step: event.task}, said=said)
 
     @applies(Overspent)
     def has_overspent(self, state: TeamState, event: Overspent) -> TeamState:

@@ -5,6 +5,8 @@ depends on what the tool does to the world:
 
 * a labelled *sink* (where the effect goes) of anything but a pure read: ask
 * a labelled *payload* (what goes there) of what leaves, moves money, destroys, changes accounts or runs code: ask
+* a *reused* sink of what destroys, changes accounts or runs code, where the caller has read what is untrusted: a file that was named to
+  be read was not named to be deleted: ask
 * private data in a call whose caller has also read what is untrusted, where the call lets it leave: ask, whoever it goes to
 * anything else goes: reads, and what is written to a place that was named
 
@@ -31,6 +33,9 @@ CHECK: Final = "provenance"
 MATTERS: Final = frozenset(("send", "egress", "money", "destroy", "account", "execute"))
 """Kinds of effects whose content matters as much as where it goes."""
 
+VERBS: Final = frozenset(("destroy", "account", "execute"))
+"""Kinds whose harm is in what is done, to whatever it is done."""
+
 LEAVES: Final = frozenset(("send", "egress", "money", "account"))
 """Kinds by which data gets to others."""
 
@@ -52,6 +57,8 @@ def provenance(case: Case) -> Ruling:
         asks = [name for name, labels in tainted.items() if "private" in labels]
     else:
         asks = [name for name in tainted if name in spec.goes_to and "untrusted" in tainted[name]]
+        if spec.kinds & VERBS and around is not None and "untrusted" in around.labels:
+            asks += [name for name in tainted if name in spec.goes_to and "reused" in tainted[name]]
         if spec.kinds & MATTERS:
             asks += [name for name in tainted if name in spec.carries and "untrusted" in tainted[name]]
         if private and spec.kinds & LEAVES:
@@ -113,11 +120,16 @@ def _question(case: Case, spec: ToolSpec, tainted: dict[str, tuple[Label, ...]],
     around = case.intent.around
     sources = ", ".join(in_a_line(source)[1:-1] for source in around.sources) if around is not None else ""
     from_whom = f" It has read what came from {sources}." if sources else ""
-    many = "these were" if len(names) > 1 else "this was"
-    return (
-        f"May {case.intent.run} call {case.intent.name}? {'; '.join(parts)}.{from_whom} "
-        f"Nobody who is trusted named {' and '.join(names)}: {many} perhaps put into its mouth by a stranger."
-    )
+    strange = [name for name in names if "reused" not in tainted[name]]
+    again = [name for name in names if name not in strange]
+    whys: list[str] = []
+    if strange:
+        whys.append(f"No trusted source gave {' and '.join(strange)}: a stranger may have put it into its mouth.")
+    if again:
+        whys.append(
+            f"What is in {' and '.join(again)} was named, and given to another tool before: was it meant for this?"
+        )
+    return f"May {case.intent.run} call {case.intent.name}? {'; '.join(parts)}.{from_whom} {' '.join(whys)}"
 
 
 def _listed(tainted: dict[str, tuple[Label, ...]]) -> str:
