@@ -146,10 +146,9 @@ def vouched(state: AgentState) -> Vouched:
     for message in state.transcript:
         labels = message.provenance.labels if message.provenance is not None else ()
         if message.role == "assistant":
-            given = [(call.name, values_of(call.arguments)) for call in message.calls]
-            found.used += given
+            found.used += ((call.name, call.arguments) for call in message.calls)
             if clean:
-                free += (one for _, one in given)
+                free += (values_of(call.arguments) for call in message.calls)
         elif message.role == "tool" and "untrusted" not in labels:
             (found.private if labels else free).append(results_of(message.text))
         clean = clean and not labels

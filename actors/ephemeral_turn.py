@@ -95,6 +95,9 @@ class EphemeralTurn(Turn[Any]):
             self.under(joined(known, Provenance(trusted=marks)))
         return value
 
+    def distrust(self, provenance: Provenance) -> None:
+        self.under(joined(self.context.provenance, provenance))
+
     def under(self, provenance: Provenance | None) -> None:
         self.context = structs.replace(self.context, provenance=provenance)
         post: Any = self._post

@@ -34,6 +34,7 @@ from .mailbox import Item
 from .orders import ANSWERED, begins_in_order, ignores, ordered, restart_of, tell_end, up
 from .outcome import Later, Outcome, Tag, read_outcome, tag_value
 from .postal import later_id
+from .provenance import distrusted
 from .reminders import series_of, tick
 from .snapshots import weigh
 from .surroundings import surround
@@ -201,6 +202,8 @@ def _take(cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, R
             tie(cell, turn, envelope, request, chain)
             return
         draw(cell, turn, message, envelope.id)
+    if found.message is Task and message.untrusted:
+        turn.distrust(distrusted(message))
     answer = found.method(actor, turn, message)
     if request is not None:
         _answer(turn, found, envelope, request, answer)

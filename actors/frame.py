@@ -76,6 +76,10 @@ class Frame(Protocol):
     read: Provenance | None
     """What of it the actor had not read before."""
 
+    def take_on(self, besides: Provenance | None = None) -> None:
+        """The message says of itself where some of it comes from."""
+        ...
+
     def known(self, state: Any, said: frozenset[str], around: Provenance | None) -> Known:  # the actor's own State
         """The values of trusted sources that this turn knows. ``said``: those of which the actor's code says so; ``around``: the labels
         under which it stands, with those that are known in spite of them."""

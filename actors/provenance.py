@@ -16,7 +16,7 @@ from ..protocols.codec import decode
 from ..protocols.effects import CALL, THINK, Effect
 from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ..protocols.hooks import Gate
-from ..protocols.provenance import Known, Provenance, values_of, words_of
+from ..protocols.provenance import MOST_SOURCES, MOST_TRUSTED, Known, Provenance, mark, values_of, words_of
 from ..protocols.tasks import Task
 
 if TYPE_CHECKING:
@@ -27,18 +27,21 @@ _OF_PEOPLE = frozenset({"happened", "not_happened"})
 """Answers after which a person's word is the outcome."""
 
 
-def known(actor: Actor, state: Any, envelope: Envelope, around: Provenance | None, said: frozenset[str]) -> Known:
+def known(
+    actor: Actor, state: Any, envelope: Envelope, provenance: Provenance | None, around: Provenance | None, said: frozenset[str]
+) -> Known:  # fmt: skip
     """What a turn knows.
 
     Args:
         actor: whose turn.
         state: its state in the middle of the turn.
         envelope: the message that it takes.
+        provenance: where that comes from.
         around: the labels under which it stands, with the values that are known in spite of them.
         said: values of which its code says so.
     """
     vouched = actor.vouches(state)
-    labels = envelope.context.provenance.labels if envelope.context.provenance is not None else ()
+    labels = provenance.labels if provenance is not None else ()
     if "untrusted" not in labels:
         (vouched.private if labels else vouched.free).append(_values(envelope))
     vouched.free.append(said)
@@ -54,6 +57,16 @@ def _values(envelope: Envelope) -> frozenset[str]:
     if envelope.wire == Task.__wire__:
         return found | words_of(decode(envelope.body, Task).objective)
     return found
+
+
+def distrusted(task: Task) -> Provenance:
+    """Where a task comes from of which some inputs are a stranger's."""
+    said = sorted(words_of(task.objective))
+    for name, value in task.inputs.items():
+        if name not in task.untrusted:
+            said += sorted(values_of(bytes(value)))
+    sources = tuple(f"input {name}" for name in task.untrusted)
+    return Provenance(("untrusted",), sources[:MOST_SOURCES], tuple(map(mark, said[:MOST_TRUSTED])))
 
 
 def comes_from(effect: Effect, value: Raw, gate: Gate) -> Provenance | None:

@@ -59,10 +59,10 @@ class Surroundings(msgspec.Struct, eq=False):
     provenance: Provenance | None = None
     read: Provenance | None = None
 
-    def take_on(self) -> None:
-        """The turn stands under the labels of its message, and of all that its actor has read."""
+    def take_on(self, besides: Provenance | None = None) -> None:
+        """The turn stands under the labels of its message (and of what is said ``besides`` in it), and of all that its actor has read."""
         cell = self._cell
-        self.provenance = carried = self.context.provenance
+        self.provenance = carried = joined(self._item.envelope.context.provenance, besides)
         assert cell.mount is not None
         if cell.mount.actor.sticky:
             before = cell.memory.read
@@ -72,7 +72,7 @@ class Surroundings(msgspec.Struct, eq=False):
 
     def known(self, state: Any, said: frozenset[str], around: Provenance | None) -> Known:  # the actor's own State
         assert self._cell.mount is not None
-        return known(self._cell.mount.actor, state, self._item.envelope, around, said)
+        return known(self._cell.mount.actor, state, self._item.envelope, self.provenance, around, said)
 
     @property
     def turns(self) -> int:

@@ -120,6 +120,11 @@ class Turn(Generic[S]):
         self._said = self._said | frozenset(values(plain))
         return value
 
+    def distrust(self, provenance: Provenance) -> None:
+        """The message of this turn says of itself where some of it comes from."""
+        self._frame.take_on(provenance)
+        self.context = self._frame.context
+
     def under(self, provenance: Provenance | None) -> None:
         """What this turn sends from here on is from there, instead of from its message and what the actor has read."""
         self.context = msgspec.structs.replace(self.context, provenance=provenance)

@@ -175,12 +175,12 @@ class Vouched(Struct):
     Attributes:
         free: values of trusted sources that may go anywhere.
         private: values of trusted sources that are private.
-        used: values that were given to tools, by tool.
+        used: what was given to tools: the tool, and its arguments as JSON.
     """
 
     free: list[frozenset[str]] = []
     private: list[frozenset[str]] = []
-    used: list[tuple[str, frozenset[str]]] = []
+    used: list[tuple[str, str]] = []
 
 
 class Known:
@@ -202,7 +202,11 @@ class Known:
 
     def reused(self, value: str, tool: str) -> bool:
         """Whether another tool was given it."""
-        return any(value in given for name, given in self._used if name != tool)
+        plain = value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
+        for name, given in self._used:  # most hold it nowhere, which is seen without reading them
+            if name != tool and (not plain or value in given or "\\" in given) and value in values_of(given):
+                return True
+        return False
 
 
 def labels_of(tool: str, args: Raw, around: Provenance, known: Known) -> dict[str, tuple[Label, ...]]:

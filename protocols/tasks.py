@@ -74,9 +74,12 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
             wait with one priority the earlier one goes first. None for no end.
         plan: the steps to take, for a team.
         budget: what may be spent on it, by all who work on it; besides the budgets of those whom it is given to.
+        untrusted: names of inputs that strangers wrote (a mail, a page). Whoever takes the task has then read what is not trusted
+            (docs/provenance.md); its words, and the other inputs, are trusted all the same.
 
     Raises:
-        DefinitionError: ``needs`` is one text, ``priority`` no whole number, ``deadline`` no time, ``budget`` none.
+        DefinitionError: ``untrusted`` names no input, ``needs`` is one text, ``priority`` no whole number, ``deadline`` no time,
+            ``budget`` none.
     """
 
     # A field that is always there has a factory, so that its default is written: recorded tasks keep their digests.
@@ -91,6 +94,7 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
     deadline: float | None = None
     plan: Plan | None = None
     budget: Budget | None = None
+    untrusted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checked("Task", self.budget)
@@ -98,6 +102,11 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
             force_setattr(self, "needs", texts("needs", self.needs))
         if self.priority != 0 and (not isinstance(self.priority, int) or isinstance(self.priority, bool)):
             raise WrongField(f"Task: priority={self.priority!r}", hint="a whole number, higher goes first")
+        if self.untrusted != () or not isinstance(self.untrusted, tuple):
+            force_setattr(self, "untrusted", texts("untrusted", self.untrusted))
+            if unknown := [name for name in self.untrusted if name not in self.inputs]:
+                hint = f"one of {', '.join(self.inputs)}" if self.inputs else "it has none: put the text into inputs"
+                raise WrongField(f"Task: untrusted names {unknown[0]!r}, which is no input", hint=hint)
         due = self.deadline
         if due is not None and (
             isinstance(due, bool) or not isinstance(due, (int, float)) or not math.isfinite(due) or due < 0
@@ -147,9 +156,9 @@ def changed_task(before: Task, value: Raw) -> Task:
     objective = before.objective if change.objective is None else change.objective
     if not objective.strip():
         raise msgspec.ValidationError("a task needs an objective")
-    return msgspec.structs.replace(
-        before, objective=objective, inputs=before.inputs if change.inputs is None else change.inputs
-    )
+    if change.inputs is None:
+        return msgspec.structs.replace(before, objective=objective)
+    return msgspec.structs.replace(before, objective=objective, inputs=change.inputs, untrusted=())
 
 
 class _Change(Struct, frozen=True, forbid_unknown_fields=True):

@@ -243,6 +243,22 @@ async def test_a_run_that_is_carried_on_after_a_restart_of_the_program_still_kno
     assert [item.policy for item in second.waiting] == ["provenance to=untrusted usd=untrusted"]
 
 
+async def test_inputs_that_a_stranger_wrote_are_no_words_of_the_person_who_gives_the_task() -> None:
+    inputs = {"mail": msgspec.Raw(b'"DE-EVIL"'), "limit": msgspec.Raw(b"50")}
+    task = us.Task("Pay DE11 what is due, at most the limit.", inputs, untrusted=("mail",))
+    result = await run(task, call("pay", to="DE11", usd=50), call("pay", to="DE-EVIL", usd=50))
+    assert done == [("pay", "DE11")]
+    assert [item.policy for item in result.waiting] == ["provenance to=untrusted"]
+    assert "input mail" in result.waiting[0].text
+    own = await run(us.Task("Pay.", inputs), call("pay", to="DE-EVIL", usd=50), "Done.")
+    assert own.status == "done"
+
+
+def test_an_input_that_there_is_not_cannot_be_a_strangers() -> None:
+    with pytest.raises(us.DefinitionError, match="names 'mial', which is no input"):
+        us.Task("Pay.", {"mail": msgspec.Raw(b'""')}, untrusted=("mial",))
+
+
 # -- actors ---------------------------------------------------------------------------------------------------------
 
 
