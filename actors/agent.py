@@ -110,6 +110,8 @@ class Agent(Generic[T]):
             ("cycles", 1),
             ("varied", 1),
             ("stalled", 1),
+            ("handed", 0),
+            ("depth", 0),
             ("invalid", 0),
         ):
             given.count(f"agent {name!r}: limits.{field}", getattr(self.limits, field), least=least)

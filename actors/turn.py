@@ -551,12 +551,12 @@ class Turn(Generic[S]):
         self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None,
         version: str = "",
     ) -> str:  # fmt: skip
-        around = self.context.provenance
+        around, hops = self.context.provenance, len(self.context.via)
         if around is None or verb != "call":
-            intent = Intent(verb, name, args, self._frame.agent, self.me, question, version=version)
+            intent = Intent(verb, name, args, self._frame.agent, self.me, question, version=version, hops=hops)
         else:
             labels = labels_of(name, args, around, self._known())
-            intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around, version)
+            intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around, version, hops)
         admission = self._frame.admit(intent)
         if len(args) > SMALL or admission.question is not None:
             bounded(name, args, admission.question)

@@ -69,6 +69,7 @@ class Intent(Struct, frozen=True):
         labels: of each argument that is no value of a trusted source, by parameter (under an empty name: of all of them).
         around: of everything that whoever intends it has read; None for nothing that has a label.
         version: of the tool; empty for the one without a version or, where there is none, the newest.
+        hops: through how many hands the task came to whoever intends it.
     """
 
     verb: Verb
@@ -80,6 +81,7 @@ class Intent(Struct, frozen=True):
     labels: dict[str, tuple[Label, ...]] = {}
     around: Provenance | None = None
     version: str = ""
+    hops: int = 0
 
 
 class ThinkArgs(Struct, frozen=True):
@@ -326,6 +328,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
         varied: how often a tool runs with arguments that differ only in numbers inside of texts (``part 1``, ``part 2``); then as
             with ``repeats``.
         stalled: how often in a row a tool that only reads gives the very same, whatever it is asked; then as with ``repeats``.
+        handed: most tasks that a run hands on to colleagues (``us.hand_over``, ``us.builtin.delegate``).
+        depth: through how many hands a task may go; who has it from so many does it alone.
         per_tool: most calls in one run of tools that have a limit of their own, by name.
         approval: seconds until a person's silence counts as no; None waits for ever.
         approved: seconds for which a person's yes to a call may be used; after that the call is refused. None for no end.
@@ -343,6 +347,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     cycles: int = 2
     varied: int = 10
     stalled: int = 6
+    handed: int = 20
+    depth: int = 8
     per_tool: dict[str, int] = {}
     approval: float | None = 86_400.0
     approved: float | None = 86_400.0

@@ -291,3 +291,29 @@ def test_a_tool_may_have_a_limit_of_its_own() -> None:
 def test_a_person_who_lets_it_go_on_lets_counting_begin_anew() -> None:
     counted = Counters(shapes={"x": 10}, same=("look", "y", 6), admitted={"z": 3}, loops=2).granted()
     assert (counted.shapes, counted.same, counted.admitted, counted.loops) == ({}, ("", "", 0), {}, 0)
+
+
+def test_a_run_hands_on_so_many_tasks_and_a_task_goes_through_so_many_hands() -> None:
+    the_gate, counters = gate(us.hand_over, look, limits=Limits(handed=3, depth=2)), Counters()
+    for number in range(3):
+        intent = call("hand_over", {"to": "ada", "objective": chr(97 + number)})
+        admission, counters = admit(the_gate, intent, counters)
+        assert admission.decision == "allow"
+    beyond = the_gate.admit(call("hand_over", {"to": "ada", "objective": "z"}), counters, 0.0)
+    assert beyond.failure is not None
+    assert (beyond.failure.code, beyond.failure.message) == ("spawn_limit", "all 3 tasks that may be handed on are")
+    deep = msgspec.structs.replace(call("hand_over", {"to": "ada", "objective": "a"}), hops=2)
+    denied = the_gate.admit(deep, Counters(), 0.0)
+    assert denied.failure is not None
+    assert (denied.failure.code, denied.failure.kind) == ("spawn_limit", "change_arguments")
+    own = msgspec.structs.replace(call("look", {"name": "a"}), hops=2)
+    assert the_gate.admit(own, counters, 0.0).decision == "allow", "it may still work itself"
+
+
+def test_without_the_limit_of_tasks_handed_on_they_go_on_for_ever() -> None:
+    the_gate, counters = gate(us.hand_over, limits=Limits(handed=3), skip=("limits.calls", "limits.loop")), Counters()
+    for number in range(50):
+        admission, counters = admit(
+            the_gate, call("hand_over", {"to": "ada", "objective": chr(1_000 + number)}), counters
+        )
+        assert admission.decision == "allow"

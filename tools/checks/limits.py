@@ -6,6 +6,8 @@ from ...protocols.approvals import Question
 from ...protocols.effects import THINK
 from ...protocols.failures import Failure
 from ...protocols.shapes import shape_of
+from ...protocols.tasks import Result
+from ..inside import InsideTool
 from .case import Case, Ruling, allow, ask, deny
 
 LOOP = "limits.loop"
@@ -23,18 +25,30 @@ def steps(case: Case) -> Ruling:
 
 
 def calls(case: Case) -> Ruling:
-    """Deny a tool call beyond the run's calls, or beyond those of this tool."""
+    """Deny a tool call beyond the run's calls, beyond those of this tool, or one that hands on too many tasks, or one task too often."""
     name, most = case.intent.name, case.limits.per_tool.get(case.intent.name)
     if most is not None and case.counters.tools.get(name, 0) >= most:
         why = f"all {most} calls of {name} are used"
         hint = "go on without it, or say that you can't complete this"
         return deny("limits.calls", Failure("change_arguments", "call_limit", why, hint=hint, where=name))
+    if isinstance(case.tool, InsideTool) and case.tool.returns is Result and (why := _handed(case)):
+        hint = "do it yourself, or say that you can't complete this"
+        return deny("limits.calls", Failure("change_arguments", "spawn_limit", why, hint=hint, where=name))
     if case.counters.calls >= case.limits.calls:
         return deny(
             "limits.calls",
             Failure("abandon", "call_limit", f"all {case.limits.calls} tool calls are used", where=case.intent.run),
         )
     return allow("limits.calls", f"{case.counters.calls} of {case.limits.calls}")
+
+
+def _handed(case: Case) -> str:
+    """Why no further task may be handed on from here; empty where one may."""
+    if case.intent.hops >= case.limits.depth:
+        return f"the task has come through {case.intent.hops} hands, and may go through {case.limits.depth} at most"
+    passing = (name for name, tool in case.tools.items() if isinstance(tool, InsideTool) and tool.returns is Result)
+    given = sum(case.counters.tools.get(name, 0) for name in passing)
+    return f"all {given} tasks that may be handed on are" if given >= case.limits.handed else ""
 
 
 def loop(case: Case) -> Ruling:
