@@ -221,7 +221,7 @@ class _Call:
 
     def _verdicts(self, effect: Effect, before: tuple[Verdict, ...], row: Row) -> None:
         for verdict in effect.verdicts[len(before) :]:
-            at = verdict.at or row.at
+            at = verdict.at or effect.at or row.at  # those of a start may stand in the row of the outcome
             self.steps.append(
                 AuditStep("verdict", at, row.gid, check=verdict.check, verdict=verdict.verdict, reason=verdict.reason)
             )

@@ -38,6 +38,8 @@ def test_a_read_or_idempotent_call_that_has_no_started_row_shows_what_was_said_w
     assert steps == [*(f"{check} allow" for check in AT_INTENT), "permission allow", "settled"]
     assert (call.outcome, call.value, call.gaps) == ("done", msgspec.Raw(b'"hello"'), ())
     assert audited(node).complete
+    checks = [step for step in call.steps if step.what == "verdict"]
+    assert {step.at for step in checks} == {call.at}, "it was asked about when it was wanted, and began at once"
 
 
 def test_an_approved_call_shows_who_was_asked_who_answered_and_what_the_answer_was_bound_to() -> None:
