@@ -5,7 +5,6 @@ Pure: the kernel uses it, and so does the command line on a journal that nobody 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 
 import msgspec
@@ -20,6 +19,7 @@ from ..protocols.errors import UnderstudyError, UnknownItem, WrongAnswer
 from ..protocols.failures import text_of
 from ..protocols.grants import check_scope
 from ..protocols.journal import MAX_MESSAGE
+from ..protocols.lookalike import seen
 from .cell import Cell
 from .patience import counts_as, late
 
@@ -137,8 +137,9 @@ def _another(effect: Effect, answer: Answer) -> None:
 
 
 def who(name: str) -> str:
-    """A person's name as it is compared: letter case, width and spaces make nobody another person."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """A person's name as it is compared: letter case, width, spaces, accents, letters of other alphabets that look the same, and
+    what nobody sees make nobody another person."""
+    return " ".join(seen(name).split())
 
 
 def decided(question: Question, answer: Answer) -> Decision:

@@ -90,9 +90,10 @@ def check_scope(effect: Effect, answer: Answer) -> None:
     assert question is not None
     checks = [label for label in _labels(question.policy) if "@" not in label]  # of the gate; rules have an "@"
     strange = [label for label in checks if label.startswith(PROVENANCE)]
-    if strange and answer.scope != "pattern":
+    words = any("untrusted" in labels for labels in effect.labels.values())  # maybe it is a rule that asks about them
+    if (strange or words) and answer.scope != "pattern":
         raise WrongAnswer(
-            f"{answer.item} is asked because strangers may have put words into it",
+            f"{answer.item}: strangers may have put words into it",
             hint="say yes once, or with scope='pattern'",
         )
     if momentary := [label for label in checks if label not in strange]:

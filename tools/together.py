@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..protocols.errors import DefinitionError
+from ..protocols.lookalike import seen
 from .inside import InsideTool
-from .lookalike import seen
 from .tool import Tool
 
 

@@ -50,7 +50,23 @@ def test_two_different_people_must_say_yes_and_each_yes_is_a_row() -> None:
     assert all(a.digest == item.digest for a in answers)
 
 
-@pytest.mark.parametrize("name", ["ada", "Ada ", "ＡＤＡ", "ada  ", "somebody", "", "a\u200bda"])
+SAME = [
+    "ada",
+    "Ada ",
+    "ＡＤＡ",
+    "ada  ",
+    "somebody",
+    "",
+    "a\u200bda",
+    "ad\u0430",
+    "ada\ufe0f",
+    "ada\u3164",
+    "ada\u2800",
+    "áda",
+]
+
+
+@pytest.mark.parametrize("name", SAME)
 def test_the_same_person_or_nobody_does_not_count_for_two(name: str) -> None:
     node = shop(TWO)
     _, item = wanted(node)

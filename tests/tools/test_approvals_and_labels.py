@@ -103,6 +103,16 @@ def test_what_strangers_may_have_written_is_not_allowed_in_advance_but_as_it_is(
         made(accept(one, us.Answer("1.0", "approve", **answer), 0.0), 0.0)
 
 
+@pytest.mark.parametrize("scope", ["always", "run"])
+def test_what_a_rule_asks_because_of_a_stranger_s_words_is_not_allowed_in_advance_either(scope: Any) -> None:
+    rule = us.ApprovalRule("tainted", tainted=True)
+    intent = wanted("jot", {"text": ("untrusted",)}, text="x")
+    admission = gate(jot, rules=(rule,)).admit(intent, Counters(), 0.0)
+    one = effect(intent, admission, "1.0", question=admission.question, labels=intent.labels)
+    with pytest.raises(WrongAnswer, match="strangers may have put words into it"):
+        accept(one, us.Answer("1.0", "approve", scope=scope), 0.0)
+
+
 def test_a_pattern_over_all_that_is_labelled_answers_the_same_words_only() -> None:
     entries = made(accept(asking(STRANGE), us.Answer("1.0", "approve", scope="pattern"), 0.0), 0.0)
     books = {entry.key: entry for entry in entries}

@@ -316,3 +316,53 @@ def test_a_frame_cannot_be_ended_by_what_stands_in_it_and_stays_the_same_json() 
     assert shown.endswith("\n</untrusted>")
     assert json.loads(unframed(shown)) == json.loads(text)
     assert unframed("{}") == "{}"
+
+
+@us.tool(kind="destroy", trusted=True)
+def wipe_all() -> str:
+    """Delete everything."""
+    done.append(("wipe_all",))
+    return "gone"
+
+
+@us.tool(kind="destroy", sinks=["folders"], trusted=True)
+def wipe(folders: list[str] | None) -> str:
+    """Delete folders; all of them where none is named."""
+    done.append(("wipe", str(folders)))
+    return "gone"
+
+
+@us.tool(kind="account", trusted=True)
+def unlock(user: str = "me", also: list[str] = []) -> str:  # noqa: B006 - what a careless author writes
+    """No second factor any more."""
+    done.append(("unlock", user))
+    return "open"
+
+
+BARE: list[tuple[Any, str]] = [
+    (call("wipe_all"), "provenance ()=untrusted"),
+    (call("unlock"), "provenance ()=untrusted"),
+    (call("unlock", user="me", also=[]), "provenance ()=untrusted"),
+    (call("wipe", folders=[]), "provenance folders=untrusted"),
+    (call("wipe", folders=None), "provenance folders=untrusted"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "policy"), BARE)
+async def test_what_does_harm_without_being_told_anything_is_asked_about_once_a_stranger_was_read(
+    wanted: Any, policy: str
+) -> None:
+    agent = us.Agent("clerk", "Work.", model=us.Scripted(READ, wanted), tools=[read_mail, wipe_all, wipe, unlock])
+    async with us.System(agent) as system:
+        result = await system.run(agent, "See what is in the inbox.", timeout=10)
+    assert done == []
+    assert [item.policy for item in result.waiting] == [policy]
+
+
+@pytest.mark.parametrize("wanted", [wanted for wanted, _ in BARE])
+async def test_the_same_goes_where_nobody_but_the_person_was_read(wanted: Any) -> None:
+    """The control."""
+    agent = us.Agent("clerk", "Work.", model=us.Scripted(wanted, "Done."), tools=[wipe_all, wipe, unlock])
+    async with us.System(agent) as system:
+        assert (await system.run(agent, "Clean up.", timeout=10)).output == "Done."
+    assert len(done) == 1

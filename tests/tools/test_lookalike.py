@@ -7,7 +7,7 @@ import pytest
 import understudy as us
 from tests.tools.intents import call, gate
 from understudy.protocols.effects import Counters
-from understudy.tools.lookalike import meant
+from understudy.protocols.lookalike import meant
 
 
 @us.tool(kind="money")

@@ -9,7 +9,7 @@ from ...protocols.bounds import check
 from ...protocols.codec import canonical, decode, digest
 from ...protocols.errors import NotStorable
 from ...protocols.failures import Failure
-from ..lookalike import meant
+from ...protocols.lookalike import meant
 from ..schema import MAX_ARGUMENTS
 from .case import Case, Ruling, allow, deny
 

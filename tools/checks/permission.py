@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...protocols.failures import Failure
-from ..lookalike import meant
+from ...protocols.lookalike import meant
 from .case import Case, Ruling, allow, deny
 
 

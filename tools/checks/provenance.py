@@ -8,6 +8,8 @@ depends on what the tool does to the world:
 * a *reused* sink of what destroys, changes accounts or runs code, where the caller has read what is untrusted: a file that was named to
   be read was not named to be deleted: ask
 * private data in a call whose caller has also read what is untrusted, where the call lets it leave: ask, whoever it goes to
+* a *sink* that names nothing (null, an empty list), which may mean everything, and a call that destroys, pays, changes accounts or runs
+  code and is told nothing at all, by whoever has read what is untrusted: ask
 * anything else goes: reads, and what is written to a place that was named
 
 A tool's own default is the word of its author, so an argument that equals it has no label.
@@ -23,7 +25,7 @@ from msgspec import NODEFAULT, Raw
 from ...protocols.approvals import Question
 from ...protocols.codec import NULL
 from ...protocols.effects import Effect
-from ...protocols.provenance import Label, Provenance, fields_of
+from ...protocols.provenance import Label, Provenance, fields_of, values
 from ...protocols.tool import ToolSpec
 from .case import Case, Ruling, allow, ask, in_a_line
 
@@ -36,20 +38,27 @@ MATTERS: Final = frozenset(("send", "egress", "money", "destroy", "account", "ex
 VERBS: Final = frozenset(("destroy", "account", "execute"))
 """Kinds whose harm is in what is done, to whatever it is done."""
 
+BARE: Final = VERBS | {"money"}
+"""Kinds of calls that do harm without being told anything."""
+
+BARE_POLICY: Final = f"{CHECK} ()=untrusted"
+
 LEAVES: Final = frozenset(("send", "egress", "money", "account"))
 """Kinds by which data gets to others."""
 
 
 def provenance(case: Case) -> Ruling:
     """Ask a person about arguments that no trusted source gave. Runs after ``schema`` has read them."""
-    labels = case.intent.labels
-    if not labels:
+    labels, around = case.intent.labels, case.intent.around
+    exposed = around is not None and "untrusted" in around.labels
+    if not labels and not exposed:
         return allow(CHECK)
     assert case.tool is not None
     spec = case.tool.spec
     tainted = _tainted(case, labels)
-    around = case.intent.around
-    private = around is not None and "untrusted" in around.labels and any("private" in t for t in tainted.values())
+    if exposed and spec.kinds & MATTERS:
+        tainted |= _empty(case, spec)
+    private = exposed and any("private" in t for t in tainted.values())
     undeclared = spec.kind is None and spec.effect == "read"
     if spec.pure_read and not (undeclared and private):
         return allow(CHECK, _listed(tainted))
@@ -57,12 +66,14 @@ def provenance(case: Case) -> Ruling:
         asks = [name for name, labels in tainted.items() if "private" in labels]
     else:
         asks = [name for name in tainted if name in spec.goes_to and "untrusted" in tainted[name]]
-        if spec.kinds & VERBS and around is not None and "untrusted" in around.labels:
+        if spec.kinds & VERBS and exposed:
             asks += [name for name in tainted if name in spec.goes_to and "reused" in tainted[name]]
         if spec.kinds & MATTERS:
             asks += [name for name in tainted if name in spec.carries and "untrusted" in tainted[name]]
         if private and spec.kinds & LEAVES:
             asks += [name for name, labels in tainted.items() if "private" in labels]
+        if not asks and exposed and spec.kinds & BARE and not _told(case):
+            return ask(CHECK, Question("approval", _bare(case), policy=BARE_POLICY, deadline=case.deadline()))
     if not asks:
         return allow(CHECK, _listed(tainted))
     names = tuple(dict.fromkeys(asks))
@@ -97,11 +108,38 @@ def _tainted(case: Case, labels: dict[str, tuple[Label, ...]]) -> dict[str, tupl
 
 def _default(form: Any, name: str, arguments: dict[str, Any]) -> bool:  # a struct with a field a parameter
     for field in msgspec.structs.fields(form):
-        if field.name == name and field.default is not NODEFAULT:
-            default: object = field.default
+        if field.name == name and not field.required:
+            default: object = field.default if field.default is not NODEFAULT else field.default_factory()
             value = arguments.get(name)
             return type(value) is type(default) and value == default
     return False
+
+
+def _empty(case: Case, spec: ToolSpec) -> dict[str, tuple[Label, ...]]:
+    """Sinks that name nothing, and not because the tool's author said so."""
+    assert case.tool is not None
+    form, given = case.tool.signature.form, case.arguments
+    return {
+        name: ("untrusted",)
+        for name, value in given.items()
+        if name in spec.goes_to and not any(values(msgspec.to_builtins(value))) and not _default(form, name, given)
+    }
+
+
+def _told(case: Case) -> bool:
+    """Whether the call has any argument that is not what the tool takes anyway."""
+    assert case.tool is not None
+    form, given = case.tool.signature.form, case.arguments
+    return any(not _default(form, name, given) for name in given)
+
+
+def _bare(case: Case) -> str:
+    around = case.intent.around
+    sources = ", ".join(in_a_line(source)[1:-1] for source in around.sources) if around is not None else ""
+    return (
+        f"May {case.intent.run} call {case.intent.name}, with nothing but its defaults? It has read what came from {sources}. "
+        "Nothing in the call was named by anybody who is trusted: perhaps a stranger wants it."
+    )
 
 
 def _question(case: Case, spec: ToolSpec, tainted: dict[str, tuple[Label, ...]], names: tuple[str, ...]) -> str:

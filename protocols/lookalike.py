@@ -1,6 +1,7 @@
 """Names that look like another: a Cyrillic or Greek letter for a Latin one, fullwidth forms, characters that nobody sees.
 
-A model copies names from texts that strangers wrote, so such a name is refused, and the refusal says which one it resembles.
+A model copies names from texts that strangers wrote, so such a name is refused, and the refusal says which one it resembles. A person
+whose name only looks like another's does not count as a second one.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ _READ_AS = {
 _LATIN = str.maketrans("".join(_READ_AS), "".join(_READ_AS.values()))
 
 
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and signs that show nothing."""
+
+
 def seen(name: str) -> str:
     """How a name looks: compatible forms as the plain ones, look-alikes as Latin letters, nothing that nobody sees."""
-    shown = "".join(c for c in unicodedata.normalize("NFKD", name) if unicodedata.category(c) not in ("Cf", "Cc", "Mn"))
+    plain = unicodedata.normalize("NFKD", name)
+    shown = "".join(c for c in plain if c not in _BLANK and unicodedata.category(c) not in ("Cf", "Cc", "Mn"))
     return shown.translate(_LATIN).casefold()
 
 
