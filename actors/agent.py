@@ -117,12 +117,15 @@ class Agent(Generic[T]):
             given.count(f"agent {name!r}: limits.{field}", getattr(self.limits, field), least=least)
         if self.limits.answer is not None:
             given.count(f"agent {name!r}: limits.answer", self.limits.answer, least=1)
+        per_tool: object = self.limits.per_tool
+        if not isinstance(per_tool, dict):
+            raise DefinitionError(f"agent {name!r}: limits.per_tool={per_tool!r}", hint='calls by tool: {"search": 5}')
         for tool, most in self.limits.per_tool.items():
             if tool not in (known := {one for one, _ in names}):
                 has = ", ".join(sorted(known)) or "none"
                 raise DefinitionError(f"agent {name!r}: limits.per_tool names {tool!r}", hint=f"its tools: {has}")
             given.count(f"agent {name!r}: limits.per_tool[{tool!r}]", most, least=0)
-        for field in ("model", "step", "run", "approval"):
+        for field in ("model", "step", "run", "approval", "approved"):
             seconds: object = getattr(self.limits, field)
             if seconds is None and field != "model":
                 continue

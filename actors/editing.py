@@ -49,6 +49,7 @@ def edited(effect: Effect, answer: Answer, gate: Gate, counters: Counters, peopl
         policy=asked.policy if asked else "",
         version=asked.version if asked else effect.question.version,
         sinks=asked.sinks if asked else effect.question.sinks,
+        amounts=asked.amounts if asked else effect.question.amounts,
         quorum=asked.quorum if asked else 1,
         first=asked.first if asked else False,
     )

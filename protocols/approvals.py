@@ -51,6 +51,7 @@ class Question(Struct, frozen=True, omit_defaults=True):
         quorum: how many different people must say yes to an approval; the first no decides.
         version: the tool's, for approvals.
         sinks: parameters that say where the call's effect goes, where not all of them do: they are shown first.
+        amounts: parameters that say how much the call moves.
         first: a yes means that later calls of this tool in this run are no first ones any more (``ApprovalRule.first``).
     """
 
@@ -70,6 +71,7 @@ class Question(Struct, frozen=True, omit_defaults=True):
     quorum: int = 1
     version: str = ""
     sinks: tuple[str, ...] = ()
+    amounts: tuple[str, ...] = ()
     first: bool = False
 
 

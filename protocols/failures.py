@@ -94,7 +94,9 @@ def said(failure: Failure, depth: int = DEEPEST) -> Failure:
         text_of(part) for part in (failure.message, failure.hint, failure.code, failure.where)
     )
     kind: FailureKind = failure.kind if failure.kind in KINDS else "abandon"
-    after = failure.after if isinstance(failure.after, (int, float)) and math.isfinite(failure.after) else None
+    after = failure.after
+    if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < math.inf:
+        after = None
     cause = failure.cause
     if cause is not None:
         cause = said(cause, depth - 1) if isinstance(cause, Failure) and depth else None

@@ -175,12 +175,15 @@ def _labels(policy: str) -> Iterable[str]:
 
 
 def _same(effect: Effect, answer: Answer) -> dict[str, Raw]:
-    """The values that a pattern holds fast: those named, else where the effect goes, else all."""
+    """The values that a pattern holds fast: those named, else where the effect goes and how much, else all."""
     if answer.scope != "pattern":
         return {}
     values = _values(effect.args)
     assert effect.question is not None
-    names = answer.same or tuple(name for name in effect.question.sinks if name in values) or tuple(values)
+    question = effect.question
+    where = [name for name in question.sinks if name in values]
+    much = [name for name in question.amounts if name in values and name not in where]
+    names = answer.same or (*where, *(much if where else values))
     strange = tuple(values) if "" in effect.labels else tuple(name for name in effect.labels if name in values)
     loose = [name for name in strange if name not in names]
     if loose and answer.same:

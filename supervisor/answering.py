@@ -87,7 +87,8 @@ class Answering(Access):
             value: what is given with it, such as a result, or the arguments that a call is to have.
             digest: ``InboxItem.digest``: that what is answered is what was seen.
             scope: of a yes to a call: ``run``, ``pattern`` or ``always`` also makes a standing approval for others like it (``grants``).
-            same: with ``pattern``, parameters whose values must be the same; by default those that say where the effect goes.
+            same: with ``pattern``, parameters whose values must be the same; by default those that say where the effect goes and how
+                much it moves.
             expires: seconds for which a standing approval stands; None until it is taken back.
 
         Raises:

@@ -193,7 +193,7 @@ class Gate:
                     break
         at = 0.0 if now == effect.at else now
         verdicts = tuple(msgspec.structs.replace(r.verdict, at=at) if at else r.verdict for r in rulings)
-        question = _about(case.asked, case.tool) if case.asked is not None else None
+        question = _about(case.asked, case.tool, case.rules) if case.asked is not None else None
         failure = rulings[-1].failure if len(rulings) > 1 else None
         return Clearance(verdicts, failure=failure, question=question)
 
@@ -231,7 +231,9 @@ class Gate:
 
     def _case(self, intent: Intent, counters: Counters, now: float) -> Case:
         grants = self._of(intent.agent)
-        return Case(intent, grants.tools, self._names, grants.limits or Limits(), counters, now, rules=grants.rules)
+        by_code = grants.limits is None
+        limits = grants.limits or Limits()
+        return Case(intent, grants.tools, self._names, limits, counters, now, rules=grants.rules, by_code=by_code)
 
     def _of(self, agent: str) -> Grants:
         return self._grants.get(agent, Grants())
@@ -249,7 +251,7 @@ class Gate:
             effect, timeout, retry, key_ttl = spec.effect, spec.timeout, spec.retry, spec.key_ttl
         question = intent.question if intent.verb == PERSON else stopped.question if stopped else None
         if question is not None:
-            question = _about(question, tool)
+            question = _about(question, tool, case.rules)
         decision: Literal["allow", "deny", "ask"] = (
             "ask" if question is not None else "deny" if stopped is not None else "allow"
         )
@@ -271,11 +273,15 @@ class Gate:
         )
 
 
-def _about(question: Question, tool: Tool[..., Any] | None) -> Question:
+def _about(question: Question, tool: Tool[..., Any] | None, rules: tuple[ApprovalRule, ...]) -> Question:
     """A question with what a person should know of the tool."""
-    if tool is None or not (tool.spec.version or tool.spec.sinks):
+    if tool is None:
         return question
-    return msgspec.structs.replace(question, version=tool.spec.version, sinks=tool.spec.sinks or ())
+    spec = tool.spec
+    amounts = tuple(dict.fromkeys(name for name in (spec.amount, *(rule.amount for rule in rules)) if name))
+    if not (spec.version or spec.sinks or amounts):
+        return question
+    return msgspec.structs.replace(question, version=spec.version, sinks=spec.sinks or (), amounts=amounts)
 
 
 def _tool(grants: Grants, effect: Effect) -> Tool[..., Any] | None:

@@ -86,10 +86,9 @@ class Tool(ToolRef[P, R]):
         for field, seconds in (("timeout", timeout), ("key_ttl", key_ttl)):
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or math.isnan(seconds):
                 raise DefinitionError(f"tool {name!r}: {field}={seconds!r}", hint="a number of seconds, above 0")
-        if timeout <= 0 or retry.attempts < 1 or retry.base < 0 or key_ttl <= 0:
-            raise DefinitionError(
-                f"tool {name!r}: timeout and key_ttl must be above 0, attempts at least 1, base at least 0"
-            )
+        if timeout <= 0 or key_ttl <= 0:
+            raise DefinitionError(f"tool {name!r}: timeout and key_ttl must be above 0")
+        _check_retry(name, retry)
         if heartbeat is not None and (
             isinstance(heartbeat, bool) or not isinstance(heartbeat, (int, float)) or not heartbeat > 0
         ):
@@ -439,3 +438,16 @@ def tool(
         return made
 
     return cast(ToolDecorator, make)
+
+
+def _check_retry(name: str, retry: object) -> None:
+    """Whether a policy of retries can be meant. Raises DefinitionError."""
+    if not isinstance(retry, Retry):
+        raise DefinitionError(f"tool {name!r}: retry={retry!r}"[:300], hint="us.Retry(attempts=4, base=0.2, cap=30.0)")
+    attempts: object = retry.attempts
+    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+        raise DefinitionError(f"tool {name!r}: retry.attempts={attempts!r}", hint="a whole number, at least 1")
+    for field in ("base", "cap"):
+        given: object = getattr(retry, field)
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < math.inf:
+            raise DefinitionError(f"tool {name!r}: retry.{field}={given!r}", hint="seconds, at least 0")

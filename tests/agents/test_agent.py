@@ -351,6 +351,9 @@ def test_what_cannot_work_is_refused_when_it_is_declared() -> None:
         ({"model": []}, "has no model"),
         ({"tools": [look, look]}, "two tools named 'look'"),
         ({"limits": us.Limits(steps=0)}, "limits.steps=0"),
+        ({"limits": us.Limits(approved=float("nan"))}, "limits.approved=nan"),
+        ({"limits": us.Limits(approved=-1.0)}, "limits.approved=-1.0"),
+        ({"limits": us.Limits(per_tool=3)}, "limits.per_tool=3"),  # type: ignore[arg-type]
         ({"output": object}, "output type"),
     ]
     for options, message in wrong:

@@ -9,6 +9,7 @@ import pytest
 import understudy as us
 from understudy.protocols.errors import NotStorable
 from understudy.protocols.failures import DEEPEST, RAISED, of_exception
+from understudy.tools.models.scripted import call
 
 HALF = "\ud800"
 
@@ -109,6 +110,18 @@ async def test_whatever_a_tool_raises_is_its_outcome_at_once(kind: str, how: str
             await system.ask("speaker/a", Say(f"{kind}: {how}"), timeout=5)
         assert failed.value.failure.code != "timeout"
         assert await system.ask("speaker/b", Say(f"{kind}: fine"), timeout=5) == "fine"
+
+
+@pytest.mark.parametrize("after", [True, "soon", float("nan"), float("inf"), -5.0, [1]])
+async def test_a_tool_that_says_no_number_of_seconds_does_not_end_the_node(after: Any) -> None:
+    @us.tool(effect="read", retry=us.Retry(attempts=2, base=0.0))
+    def busy() -> str:
+        """It is always busy."""
+        raise us.RetryLater("busy", after=after)
+
+    agent = us.Agent("a", "Ask.", model=us.Scripted(call("busy"), "It is busy."), tools=[busy])
+    async with us.System(agent) as system:
+        assert (await system.run(agent, "Ask.", timeout=5)).output == "It is busy."
 
 
 def test_a_circle_of_causes_has_an_end() -> None:

@@ -51,7 +51,8 @@ def test_once_is_for_this_call_only() -> None:
     [
         ("run", {}, True, True),
         ("always", {}, True, True),
-        ("pattern", {}, True, False),  # where it goes must be the same
+        ("pattern", {}, False, False),  # where it goes must be the same, and how much
+        ("pattern", {"same": ("to",)}, True, False),
         ("pattern", {"same": ("usd",)}, False, True),
         ("pattern", {"same": ("usd", "to")}, False, False),
     ],

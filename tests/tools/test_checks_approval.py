@@ -213,3 +213,26 @@ def test_the_refusal_names_both_versions_and_what_to_do() -> None:
     reason = gate(now).start(allowed, Counters(), 1.0, {}).verdicts[-1].reason
     for part in ("has changed", "x@1", _label(now), "call it again, and a person is asked anew"):
         assert part in reason
+
+
+class Gone(BaseException):
+    """What a rule may raise as well."""
+
+
+@us.tool(effect="once")
+def mail(to: str) -> str:
+    """Send something."""
+    return to
+
+
+@mail.approve_if
+def dead(to: str) -> bool:
+    """It ends more than itself."""
+    raise Gone("no such list")
+
+
+def test_a_rule_that_raises_what_is_no_exception_refuses_the_call_too() -> None:
+    admission = gate(mail).admit(call("mail", {"to": "ada"}), Counters(), 0.0)
+    assert admission.failure is not None
+    assert (admission.decision, admission.failure.code) == ("deny", "policy_failed")
+    assert "Gone: no such list" in admission.failure.message

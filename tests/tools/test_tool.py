@@ -78,6 +78,11 @@ def test_arguments_that_do_not_fit_are_a_type_error_in_python() -> None:
         {"timeout": -1.0},
         {"retry": Retry(attempts=0)},
         {"retry": Retry(base=-1.0)},
+        {"retry": Retry(base=float("inf"))},
+        {"retry": Retry(cap=float("nan"))},
+        {"retry": Retry(attempts=True)},
+        {"retry": Retry(attempts=float("inf"))},  # type: ignore[arg-type]
+        {"retry": 3},
         {"key_ttl": 0.0},
     ],
 )

@@ -6,6 +6,7 @@ import msgspec
 
 from ...protocols.approvals import Question
 from ...protocols.failures import Failure, of_exception, text_of
+from ...protocols.watch import Blocked
 from ..policies import Policy
 from .case import Case, Ruling, allow, ask, deny
 
@@ -63,7 +64,9 @@ def asks(case: Case) -> bool:
     policy = case.tool.policy
     try:
         return bool(policy.rule(**case.arguments))
-    except Exception as error:
+    except (Blocked, KeyboardInterrupt):  # not the rule's own: the watchdog, and whoever sits at the terminal
+        raise
+    except BaseException as error:
         cause = of_exception(error, where=policy.name, code="policy_failed")
         why = f"{type(error).__name__}: {text_of(error)}"
         message = f"the approval rule {policy.label} of {case.intent.name} failed, so the call is refused: {why}"

@@ -36,6 +36,7 @@ class Case(Struct):
         resource: what the call works on, under a lease.
         asked: what a check before this one asks a person.
         rules: approval rules that its agent and its teams have.
+        by_code: whether an actor's own code makes the call, rather than a model.
     """
 
     intent: Intent
@@ -50,6 +51,7 @@ class Case(Struct):
     resource: str = ""
     asked: Question | None = None
     rules: tuple[ApprovalRule, ...] = ()
+    by_code: bool = False
 
     def shown(self) -> str:
         """The call with its arguments, for a person: first where it goes, nothing hidden, and the beginning of what is long."""

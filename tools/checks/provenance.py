@@ -9,7 +9,7 @@ depends on what the tool does to the world:
   be read was not named to be deleted: ask
 * private data in a call whose caller has also read what is untrusted, where the call lets it leave: ask, whoever it goes to
 * a *sink* that names nothing (null, an empty list), which may mean everything, and a call that destroys, pays, changes accounts or runs
-  code and is told nothing at all, by whoever has read what is untrusted: ask
+  code and is told nothing at all, by a model that has read what is untrusted: ask
 * anything else goes: reads, and what is written to a place that was named
 
 A tool's own default is the word of its author, so an argument that equals it has no label.
@@ -56,7 +56,7 @@ def provenance(case: Case) -> Ruling:
     assert case.tool is not None
     spec = case.tool.spec
     tainted = _tainted(case, labels)
-    if exposed and spec.kinds & MATTERS:
+    if exposed and not case.by_code and spec.kinds & MATTERS:
         tainted |= _empty(case, spec)
     private = exposed and any("private" in t for t in tainted.values())
     undeclared = spec.kind is None and spec.effect == "read"
@@ -72,7 +72,7 @@ def provenance(case: Case) -> Ruling:
             asks += [name for name in tainted if name in spec.carries and "untrusted" in tainted[name]]
         if private and spec.kinds & LEAVES:
             asks += [name for name, labels in tainted.items() if "private" in labels]
-        if not asks and exposed and spec.kinds & BARE and not _told(case):
+        if not asks and exposed and not case.by_code and spec.kinds & BARE and not _told(case):
             return ask(CHECK, Question("approval", _bare(case), policy=BARE_POLICY, deadline=case.deadline()))
     if not asks:
         return allow(CHECK, _listed(tainted))
