@@ -33,6 +33,7 @@ def fingerprint(reader: JournalReader, but: str = "", team: us.Supervisor = trou
         "mail": [(mail.envelope.id, plain(mail)) for mail in reader.mail()],
         "effects": [(effect.id, plain(effect)) for effect in reader.effects()],
         "timers": [(timer.id, plain(timer)) for timer in reader.timers()],
+        "books": [(entry.key, plain(entry)) for entry in reader.books()],
     }
     open_now = {f"{name} {id}": digest(canonical(thing)) for name, things in sets.items() for id, thing in things}
     return {"actors": actors, "open": open_now}

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 import understudy as us
+from tests.golden import make_gate
 from tests.golden.ensemble import ensemble
 from tests.golden.fingerprint import fingerprint
+from tests.golden.firm import firm
 from tests.golden.make_tree import PLAN
 from tests.golden.troupe import Deposit
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import FORMAT, Key
 from understudy.protocols.tasks import Task
+from understudy.supervisor.journal.audit import audit
 from understudy.supervisor.journal.driver import choose
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.journal.sqlite import SqliteJournal
@@ -123,3 +126,31 @@ async def test_a_tree_of_format_2_goes_on(tmp_path: Path) -> None:
         assert await system.ask("sink", Deposit(1)) == 3, "what it had is there"
         assert [child.id for child in await system.supervisor("ensemble").which()] == ["till", "back"]
         assert (await system.run(ensemble, Task("tides", plan=PLAN), id="planned")).status == "done"
+
+
+def test_a_firm_of_format_3_comes_to_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "firm.db"
+    shutil.copyfile(HERE / "format-3.journal", path)
+    with read_only(path) as reader:
+        found = fingerprint(reader, team=firm)
+        assert found == json.loads((HERE / "format-3.json").read_text())
+        assert {name.split()[1].split("/")[0] for name in found["open"] if name.startswith("books")} >= {
+            "budget",
+            "grant",
+        }
+        assert verify(reader).bad == 0
+        assert audit(reader).findings == ()
+    for run in ("one", "two", "three"):
+        assert replay(path, f"firm/{run}").difference is None
+
+
+async def test_a_firm_of_format_3_goes_on_with_what_was_spent_and_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "firm.db"
+    shutil.copyfile(HERE / "format-3.journal", path)
+    async with make_gate.system(path) as system:
+        (grant,) = system.grants()
+        assert (grant.tool, grant.by) == ("pay", ("ann",))
+        (item,) = system.inbox()
+        assert "stranger" in item.text
+        again = await system.run(firm, us.Task("Read mail 1, pay 60.0 to bob", user="ada"), id="four", timeout=10.0)
+        assert again.status == "done", "the standing approval serves it"
