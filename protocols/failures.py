@@ -24,6 +24,9 @@ LONGEST = 20_000
 RAISED = 2_000
 """Characters of any other exception's text that are kept."""
 
+FOREVER = 1e12
+"""Seconds to wait that are kept at most."""
+
 DEEPEST = 16
 """Causes of an exception that are kept; they may go round in a circle."""
 
@@ -97,6 +100,8 @@ def said(failure: Failure, depth: int = DEEPEST) -> Failure:
     after = failure.after
     if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < math.inf:
         after = None
+    elif after > FOREVER:  # a whole number of four hundred digits is no float
+        after = FOREVER
     cause = failure.cause
     if cause is not None:
         cause = said(cause, depth - 1) if isinstance(cause, Failure) and depth else None

@@ -112,7 +112,7 @@ async def test_whatever_a_tool_raises_is_its_outcome_at_once(kind: str, how: str
         assert await system.ask("speaker/b", Say(f"{kind}: fine"), timeout=5) == "fine"
 
 
-@pytest.mark.parametrize("after", [True, "soon", float("nan"), float("inf"), -5.0, [1]])
+@pytest.mark.parametrize("after", [True, "soon", float("nan"), float("inf"), -5.0, [1], 10**400])
 async def test_a_tool_that_says_no_number_of_seconds_does_not_end_the_node(after: Any) -> None:
     @us.tool(effect="read", retry=us.Retry(attempts=2, base=0.0))
     def busy() -> str:
