@@ -31,6 +31,12 @@ MOST_SOURCES: Final = 16
 MOST_TRUSTED: Final = 1_000
 """Values of one labelled message that are known to come from a trusted source; further ones count as labelled."""
 
+FEW: Final = 32
+"""Values of a call that are looked for in what other tools were given without reading all of that."""
+
+MOST_LOOKED_AT: Final = 20_000
+"""Words of one labelled message that are compared with what is trusted; further ones count as labelled."""
+
 LONGEST: Final = 20_000
 """Characters of a text whose words count for themselves; a longer one counts as a whole."""
 
@@ -145,8 +151,9 @@ class _Told(Struct):
 
 _EDGES = ".,;:!?()[]{}<>\"'`*_|“”‘’‚„«»‹›…$€£¥%"
 _QUOTED = re.compile(
-    r"\"([^\"\n]+)\"|“([^”\n]+)”|„([^“”\n]+)[“”]|«([^»\n]+)»|`([^`\n]+)`|(?<!\w)['‘]([^'’\n]+)['’](?!\w)"
+    r"\"([^\"\n]+)\"|“([^“”\n]+)”|„([^„“”\n]+)[“”]|«([^«»\n]+)»|`([^`\n]+)`|(?<!\w)['‘]([^'‘’\n]+)['’](?!\w)"
 )
+"""What stands between two marks without another one that opens: so each character is looked at once, whatever a stranger wrote."""
 _NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?|[+-]?\d{1,3}(,\d{3})+(\.\d{1,9})?")
 
 
@@ -186,11 +193,13 @@ class Vouched(Struct):
 class Known:
     """The values that trusted sources gave, as far as somebody knows them. ``marks``: of further ones that may go anywhere."""
 
-    __slots__ = ("_marks", "_private", "_sets", "_used")
+    __slots__ = ("_asked", "_marks", "_others", "_private", "_sets", "_used")
 
     def __init__(self, vouched: Vouched, marks: Iterable[str] = ()) -> None:
         self._sets, self._private, self._used = vouched.free, vouched.private, vouched.used
         self._marks = frozenset(marks)
+        self._asked: dict[str, int] = {}
+        self._others: dict[str, frozenset[str]] = {}
 
     def has(self, value: str) -> bool:
         """Whether a trusted source gave it and nobody minds where it goes."""
@@ -202,6 +211,13 @@ class Known:
 
     def reused(self, value: str, tool: str) -> bool:
         """Whether another tool was given it."""
+        if self._asked.get(tool, 0) >= FEW:  # so many values that reading all of it once is less work
+            if tool not in self._others:
+                self._others[tool] = frozenset().union(
+                    *(values_of(given) for name, given in self._used if name != tool)
+                )
+            return value in self._others[tool]
+        self._asked[tool] = self._asked.get(tool, 0) + 1
         plain = value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
         for name, given in self._used:  # most hold it nowhere, which is seen without reading them
             if name != tool and (not plain or value in given or "\\" in given) and value in values_of(given):
@@ -248,9 +264,11 @@ def vouched(data: Raw, known: Known) -> tuple[str, ...]:
     except (msgspec.DecodeError, RecursionError, ValueError):
         return ()
     found: dict[str, None] = {}
+    left = MOST_LOOKED_AT
     for value in values(content):
         for word in (value, *sorted(words_of(value))) if len(value) <= LONGEST else (value,):
-            if len(found) >= MOST_TRUSTED:
+            left -= 1
+            if len(found) >= MOST_TRUSTED or left < 0:
                 return tuple(found)
             if known.has(word):
                 found[mark(word)] = None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 import understudy as us
-from understudy.protocols.provenance import framed, unframed, words_of
+from understudy.protocols.codec import encode
+from understudy.protocols.provenance import Known, Provenance, Vouched, framed, labels_of, unframed, words_of
 from understudy.supervisor.replay.verify import replay
 from understudy.tools.models.scripted import call
 
@@ -366,3 +369,25 @@ async def test_the_same_goes_where_nobody_but_the_person_was_read(wanted: Any) -
     async with us.System(agent) as system:
         assert (await system.run(agent, "Clean up.", timeout=10)).output == "Done."
     assert len(done) == 1
+
+
+@pytest.mark.parametrize("piece", ["„a", "«a", "‘ ", "“a", "'a", '"a', "`a"])
+def test_no_text_of_a_stranger_holds_the_turn_up_that_looks_through_it(piece: str) -> None:
+    """It took ten seconds for 20 kB of opening quotation marks."""
+    began = time.perf_counter()
+    words_of(piece * (19_000 // len(piece)))
+    assert time.perf_counter() - began < 1.0
+
+
+def test_many_values_of_a_call_are_compared_with_much_that_was_given_to_tools_in_little_time() -> None:
+    used = [("look_up", encode({"q": [f"{n} {m}" for m in range(100)]}).decode()) for n in range(100)]
+    known = Known(Vouched([frozenset({"a"})], used=used))
+    around = Provenance(("untrusted",), ("mail",))
+    began = time.perf_counter()
+    assert labels_of("delete", Raw(encode({"paths": ["a"] * 50_000})), around, known) == {}
+    assert labels_of("delete", Raw(encode({"paths": ["a"] * 50 + ["99 99"]})), around, known) == {
+        "paths": ("untrusted",)
+    }
+    known = Known(Vouched([frozenset({"a", "99 99"})], used=used))
+    assert labels_of("delete", Raw(encode({"paths": ["a"] * 50 + ["99 99"]})), around, known) == {"paths": ("reused",)}
+    assert time.perf_counter() - began < 2.0
