@@ -1,9 +1,9 @@
 """Two journals of the same work, one of them killed again and again: made comparable, stream by stream.
 
 What stays is what was decided: the rows of turns, with everything in them. What goes is what legitimately differs between
-lives: clock times, attempts, the ledger's own rows, and in which row a message happens to stand whole (the one that
-accepted it or the one that consumed it) and on whose behalf its actor acts (the first of either). Ids that name a row are
-replaced by the row's place in its own stream.
+lives: clock times, attempts, the ledger's own rows and what the gate said when an effect started, and in which row a message
+happens to stand whole (the one that accepted it or the one that consumed it) and on whose behalf its actor acts (the first of
+either). Ids that name a row are replaced by the row's place in its own stream.
 """
 
 from __future__ import annotations
@@ -55,10 +55,15 @@ def normal(rows: Iterable[Row]) -> dict[Address, list[bytes]]:
     }
 
 
+def _unchecked(envelope: Json) -> Json:
+    """An outcome without what the gate said at its start: that is the attempt's, and may stand in a row of the ledger instead."""
+    return {**envelope, "body": _without(envelope["body"], "checked")} if envelope["wire"] == "us.outcome" else envelope
+
+
 def _record(record: Json, mail: dict[str, Json], at: float) -> Json:
     took = record.pop("took", "")
     record.pop("attempts", None)
-    record["message"] = _without(mail[took] if took else record["message"], "at")
+    record["message"] = _unchecked(_without(mail[took] if took else record["message"], "at"))
     record["sends"] = [_without(envelope, "at") for envelope in record.get("sends", ())]
     record["withdrawn"] = [e["id"] for e in record.pop("changes", ()) if e["state"] == "withdrawn"]
     record["effects"] = [_effect(effect, at) for effect in record.get("effects", ())]

@@ -20,7 +20,7 @@ from understudy.tools.models.scripted import call
 DIES = len(sys.argv) > 2
 
 
-@us.tool(effect="read")
+@us.tool(effect="read", kind="read")
 def weigh(claim: str) -> str:
     """Weigh a claim."""
     if DIES:
