@@ -29,6 +29,12 @@ def drawing(cell: Cell, context: Context) -> Context:
     return msgspec.structs.replace(context, budgets=kept)
 
 
+def reporting(cell: Cell, context: Context) -> Context:
+    """The context of a turn of whoever lives for one task: for which plan that is, says its first message, and no answer."""
+    own = cell.memory.context
+    return msgspec.structs.replace(context, undo=own.undo) if own.run and _is_run(cell) else context
+
+
 def draw(cell: Cell, turn: Turn[Any], task: Task, id: str) -> None:
     """Do a task under the budget that it brings, and under that of the agent or team that takes it. ``id``: of the task's message."""
     assert cell.mount is not None

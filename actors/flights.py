@@ -34,6 +34,7 @@ from .outcome import effect_outcome
 from .patience import addressed, opened, pressed, silence
 from .provenance import comes_from
 from .releases import Done, Refused, Release, Resolve, Settlement, Start
+from .reporting import happened, reported
 from .sizes import asked_briefly, brief
 from .unsure import no_time, not_again, told, until
 
@@ -245,6 +246,8 @@ class Flights:
     ) -> None:
         """The outcome is known: deliver it to the actor. ``checked``: what the gate said when it was not let out."""
         self._landing.add(effect.id)
+        if effect.context.undo and happened(effect, failure):
+            self._report(cell, effect, None if failure is not None else value)
         checked = self._checked.pop(effect.id, ()) + checked
         provenance = comes_from(effect, value if failure is None else NULL, self._gate)
         try:
@@ -253,6 +256,12 @@ class Flights:
             told = of_exception(error, where=effect.name, code=failure.code if failure else "crashed")
             envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now, checked, provenance)
         self._pump.put(cell, Item(envelope, False, settles=effect.id, inputs=(input,) if input else ()), kind)
+
+    def _report(self, cell: Cell, effect: Effect, value: Raw | None) -> None:
+        """Tell whoever undoes the calls of its plan, if this one can be undone; in a row before that of its outcome."""
+        word = reported(effect, self._gate.undoing(effect, value), self._pump.now)
+        if word is not None:
+            self._pump.write(cell, "attempt", Record(sends=(word,)), effect.id)
 
     def answer(self, cell: Cell, answer: Answer, input: str, also: Resolve | None = None) -> None:
         """Take a person's answer. The first one wins. ``also``: see ``Kernel.answer``."""

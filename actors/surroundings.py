@@ -20,7 +20,7 @@ from ..protocols.people import People
 from ..protocols.provenance import Known, Provenance, beyond, joined
 from .cell import Cell, context_for
 from .draft import settled
-from .drawing import drawing
+from .drawing import drawing, reporting
 from .mailbox import Item
 from .provenance import known
 from .spawn import Where, covered
@@ -36,6 +36,8 @@ def surround(
         context = context_for(cell.address, envelope)
     if cell.memory.context.budgets:
         context = drawing(cell, context)
+    if context.undo != cell.memory.context.undo:
+        context = reporting(cell, context)
     around = Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context)
     if context.provenance is not None or cell.memory.read is not None:
         around.take_on()

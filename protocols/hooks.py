@@ -14,6 +14,7 @@ from .failures import Failure
 from .ids import Address
 from .model import ModelRequest
 from .provenance import Provenance
+from .undoing import Undoable
 from .verdicts import Verdict
 
 
@@ -189,6 +190,11 @@ class Gate(Protocol):
 
     def instead(self, effect: Effect, failure: Failure, counters: Counters, now: float) -> Instead | None:
         """Which other tool does it, now that it has failed for good; None where none is declared, or somebody decided against it."""
+        ...
+
+    def undoing(self, effect: Effect, value: Raw | None) -> Undoable | None:
+        """How a call that has happened is undone, should its plan be given up; None where that is not declared. ``value``: what it gave;
+        None where its result is of no use."""
         ...
 
     def interrupted(self, effect: Effect, now: float) -> Next:

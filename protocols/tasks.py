@@ -16,6 +16,7 @@ from .failures import Failure
 from .messages import Message, Request
 from .model import Usage
 from .plans import Plan, WrongField, texts
+from .undoing import Undone
 
 RunStatus = Literal["done", "cannot", "failed"]
 """Done: the output is there. Cannot: the agent says that it can't complete this. Failed: something else ended it."""
@@ -48,6 +49,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
         cost: US dollars they cost, where known.
         failure: what ended it, with its causes.
         parts: of a plan, what became of each step, by name. Where one failed, ``output`` holds what the others gave, by name.
+        undone: of a plan that was given up, what became of the calls that could be undone, in that order; the first 200.
     """
 
     status: RunStatus
@@ -59,6 +61,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     cost: float = 0.0
     failure: Failure | None = None
     parts: dict[str, Part] = {}
+    undone: tuple[Undone, ...] = ()
 
 
 class Task(Request[Result], wire="us.task", omit_defaults=True):

@@ -23,6 +23,7 @@ from ..protocols.hooks import Admission, Booked, Clearance, Instead, Next, Rng
 from ..protocols.model import ModelRequest
 from ..protocols.provenance import Provenance
 from ..protocols.rules import ApprovalRule
+from ..protocols.undoing import Undoable
 from ..protocols.verdicts import Verdict
 from . import ledger
 from .checks.approval import approval
@@ -35,6 +36,7 @@ from .checks.limits import calls, loop, refused_again, steps
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
 from .checks.rules import rules
+from .compensating import undoing
 from .fallback import instead
 from .inside import InsideTool
 from .person import PersonTool
@@ -224,6 +226,11 @@ class Gate:
         """See ``fallback.instead``."""
         tools = self._of(effect.agent).tools
         return instead(effect, failure, tools, lambda name: self.admit(_intent(effect, name), counters, now))
+
+    def undoing(self, effect: Effect, value: Raw | None) -> Undoable | None:
+        """See ``compensating.undoing``."""
+        tool = _tool(self._of(effect.agent), effect)
+        return None if tool is None else undoing(tool, effect, value)
 
     def interrupted(self, effect: Effect, now: float) -> Next:
         """See ``ledger.after_crash``."""

@@ -30,6 +30,7 @@ from .policies import Policy, every_call
 from .schema import Signature, bound
 
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any] | ToolRef[..., Any])
 EFFECTS: Final = ("read", "idempotent", "reconcilable", "once")
 
 TIMEOUT: Final = float("30")
@@ -115,6 +116,8 @@ class Tool(ToolRef[P, R]):
         self.policy: Policy | None = None
         self.lease: LeaseRule | None = None
         self.reconciler: Callable[..., Any] | None = None
+        self.compensation: Tool[..., Any] | None = None
+        """What undoes its calls (``compensate``)."""
         self.is_async = inspect.iscoroutinefunction(function)
         self.isolation: Isolation = "task" if self.is_async else "thread"
         self.environ: Sequence[str] | Mapping[str, str | Secret] = ()
@@ -236,6 +239,19 @@ class Tool(ToolRef[P, R]):
                 hint='only effect="reconcilable" takes a reconcile function',
             )
         self.reconciler = function
+        return function
+
+    def compensate(self, function: F) -> F:
+        """How a call is undone, where the plan that it was made for is given up: a ``us.tool`` (with its own effect class, approval
+        rule and so on), or a plain function, which becomes one of the class ``once``, named ``<tool>.undo``. It takes parameters
+        of this tool, by name, and ``result``: what the call gave. Gives back what it was given.
+
+        Raises:
+            DefinitionError: there is one already, the tool only reads, or the function takes something else.
+        """
+        from .compensating import made  # it looks at tools
+
+        self.compensation = made(self, function, depth=1)
         return function
 
     def isolate(self, isolation: Isolation, environ: Sequence[str] | Mapping[str, str | Secret] = ()) -> None:

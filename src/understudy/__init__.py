@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from .protocols.tasks import Task as Task
     from .protocols.tool import Call as Call
     from .protocols.tool import Kind as Kind
+    from .protocols.undoing import Undone as Undone
     from .supervisor.conflicts.policy import Conflicts as Conflicts
     from .supervisor.conflicts.resolvers import first_come as first_come
     from .supervisor.conflicts.resolvers import judge as judge
@@ -272,6 +273,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Planner": "actors.planner",
         "Step": "protocols.plans",
         "Part": "protocols.tasks",
+        "Undone": "protocols.undoing",
         "least_busy": "supervisor.team.routing",
         "Progress": "supervisor.team.progress",
         "Provenance": "protocols.provenance",

@@ -140,6 +140,9 @@ class OpenGate:
     def instead(self, effect: Effect, failure: Failure, counters: Counters, now: float) -> Instead | None:
         return None
 
+    def undoing(self, effect: Effect, value: Raw | None) -> None:
+        return None
+
     def interrupted(self, effect: Effect, now: float) -> Next:
         return Next("start")
 

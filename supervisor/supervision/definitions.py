@@ -76,6 +76,7 @@ class Supervisor:
         decide: what is done about which failure, see ``deciders``; by default children are restarted.
         restart, shutdown, significant: of the supervisor itself, as a child of the one above, as in ``us.Child``. It ends when its
             tree has.
+        undo: whether the calls made for a plan that is given up are undone, as far as their tools say how (``Tool.compensate``).
         conflicts: who decides when answers, entries of the board, claims or delegations contradict each other.
 
     Raises:
@@ -91,7 +92,7 @@ class Supervisor:
         on_restart: RestartPolicy = "keep", auto_shutdown: AutoShutdown = "never", decide: Decider | None = None,
         conflicts: Conflicts | None = None,
         restart: RestartType = "transient", shutdown: float | None = None, significant: bool = False,
-        people: People | None = None, approvals: Sequence[ApprovalRule] = (), budget: Budget | None = None,
+        people: People | None = None, approvals: Sequence[ApprovalRule] = (), budget: Budget | None = None, undo: bool = True,
     ) -> None:  # fmt: skip
         try:
             address(name)
@@ -107,7 +108,7 @@ class Supervisor:
                     f"{who}: {worker!r} is no worker",
                     hint="a us.Agent, us.Worker, us.Child, us.Pool or us.Supervisor is",
                 )
-        self.budget = checked(who, budget)
+        self.budget, self.undo = checked(who, budget), _flag(who, "undo", undo)
         self.workers = tuple(w for w in workers if isinstance(w, (Agent, Worker)))
         self.children = tuple(w for w in workers if isinstance(w, Child))
         self.supervisors = tuple(w for w in workers if isinstance(w, Supervisor))
@@ -161,6 +162,12 @@ class Supervisor:
         self.conflicts = conflicts or Conflicts()
         known = {w.name for w in self.workers} | {c.template for c in self.children} | {"outside"}
         self.conflicts.check(name, known, len(self.workers))
+
+
+def _flag(who: str, field: str, said: object) -> bool:
+    if not isinstance(said, bool):
+        raise DefinitionError(f"{who}: {field}={said!r}", hint="True or False")
+    return said
 
 
 def is_led(worker: object, policy: Policy) -> TypeGuard[Child | Supervisor]:

@@ -30,10 +30,12 @@ from ...protocols.model import Model
 from ...protocols.rates import Rate
 from ...protocols.rules import ApprovalRule
 from ...protocols.tool import ToolSpec
+from ...protocols.undoing import UNDO
 from ...tools.checks.breaker import BreakerCheck
 from ...tools.checks.declared import declared
 from ...tools.checks.rate import RateCheck
 from ...tools.checks.rules import check_rules
+from ...tools.compensating import compensations
 from ...tools.gate import Grants
 from ...tools.models.registry import model as resolve
 from ...tools.starting import StartCheck
@@ -49,6 +51,7 @@ from ..team.dispatch import TeamActor
 from ..team.panel import PANEL, PanelActor
 from ..team.places import PlacesActor, keeper
 from ..team.routing import counts
+from ..team.undoing import UndoActor
 from ..worker import Worker
 from .children import Child, Pool
 from .definitions import Supervisor, is_led, is_led_by_root, leads, pool_of
@@ -100,6 +103,7 @@ class Tree:
         for definition in definitions:
             self._mount(definition)
         self._shared(Conflicts(), {}, Known(ROOT))
+        self._undoers(definitions)
         address_people(self.directory, definitions)
         for who, rules in self._declared:
             mine = [grants for grants in self.grants.values() if any(rule in grants.rules for rule in rules)]
@@ -184,6 +188,30 @@ class Tree:
         self._add(f"{team}/shared/lease/{{resource}}", LeaseActor(policy, known), team)
         for judge in policy.judges():
             self._agent(judge, f"{template}/{judge.name}/{{try}}", team)
+
+    def _undoers(self, definitions: Sequence[Definition]) -> None:
+        """Where any tool says how it is undone, each team that takes plans has somebody who does that."""
+        found = compensations(tool for named in self.tools.values() for tool in named.values())
+        waiting = list(definitions) if found else []
+        for team in waiting:
+            if not isinstance(team, Supervisor):
+                continue
+            waiting += team.supervisors
+            if not team.workers or not team.undo:
+                continue
+            if any(worker.name == UNDO for worker in team.workers):
+                what = f"supervisor {team.name!r}: a worker may not be called {UNDO!r} where tools have compensations"
+                raise DefinitionError(what, hint="the team has an actor of its own by that name")
+            template, name = f"{team.name}/{{run}}/{UNDO}", Address(team.name)
+            tools = complete(template, found)
+            self._add(template, UndoActor(), name)
+            self.grants[template] = Grants(tools, limits=None, place=name, rules=self._rules.get(name, ()))
+            self.places[template] = name
+            self.tools[template] = tools
+            mount = self.directory.find(Address(f"{team.name}/-"))
+            assert mount is not None
+            assert isinstance(mount.actor, TeamActor)
+            mount.actor.undoes = True
 
     def _member(self, member: Agent[Any] | Worker[Any], template: str, supervisor: Address) -> None:
         if isinstance(member, Agent):

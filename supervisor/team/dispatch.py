@@ -39,6 +39,7 @@ from .offering import without
 from .panel import PANEL, Consult, Seat
 from .planned import Planning, fits_worker, named
 from .routing import NOBODY, able, by_words, least_busy, unable
+from .undoing import undoer
 
 TAKES: tuple[Decision, ...] = ("retry", "change", "replace", "result", "stop")
 """What the questions of a team about a task take; ``replace`` where there is another worker."""
@@ -314,7 +315,11 @@ class TeamActor(Planning):
     def hand(self, turn: Turn[TeamState], work: str, name: str) -> None:
         if work == TASK and name in self.names and name != turn.state.to:
             turn.emit(Routed(Route(name), "load" if self.counted else "what it needs"))
+        before = turn.context
+        if work and self.reports(turn):
+            turn.context = msgspec.structs.replace(before, undo=undoer(turn.me))
         super().hand(turn, work, name)
+        turn.context = before
 
     def task_of(self, turn: Turn[TeamState], work: str, name: str) -> Task:
         state = turn.state
@@ -335,6 +340,7 @@ class TeamActor(Planning):
         """It is over before its end: whoever works on it is told."""
         for work, has in self.under_way(turn.state).items():
             self.dismiss(turn, self.place_of(turn, has, work), has, failure)
+        self.undo(turn, failure.message, answers=False)
         self.close(turn, self.left(turn.state, Result("failed", reason=failure.message, failure=failure)))
 
     def close(self, turn: Turn[TeamState], result: Result) -> None:

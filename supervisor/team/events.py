@@ -145,6 +145,12 @@ class Lifted(Event, wire="team.lifted"):
     by: str
 
 
+class Undoing(Event, wire="team.undoing"):
+    """The plan is given up; its task is answered with this when what can be undone of it is."""
+
+    result: Result
+
+
 class Work(Struct, frozen=True, omit_defaults=True):
     """Work that is with a worker: whose it is, which of its runs for it, since when, and why it was given up, if it was."""
 
@@ -175,6 +181,7 @@ class TeamState(State, omit_defaults=True):
         refused: why plans were refused so far.
         paused: why nothing more begins; ``lifted``: a person let it go on.
         changed: steps that a person changed, by name.
+        closing: what the task is answered with once what can be undone is.
         seats: how many of those asked answered to a panel.
         origin, plan_from: where the task and the plan come from; None where nothing is to be feared of them.
         outputs_from: the same of what steps gave, or said of their failure, by name.
@@ -199,6 +206,7 @@ class TeamState(State, omit_defaults=True):
     lifted: bool = False
     seats: int = 0
     changed: dict[str, Task] = {}
+    closing: Result | None = None
     origin: Provenance | None = None
     plan_from: Provenance | None = None
     outputs_from: dict[str, Provenance] = {}

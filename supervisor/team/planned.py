@@ -31,9 +31,10 @@ from ...protocols.plans import Plan, Step
 from ...protocols.tasks import Part, Result, Task, changed_task
 from ..supervision.definitions import Supervisor
 from .checking import REFERENCE
-from .events import Lifted, Overspent, Planned, Returned, StepChanged, StepOver, TeamState
+from .events import Lifted, Overspent, Planned, Returned, StepChanged, StepOver, TeamState, Undoing
 from .offering import Offering, without
 from .routing import able
+from .undoing import KeepCalls, PlanUndone, Undo, undoer
 
 STEP_TAKES: tuple[Decision, ...] = ("retry", "change", "replace", "result", "skip", "stop")
 """What the questions of a team about a step take; ``replace`` where there is another worker."""
@@ -71,6 +72,9 @@ class StepOverdue(Message, wire="team.step_overdue"):
 
 class Planning(Offering):
     """Takes the steps of a plan."""
+
+    undoes = False
+    """Whether there is somebody who undoes calls; set where the tree is put together."""
 
     def person(
         self, turn: Turn[TeamState], work: str, text: str, failure: Failure | None, options: tuple[str, ...]
@@ -264,10 +268,33 @@ class Planning(Offering):
         reason = f"{len(missing)} of {len(plan.steps)} steps have no result: {short(words)}" if missing else ""
         if set(missing) - optional or plan.gives in missing:
             failure = Failure("abandon", "steps_failed", reason, where=turn.me)
-            self.close(turn, self.left(state, Result("cannot", reason=reason, failure=failure)))
+            self._give_up(turn, self.left(state, Result("cannot", reason=reason, failure=failure)))
             return
+        if self.reports(turn):
+            turn.tell(undoer(turn.me), KeepCalls())
         output = state.outputs[plan.gives] if plan.gives else _together(state.outputs)
         self.close(turn, Result("done", output, reason, parts=parts))
+
+    def reports(self, turn: Turn[TeamState]) -> bool:
+        """Whether the calls of this plan are undone should it be given up. A plan within a step of another one is a part of that."""
+        return self.undoes and turn.state.plan is not None and not turn.context.undo
+
+    def undo(self, turn: Turn[TeamState], why: str, *, answers: bool) -> None:
+        """Have what was done for the plan undone."""
+        if self.reports(turn):
+            turn.tell(undoer(turn.me), Undo(short(why), answers))
+
+    def _give_up(self, turn: Turn[TeamState], result: Result) -> None:
+        if not self.reports(turn):
+            self.close(turn, result)
+            return
+        turn.emit(Undoing(result))
+        self.undo(turn, result.reason, answers=True)
+
+    @handles(PlanUndone)
+    def was_undone(self, turn: Turn[TeamState], msg: PlanUndone) -> None:
+        if turn.state.closing is not None:
+            self.close(turn, msgspec.structs.replace(turn.state.closing, undone=msg.undone))
 
     def _done(self, turn: Turn[TeamState], step: Step, output: Raw, by: str, *, given: bool = False) -> None:
         size = sum(len(known) for known in turn.state.outputs.values()) + (len(output) if given else 0)
@@ -385,6 +412,10 @@ class Planning(Offering):
     @applies(Overspent)
     def has_overspent(self, state: TeamState, event: Overspent) -> TeamState:
         return state.evolve(paused=event.why)
+
+    @applies(Undoing)
+    def is_undoing(self, state: TeamState, event: Undoing) -> TeamState:
+        return state.evolve(closing=event.result)
 
     @applies(Lifted)
     def was_lifted(self, state: TeamState, event: Lifted) -> TeamState:

@@ -1,0 +1,86 @@
+"""A plan that is given up, whose process kills itself while it is undone: ``undoing FOLDER CALL WHEN``, before or after the world was
+changed by the call that undoes it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import understudy as us
+from tests.crash.programs.world import World
+
+FOLDER, DIES_IN, WHEN = [*sys.argv, ".", "", ""][1:4] if __name__ == "__main__" else (".", "", "")
+
+
+def dies(what: str, when: str) -> None:
+    if (what, when) == (DIES_IN, WHEN):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@us.tool(effect="idempotent", kind="write", trusted=True)
+def reserve(call: us.Call, objective: str) -> str:
+    """Reserve something."""
+    World(Path(FOLDER)).change_once(f"reserve {objective}", call.key)
+    return f"no. {objective}"
+
+
+@reserve.compensate
+@us.tool(effect="idempotent", kind="write")
+def release(call: us.Call, objective: str, result: str) -> None:
+    """Give it back."""
+    assert result == f"no. {objective}"
+    dies(f"release {objective}", "before")
+    World(Path(FOLDER)).change_once(f"release {objective}", call.key)
+    dies(f"release {objective}", "after")
+
+
+@us.tool(effect="once", kind="write", trusted=True)
+def pay(call: us.Call, objective: str) -> str:
+    """Pay something."""
+    World(Path(FOLDER)).change(f"pay {objective}", call.key)
+    return objective
+
+
+@pay.compensate
+def refund(call: us.Call, objective: str) -> None:
+    """Get the money back."""
+    dies(f"refund {objective}", "before")
+    World(Path(FOLDER)).change(f"refund {objective}", call.key)
+    dies(f"refund {objective}", "after")
+
+
+def fails(task: us.Task) -> str:
+    """Fail."""
+    raise us.Failed(us.Failure("abandon", "sold_out", "nothing left"))
+
+
+PLAN = us.Plan(
+    (
+        us.Step("a", "books", "a"),
+        us.Step("b", "pays", "b", after=("a",)),
+        us.Step("c", "books", "c", after=("b",)),
+        us.Step("d", "fails", "d", after=("c",)),
+    )
+)
+
+workers = [us.Worker("books", reserve), us.Worker("pays", pay), us.Worker("fails", fails, effect="read")]
+desk = us.Supervisor("desk", workers)
+
+
+async def main() -> None:
+    async with us.System(desk, journal=Path(FOLDER) / "journal.db") as system:
+        ended = await system.run(desk, PLAN, id="r", timeout=20)
+        for item in ended.waiting:
+            if item.kind == "escalation":
+                await system.answer(item.id, "stop", reason="no use")
+                ended = await system.run(desk, PLAN, id="r", timeout=20)
+    print("waits", *(item.kind for item in ended.waiting)) if ended.waiting else None
+    if ended.result is not None:
+        print(ended.result.status, *(f"{u.call}:{u.status}" for u in ended.result.undone))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
