@@ -63,6 +63,12 @@ NEW_PLAN = (
     "You repeated yourself: that call is now closed. Make a new plan: use what you know already, call something else, "
     f"or say {EXIT}. If you go on in circles, a person takes over."
 )
+MOST_CALLS = 256
+"""Calls of one answer that are made; a row would not hold many more."""
+
+MOST_GIVEN = 200_000
+"""Bytes of arguments that the calls of one answer may have together, for the same reason."""
+
 SHOWN = 20_000
 """Bytes of a schema that a question holds; a larger one is left out of it."""
 _RULES = (
@@ -132,8 +138,13 @@ class AgentActor(Actor):
         if leaving is not None:
             self._leave(turn, leaving)
         elif reply.calls:
-            for call in reply.calls:
-                self._call(turn, call)
+            room = MOST_GIVEN
+            for number, call in enumerate(reply.calls):
+                room -= len(call.arguments.encode())
+                if number >= MOST_CALLS or room < 0:
+                    self._too_much(turn, call)
+                else:
+                    self._call(turn, call)
             self._go_on(turn)
         else:
             self._answer(turn, reply.text)
@@ -254,6 +265,11 @@ class AgentActor(Actor):
             self._observe(turn, call.id, call.name, {"failure": shown(failure)})
             return
         turn.call_named(call.name, arguments, tag=tag, version=turn.state.versions.get(call.name, ""))
+
+    def _too_much(self, turn: Turn[AgentState], call: ToolCall) -> None:
+        why = f"not made: one answer may hold {MOST_CALLS} calls with {MOST_GIVEN:,} bytes in all"
+        failure = Failure("change_arguments", "bad_arguments", why, hint="call less at a time", where=call.name)
+        self._observe(turn, call.id, call.name, {"failure": shown(failure)})
 
     def _observe(
         self,

@@ -370,3 +370,26 @@ async def test_us_run_inside_a_running_loop_says_what_to_use() -> None:
 def test_us_run_brings_its_own_loop() -> None:
     clerk, _ = agent("Done.")
     assert us.run(clerk, "Go").output == "Done."
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [ToolCall(str(n), "look", f'{{"name": "{chr(97 + n % 26) * (n // 26 + 1)}"}}') for n in range(1_000)],
+        [ToolCall("0", "look", f'{{"name": "{"a " * 220_000}"}}')],
+        [ToolCall(str(n), "look", f'{{"name": "{"ab" * 40_000}{n}"}}') for n in range(5)],
+    ],
+    ids=["many", "large", "several large"],
+)
+async def test_an_answer_with_more_calls_than_a_row_holds_is_told_so_and_the_run_goes_on(calls: list[ToolCall]) -> None:
+    told: list[str] = []
+
+    def then(request: Any) -> str:
+        told.extend(message.text for message in request.messages if message.role == "tool")
+        return "Done."
+
+    made = us.Agent("a", "Look.", model=us.Scripted(us.ModelReply(calls=tuple(calls)), then), tools=[look])
+    async with us.System(made) as system:
+        assert (await system.run(made, "Go", timeout=20)).output == "Done."
+    assert len(told) == len(calls)
+    assert any("call less at a time" in text for text in told)
