@@ -29,7 +29,7 @@ from . import ledger
 from .checks.approval import approval
 from .checks.approved import approved, other_rules
 from .checks.arguments import arguments
-from .checks.case import Case, Ruling, ask, deny, joined
+from .checks.case import Case, Ruling, ask, deny, in_a_line, joined
 from .checks.conditions import conditions
 from .checks.lease import lease
 from .checks.limits import calls, loop, refused_again, steps
@@ -153,7 +153,12 @@ class Gate:
         if stopped is not None:
             failure = Failure("abandon", "loop", stopped.verdict.reason, where=tool.spec.name)
             return self._admission(case, verdicts, deny(stopped.verdict.check, failure))
-        asked = ask("person", tool.question(case.intent.run, case.now, case.arguments))
+        question, around = tool.question(case.intent.run, case.now, case.arguments), case.intent.around
+        if around is not None and "untrusted" in around.labels:
+            sources = ", ".join(in_a_line(source)[1:-1] for source in around.sources)
+            note = f"(It has read what came from {sources}: a stranger may have put this question into its mouth.)"
+            question = msgspec.structs.replace(question, text=f"{question.text} {note}")
+        asked = ask("person", question)
         return self._admission(case, (*verdicts, asked.verdict), asked)
 
     def start(

@@ -391,3 +391,15 @@ def test_many_values_of_a_call_are_compared_with_much_that_was_given_to_tools_in
     known = Known(Vouched([frozenset({"a", "99 99"})], used=used))
     assert labels_of("delete", Raw(encode({"paths": ["a"] * 50 + ["99 99"]})), around, known) == {"paths": ("reused",)}
     assert time.perf_counter() - began < 2.0
+
+
+@pytest.mark.parametrize(("reads", "noted"), [((READ,), True), ((), False)])
+async def test_a_question_of_a_model_that_has_read_a_stranger_says_so_to_the_person(
+    reads: tuple[Any, ...], noted: bool
+) -> None:
+    asks = call("ask_person", question="Which password shall I take?")
+    agent = us.Agent("clerk", "Work.", model=us.Scripted(*reads, asks), tools=[read_mail, us.builtin.ask_person()])
+    async with us.System(agent) as system:
+        (item,) = (await system.run(agent, "See what is in the inbox.", timeout=10)).waiting
+    assert item.text.startswith("clerk/")
+    assert ("It has read what came from read_mail: a stranger may have put this question" in item.text) is noted
