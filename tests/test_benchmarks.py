@@ -31,6 +31,7 @@ ROWS = {
     "start": [12],
     "tell_burst": [1],
     "verify": [15],
+    "gate": [16],
 }
 """Which rows of the list of targets each file measures."""
 

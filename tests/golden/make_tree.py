@@ -8,22 +8,17 @@ child, goes on, and is killed, too. The file is never made again.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import anyio
 
 import understudy as us
 from tests.golden.ensemble import ensemble
-from tests.golden.fingerprint import fingerprint
-from tests.golden.make import erase
+from tests.golden.lives import made
 from tests.golden.troupe import Break, Deposit
 from understudy.protocols.board import BoardWrite
 from understudy.protocols.tasks import Task
-from understudy.supervisor.journal.reader import read_only
 
 TARGET = "tests.golden.ensemble:ensemble"
 PLAN = us.Plan(
@@ -71,24 +66,5 @@ async def second(journal: Path) -> None:
         os._exit(9)
 
 
-def main(stem: Path) -> None:
-    """Make the journal and its fingerprints."""
-    journal = stem.with_suffix(".db")
-    for life in ("first", "second"):
-        done = subprocess.run([sys.executable, "-m", "tests.golden.make_tree", str(stem), life], check=False)
-        assert done.returncode == 9, (life, done.returncode)
-    erase(journal, "nothing")
-    with read_only(journal) as reader:
-        facts = fingerprint(reader, team=ensemble)
-    stem.with_suffix(".json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
-    for suffix in ("-lock", "-head", "-wal", "-shm"):
-        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
-    journal.rename(stem.with_suffix(".journal"))
-
-
 if __name__ == "__main__":
-    at = Path(sys.argv[1])
-    if len(sys.argv) > 2:
-        anyio.run({"first": first, "second": second}[sys.argv[2]], at.with_suffix(".db"))
-    else:
-        main(at)
+    made("tests.golden.make_tree", ensemble, first, second)
