@@ -16,18 +16,31 @@ def patience(timeout: object, field: str = "timeout") -> float | None:
     """Seconds that a caller waits, 0 or more; None for ever, and so is infinity. Raises BadArgument."""
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or math.isnan(timeout):
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or math.isnan(as_float(timeout)):
         raise BadArgument(f"{field}={timeout!r} is no time", hint="give seconds, or None to wait for ever")
     if timeout < 0:
         raise BadArgument(
             f"{field}={timeout!r} is over before it begins", hint="give seconds, 0 or more, or None to wait for ever"
         )
-    return None if math.isinf(timeout) else timeout
+    return None if math.isinf(as_float(timeout)) else timeout
+
+
+def as_float(number: float) -> float:
+    """A number as a float; a whole one that no float can hold is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def seconds(field: str, value: object, *, least: float = -math.inf) -> float:
     """A finite number of seconds. Raises BadArgument."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(as_float(value))
+        or value < least
+    ):
         above = f", {least:g} or more" if math.isfinite(least) else ""
         raise BadArgument(f"{field}={value!r} is no time", hint=f"give a number of seconds{above}")
     return value

@@ -13,6 +13,7 @@ from .budget import EXHAUSTED, Budget
 from .budget import budget as checked
 from .codec import decode
 from .failures import Failure
+from .given import as_float
 from .messages import Message, Request
 from .model import Usage
 from .plans import Plan, WrongField, texts
@@ -112,7 +113,7 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
                 raise WrongField(f"Task: untrusted names {unknown[0]!r}, which is no input", hint=hint)
         due = self.deadline
         if due is not None and (
-            isinstance(due, bool) or not isinstance(due, (int, float)) or not math.isfinite(due) or due < 0
+            isinstance(due, bool) or not isinstance(due, (int, float)) or not math.isfinite(as_float(due)) or due < 0
         ):
             raise WrongField(f"Task: deadline={due!r} is no time", hint="seconds since the epoch: time.time() + 60")
 

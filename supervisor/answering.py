@@ -22,6 +22,7 @@ from ..protocols.errors import JournalError, UnknownItem, WrongAnswer
 from ..protocols.grants import Grant, grants
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.mail import Resolution
+from ..protocols.plans import texts
 from ..protocols.secrets import refuse_secrets
 from .access import Access
 from .inbox import InboxItem, following, inbox
@@ -103,7 +104,9 @@ class Answering(Access):
         if decision not in words:
             raise WrongAnswer(f"decision={decision!r} is no answer to anything", hint=f"one of: {', '.join(words)}")
         until = None if expires is None else given.seconds("expires", expires)
-        await self.give(Answer(item, decision, by, reason, Raw(encode(value)), digest, scope, tuple(same), until))
+        await self.give(
+            Answer(item, decision, by, reason, Raw(encode(value)), digest, scope, texts("same", same), until)
+        )
 
     async def give(self, answer: Answer) -> None:
         """``answer``, for one that is made already. Raises as ``answer``."""

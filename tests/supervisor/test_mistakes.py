@@ -148,6 +148,8 @@ MISTAKES: dict[str, tuple[Callable[[us.System], Any], type[Exception], str]] = {
     "priority too high": (lambda s: s.ask("acc/a", Add(), priority=2**63), BadArgument, "64 bits"),
     "submit what": (lambda s: s.submit("acc", wrong), TypeError, "us.Task"),
     "decision": (lambda s: s.answer("1.0", wrong), WrongAnswer, "approve"),
+    "the same of what": (lambda s: s.approve("1.0", scope="pattern", same=wrong), us.DefinitionError, "same="),
+    "the same of letters": (lambda s: s.approve("1.0", scope="pattern", same="to"), us.DefinitionError, "same="),
     "rows of whom": (lambda s: s.rows(wrong), BadArgument, "actor="),
     "rows after": (lambda s: s.rows("acc/a", -1), BadArgument, "after=-1"),
     "actors below": (lambda s: s.actors(wrong), BadArgument, "prefix="),
@@ -164,6 +166,18 @@ MISTAKES: dict[str, tuple[Callable[[us.System], Any], type[Exception], str]] = {
     "spawn key": (lambda s: s.spawn("acc/{key}", wrong), TypeError, "is no key"),
     "watch": (lambda s: s.watch("a b").__aenter__(), ValueError, "is not an address"),
 }
+
+
+async def test_a_timeout_that_no_float_can_hold_is_endless() -> None:
+    async with node() as system:
+        assert await system.ask("acc/a", Add(), timeout=10**400) == 1
+        with pytest.raises(BadArgument, match="expires="):
+            await system.approve("1.0", expires=10**400)
+
+
+def test_a_deadline_that_no_float_can_hold_is_no_time() -> None:
+    with pytest.raises(us.DefinitionError, match="is no time"):
+        us.Task("wait", deadline=10**400)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
