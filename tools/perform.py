@@ -25,7 +25,7 @@ from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, interruption, leaves, of_exception, said, text_of
 from ..protocols.journal import MAX_MESSAGE
 from ..protocols.leases import Lease
-from ..protocols.model import Model, ModelReply, ModelRequest
+from ..protocols.model import Model, ModelMessage, ModelReply, ModelRequest, ToolOffer
 from ..protocols.secrets import hidden, is_hiding, of_attempt, without_secrets
 from ..protocols.tool import Call
 from ..protocols.watch import Blocked, Watch
@@ -199,12 +199,15 @@ class Performer:
 
 
 def without(request: ModelRequest) -> ModelRequest:
-    """A question to a model without secrets: they are for tools."""
+    """A question to a model without secrets: they are for tools. The type of the answer is the program's own word, and stays as it is."""
     if not is_hiding():
         return request
-    data = encode(request)
+    data = encode((request.messages, request.tools))
     clean = without_secrets(data)
-    return request if clean is data else decode(clean, ModelRequest)
+    if clean is data:
+        return request
+    messages, tools = decode(clean, tuple[tuple[ModelMessage, ...], tuple[ToolOffer, ...]])
+    return msgspec.structs.replace(request, messages=messages, tools=tools)
 
 
 def not_entered(effect: Effect, why: Failure) -> Attempt:

@@ -145,7 +145,7 @@ async def test_a_tools_result_that_is_not_storable_is_a_failure_that_the_model_i
     assert RESULTS[how][1] in model.requests[1].messages[-1].text
 
 
-@pytest.mark.parametrize("arguments", [DEEP, b"[" * 150_000], ids=["deep", "open"])
+@pytest.mark.parametrize("arguments", [nested(60_000), b"[" * 150_000], ids=["deep", "open"])
 async def test_arguments_that_a_model_gives_are_bounded(arguments: bytes) -> None:
     result, model = await _run(ToolCall("", "fetch", arguments.decode()), "[1]")
     assert result.output == [1]

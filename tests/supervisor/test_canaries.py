@@ -136,6 +136,16 @@ async def test_a_tool_is_handed_its_secret_and_no_model_sees_the_parameter() -> 
     assert used == [KEY.reveal()] * 2
 
 
+async def test_a_model_that_is_to_answer_in_a_type_is_asked_without_the_secret() -> None:
+    model = us.Scripted("[1, 2]")
+    agent = us.Agent("counter", f"Count. The key is {KEY.reveal()}.", model=model, output=list[int])
+    async with us.System(agent) as system:
+        assert (await system.run(agent, "count")).output == [1, 2]
+    (asked,) = model.requests
+    assert asked.messages[0].text.startswith("Count. The key is [secret].")
+    assert asked.output is not None
+
+
 def test_a_secret_parameter_needs_its_secret() -> None:
     with pytest.raises(us.DefinitionError, match=r"parameter 'key' is a us\.Secret and has none"):
 
