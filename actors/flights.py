@@ -111,8 +111,7 @@ class Flights:
         except Exception as error:  # noqa: BLE001 - the actor's own code: its failure is the outcome
             self._refuse(cell, effect, Clearance(), of_exception(error, where=effect.name, code="render_failed"))
             return
-        shut = next((v for v in clear.verdicts if v.check == "breaker" and v.verdict != "allow"), None)
-        if shut is not None and clear.failure is not None and self._instead(cell, effect, clear.failure, clear):
+        if clear.shut and clear.failure is not None and self._instead(cell, effect, clear.failure, clear):
             return
         if (denied := _denied(clear)) is not None:
             code = "denied_" + denied.check.split(".")[0]

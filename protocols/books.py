@@ -54,11 +54,8 @@ class Books:
         return value
 
     def write(self, key: str, value: Any) -> None:  # whatever the reader of that key reads
-        """Put a value under a key, or strike it out with None."""
-        if value is None:
-            self.strike(key)
-        else:
-            self._written[key] = Entry(key, Raw(encode(value)))
+        """Put a value under a key. (``strike`` takes one out.)"""
+        self._written[key] = Entry(key, Raw(encode(value)))
 
     def strike(self, key: str) -> None:
         """Strike an entry out. One that is not there stays so."""

@@ -264,9 +264,15 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         """As if this call had never been intended: what a changed one in its place is admitted under."""
         admitted = {**self.admitted, effect.digest: max(0, self.admitted.get(effect.digest, 0) - 1)}
         last = max((n for n, one in enumerate(self.recent) if one == effect.digest), default=len(self.recent))
+        shape, name = shape_of(effect.name, effect.args), effect.name
         return msgspec.structs.replace(
-            self._free(effect), calls=max(0, self.calls - 1), admitted=admitted, recent=self.recent[:last] + self.recent[last + 1 :]
-        )  # fmt: skip
+            self._free(effect),
+            calls=max(0, self.calls - 1),
+            admitted=admitted,
+            recent=self.recent[:last] + self.recent[last + 1 :],
+            tools={**self.tools, name: max(0, self.tools.get(name, 0) - 1)},
+            shapes={**self.shapes, shape: max(0, self.shapes.get(shape, 0) - 1)} if shape else self.shapes,
+        )
 
     def replaced(self, before: Effect, after: Effect) -> Counters:
         """After a row in which another tool took the place of one that failed for good: another call."""
@@ -276,10 +282,12 @@ class Counters(Struct, frozen=True, omit_defaults=True):
 
     def changed_into(self, before: Effect, after: Effect) -> Counters:
         """After a row in which a person gave a call other arguments."""
-        left = self.without(before)
+        left, shape = self.without(before), shape_of(after.name, after.args)
         return msgspec.structs.replace(
             left._take(after),
             calls=self.calls,
+            tools=self.tools,
+            shapes={**left.shapes, shape: left.shapes.get(shape, 0) + 1} if shape else left.shapes,
             recent=(*left.recent[-7:], after.digest),
             admitted={**left.admitted, after.digest: left.admitted.get(after.digest, 0) + 1},
         )

@@ -116,6 +116,7 @@ class Clearance(Struct, frozen=True):
             settled with where it has not so much time.
         due: journal time at which it is to be asked again; None where it need not wait.
         question: what a person is asked first; None for nothing.
+        shut: it is the tool that is shut, so that another one in its place need not wait.
         timeout: seconds that this attempt may take, where that is less than the effect's own.
         answer: tokens that the answer of a model may have, where that is bounded.
     """
@@ -127,6 +128,7 @@ class Clearance(Struct, frozen=True):
     question: Question | None = None
     timeout: float | None = None
     answer: int | None = None
+    shut: bool = False
 
 
 class Booked(Struct, frozen=True):

@@ -19,6 +19,7 @@ from ..protocols.hooks import Booked, Clearance
 from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from .checks.case import Ruling, deny
+from .fallback import SHUT
 from .tool import Tool
 
 
@@ -91,7 +92,9 @@ def started(
         verdict = ruling.verdict if ruling.verdict.at else msgspec.structs.replace(ruling.verdict, at=starting.now)
         verdicts.append(verdict)
         if verdict.verdict in ("deny", "wait", "ask"):
-            return Clearance(tuple(verdicts), starting.books.changes, ruling.failure, ruling.due, ruling.question)
+            shut = ruling.failure is not None and ruling.failure.code == SHUT
+            books = starting.books.changes
+            return Clearance(tuple(verdicts), books, ruling.failure, ruling.due, ruling.question, shut=shut)
         entries += starting.books.changes
     return msgspec.structs.replace(
         clear, verdicts=tuple(verdicts), books=clear.books + tuple(entries), timeout=starting.timeout,

@@ -317,3 +317,15 @@ def test_without_the_limit_of_tasks_handed_on_they_go_on_for_ever() -> None:
             the_gate, call("hand_over", {"to": "ada", "objective": chr(1_000 + number)}), counters
         )
         assert admission.decision == "allow"
+
+
+def test_a_call_that_a_person_changes_does_not_use_up_its_tool_twice() -> None:
+    the_gate = gate(look, limits=Limits(per_tool={"look": 1}))
+    first = effect(call("look", {"name": "part 1"}), the_gate.admit(call("look", {"name": "part 1"}), Counters(), 0.0))
+    counters = Counters().intended(first)
+    changed = call("look", {"name": "page 7"})
+    admission = the_gate.admit(changed, counters.without(first), 0.0)
+    assert admission.decision == "allow", "the changed call takes the place of the first"
+    after = counters.changed_into(first, effect(changed, admission))
+    assert (after.calls, after.tools, sorted(after.shapes.values())) == (1, {"look": 1}, [0, 1])
+    assert the_gate.admit(call("look", {"name": "x"}), after, 0.0).decision == "deny"

@@ -118,7 +118,7 @@ class Budgets:
                 held_tokens=max(0, one.account.held_tokens - hold.tokens),
             )
             books.write(one.key, account)
-        books.write(HELD + effect.id, None)
+        books.strike(HELD + effect.id)
         return (Verdict(CHECK, "alert", odd, ending.now),) if odd else ()
 
     # -- what it may cost ---------------------------------------------------------------------------------------
