@@ -154,7 +154,9 @@ class Flights:
             mark = decode(effect.args, ThinkArgs).mark
             rendered = cell.mount.actor.render(cell.state, mark)
             request = msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
-        clear = self._gate.start(effect, cell.memory.counters, self._pump.now, self._pump.books, request)
+        now = self._pump.now
+        last = None if now == effect.at else until(cell, effect, self._pump.timers(cell))
+        clear = self._gate.start(effect, cell.memory.counters, now, self._pump.books, request, last)
         if request is not None and clear.answer is not None:
             request = msgspec.structs.replace(request, answer=clear.answer)
         return clear, request

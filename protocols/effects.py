@@ -189,6 +189,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         allowed: tools of which a person allowed a call because it was the first one of the run (``ApprovalRule.first``).
         made: for each tool how many of its calls were admitted of which it is not known that they did not happen.
         done: tools of which a call has succeeded.
+        nth: for each call under way the how manieth it was that was admitted, of all and of its tool.
     """
 
     steps: int = 0
@@ -204,6 +205,7 @@ class Counters(Struct, frozen=True, omit_defaults=True):
     allowed: tuple[str, ...] = ()
     made: dict[str, int] = {}
     done: tuple[str, ...] = ()
+    nth: dict[str, tuple[int, int]] = {}
 
     def intended(self, effect: Effect) -> Counters:
         """After a row that holds this new effect."""
@@ -218,14 +220,15 @@ class Counters(Struct, frozen=True, omit_defaults=True):
                 return msgspec.structs.replace(self, refused=refused)
             # A refused call is part of the pattern: going on with it is going on in circles.
             return msgspec.structs.replace(self, loops=self.loops + 1, recent=(*self.recent[-7:], effect.digest))
-        shape = shape_of(effect.name, effect.args)
+        shape, of_tool = shape_of(effect.name, effect.args), self.tools.get(effect.name, 0) + 1
         return msgspec.structs.replace(
             self._take(effect),
             calls=self.calls + 1,
+            nth={**self.nth, effect.id: (self.calls + 1, of_tool)},
             recent=(*self.recent[-7:], effect.digest),
             admitted={**self.admitted, effect.digest: self.admitted.get(effect.digest, 0) + 1},
             made={**self.made, effect.name: self.made.get(effect.name, 0) + 1},
-            tools={**self.tools, effect.name: self.tools.get(effect.name, 0) + 1},
+            tools={**self.tools, effect.name: of_tool},
             shapes={**self.shapes, shape: self.shapes.get(shape, 0) + 1} if shape else self.shapes,
         )
 
@@ -251,6 +254,9 @@ class Counters(Struct, frozen=True, omit_defaults=True):
         counted = self._take(after) if holds else self._free(after)
         if after.state not in ("settled", "withdrawn"):
             return counted
+        if after.id in counted.nth:
+            nth = {id: one for id, one in counted.nth.items() if id != after.id}
+            counted = msgspec.structs.replace(counted, nth=nth)
         if not done or after.state == "withdrawn":
             made = {**counted.made, after.name: max(0, counted.made.get(after.name, 0) - 1)}
             return msgspec.structs.replace(counted, made=made)

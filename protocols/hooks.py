@@ -170,8 +170,10 @@ class Gate(Protocol):
         now: float,
         books: Mapping[str, Entry],
         request: ModelRequest | None = None,
+        until: float | None = None,
     ) -> Clearance:
-        """At the start, again after any wait. ``books``: as they stand. ``request``: what a model is to be asked."""
+        """At the start, again after any wait. ``books``: as they stand. ``request``: what a model is to be asked. ``until``: after a
+        wait, journal time after which nobody wants it any more; None for no end."""
         ...
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:

@@ -32,7 +32,7 @@ from .checks.arguments import arguments
 from .checks.case import Case, Ruling, ask, deny, in_a_line, joined
 from .checks.conditions import conditions
 from .checks.lease import lease
-from .checks.limits import calls, loop, refused_again, steps
+from .checks.limits import LIMITS, calls, loop, refused_again, steps, still, waited
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
 from .checks.rules import rules
@@ -168,9 +168,10 @@ class Gate:
         now: float,
         books: Mapping[str, Entry],
         request: ModelRequest | None = None,
+        until: float | None = None,
     ) -> Clearance:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
-        clear = self._still(effect, counters, now, books)
+        clear = self._still(effect, counters, now, books, until)
         checks = [check for check in self._shared if check.concerns(effect)]
         if not checks or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
             return clear
@@ -179,15 +180,20 @@ class Gate:
         starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits())
         return started(checks, clear, starting, books)
 
-    def _still(self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry]) -> Clearance:
-        """Permission again, a grant may be gone since the intent; where a person said yes, whether it was to this; and where nobody was
-        asked, whether the rules are those that did not ask.
+    def _still(
+        self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry], until: float | None
+    ) -> Clearance:
+        """Permission again, a grant may be gone since the intent; after a wait the limits; where a person said yes, whether it was to
+        this; and where nobody was asked, whether the rules are those that did not ask.
         """
-        if effect.verb != CALL:
+        late = waited(effect, now) and LIMITS not in self._skip
+        if effect.verb != CALL and not late:
             return Clearance()
         case = self._case(_intent(effect, effect.name), counters, now)
-        rulings = [_guarded("permission", permission, case)]
-        if case.tool is not None and "approval" not in self._skip:
+        rulings = [_guarded("permission", permission, case)] if effect.verb == CALL else []
+        if late and (not rulings or rulings[0].failure is None):
+            rulings.append(_guarded(LIMITS, partial(still, effect=effect, until=until), case))
+        if case.tool is not None and rulings[-1].failure is None and "approval" not in self._skip:
             checks: tuple[tuple[str, Check], ...] = ()
             if _allowed_by_person(effect):
                 checks = (("schema", arguments), ("approval", partial(approved, effect=effect, books=books)))
@@ -201,7 +207,7 @@ class Gate:
         at = 0.0 if now == effect.at else now
         verdicts = tuple(msgspec.structs.replace(r.verdict, at=at) if at else r.verdict for r in rulings)
         question = _about(case.asked, case.tool, case.rules) if case.asked is not None else None
-        failure = rulings[-1].failure if len(rulings) > 1 else None
+        failure = rulings[-1].failure if rulings[-1].verdict.check != "permission" else None
         return Clearance(verdicts, failure=failure, question=question)
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:

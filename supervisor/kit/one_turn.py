@@ -122,6 +122,7 @@ class OpenGate:
         now: float,
         books: Mapping[str, Entry],
         request: ModelRequest | None = None,
+        until: float | None = None,
     ) -> Clearance:
         return Clearance()
 

@@ -61,11 +61,17 @@ class _Closing:
         plain = Gate.start
 
         def start(
-            gate: Gate, effect: Effect, counters: Counters, now: float, books: dict[str, Entry], request: None
+            gate: Gate,
+            effect: Effect,
+            counters: Counters,
+            now: float,
+            books: dict[str, Entry],
+            request: None,
+            until: float | None,
         ) -> Clearance:
             if effect.attempt:
                 return Clearance((Verdict("permission", "deny", "the grant is gone", now),))
-            return plain(gate, effect, counters, now, books, request)
+            return plain(gate, effect, counters, now, books, request, until)
 
         monkeypatch.setattr(Gate, "start", start)
 

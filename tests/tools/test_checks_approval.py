@@ -172,8 +172,8 @@ def _started(tool: Tool[..., Any], policy: str, usd: float = 60.0) -> list[tuple
     return [(v.check, v.verdict) for v in gate(tool).start(allowed, Counters(), 1.0, {}).verdicts]
 
 
-SAME = [("permission", "allow"), ("schema", "allow"), ("approval", "allow")]
-CHANGED = [("permission", "allow"), ("schema", "allow"), ("approval", "deny")]
+SAME = [("permission", "allow"), ("limits", "allow"), ("schema", "allow"), ("approval", "allow")]
+CHANGED = [("permission", "allow"), ("limits", "allow"), ("schema", "allow"), ("approval", "deny")]
 
 
 def _label(tool: Tool[..., Any]) -> str:

@@ -108,7 +108,7 @@ def test_a_person_is_asked_without_any_check() -> None:
 def test_a_grant_that_is_gone_stops_the_call_at_its_start() -> None:
     intent = call("pay", {"to": "ada", "usd": 5.0})
     made = effect(intent, gate(pay).admit(intent, Counters(), 0.0))
-    assert [v.verdict for v in gate(pay).start(made, Counters(), 1.0, {}).verdicts] == ["allow"]
+    assert [v.verdict for v in gate(pay).start(made, Counters(), 0.0, {}).verdicts] == ["allow"]
     assert [v.verdict for v in gate().start(made, Counters(), 1.0, {}).verdicts] == ["deny"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...protocols.approvals import Question
-from ...protocols.effects import THINK
+from ...protocols.effects import CALL, THINK, Effect
 from ...protocols.failures import Failure
 from ...protocols.shapes import shape_of
 from ...protocols.tasks import Result
@@ -12,6 +12,9 @@ from .case import Case, Ruling, allow, ask, deny
 
 LOOP = "limits.loop"
 """The policy of a question about a loop; a tool's own rule is named after it where both ask."""
+
+LIMITS = "limits"
+"""In the verdicts of a start after a wait."""
 
 
 def steps(case: Case) -> Ruling:
@@ -49,6 +52,42 @@ def _handed(case: Case) -> str:
     passing = (name for name, tool in case.tools.items() if isinstance(tool, InsideTool) and tool.returns is Result)
     given = sum(case.counters.tools.get(name, 0) for name in passing)
     return f"all {given} tasks that may be handed on are" if given >= case.limits.handed else ""
+
+
+def waited(effect: Effect, now: float) -> bool:
+    """Whether time has passed since its intent, or a process ended: its limits may be others now."""
+    return bool(now != effect.at or effect.cleared or effect.interrupted)
+
+
+def still(case: Case, effect: Effect, until: float | None) -> Ruling:
+    """After a wait: deny what nobody wants any more (``until``), and what the present limits would not have let through.
+
+    It counted itself when it was admitted, and so did what came later; so a call is held against how many there were up to it. A run asks
+    its model one thing at a time.
+    """
+    counters, limits, name = case.counters, case.limits, effect.name
+    if until is not None and case.now >= until:
+        late = (
+            f"{name} would begin only when nobody waits for it any more: its time was over {case.now - until:g} s ago"
+        )
+        return deny(LIMITS, Failure("abandon", "no_time", late, where=name))
+    if case.by_code:
+        return allow(LIMITS)
+    if effect.verb == CALL:
+        number, of_tool = counters.nth.get(effect.id, (0, 0))
+        most = limits.per_tool.get(name)
+        if most is not None and of_tool > most:
+            why = f"it is call {of_tool} of {name}, and {most} are allowed by now"
+        elif number > limits.calls:
+            why = f"it is tool call {number}, and {limits.calls} are allowed by now"
+        else:
+            return allow(LIMITS, f"{number} of {limits.calls}" if number else "")
+        hint = "go on without it, or say that you can't complete this"
+        return deny(LIMITS, Failure("abandon", "call_limit", why, hint=hint, where=name))
+    if counters.steps > limits.steps:
+        why = f"it is step {counters.steps}, and {limits.steps} are allowed by now"
+        return deny(LIMITS, Failure("abandon", "step_limit", why, where=effect.stream))
+    return allow(LIMITS, f"{counters.steps} of {limits.steps}")
 
 
 def loop(case: Case) -> Ruling:
