@@ -32,16 +32,16 @@ def gate_of(
         skip: checks that are left out; only tests do that.
 
     Raises:
-        DefinitionError: a window, price, rate or breaker is none.
+        DefinitionError: a window, price, rate or breaker is none, or is that of something that is not here.
     """
-    windows, known = check_windows(spending), _checked(prices)
+    windows, known = check_windows(spending), _checked(prices, tree.model_names)
     budgets = (*windows, *(mount.actor.budget for mount in tree.directory.mounts()))
     if any(one is not None and one.usd is not None for one in budgets):
         load()
     return Gate(tree.grants, shared=(Budgets(windows, known, tree.models), *tree.shared(rates, breakers)), skip=skip)
 
 
-def _checked(prices: object) -> dict[str, Price]:
+def _checked(prices: object, models: frozenset[str]) -> dict[str, Price]:
     if prices is None:
         return {}
     if not isinstance(prices, Mapping):
@@ -50,5 +50,8 @@ def _checked(prices: object) -> dict[str, Price]:
     for name, price in prices.items():  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(name, str) or not isinstance(price, Price):
             raise DefinitionError(f"prices: {name!r}: {price!r}", hint="a model's name, and a us.Price")
+        if name not in models:
+            hint = f"there are: {', '.join(sorted(models)) or 'none'}"
+            raise DefinitionError(f"System(prices=…): there is no model {name!r} here", hint=hint)
         known[name] = price
     return known

@@ -70,6 +70,9 @@ Runnable = Agent[Any] | Worker[Any] | Supervisor
 class System(Calling, Answering, Viewing):
     """A running team.
 
+    Attributes:
+        definitions, settings: what it was made with; another life is another system made with the same.
+
     Args:
         definitions: agents, supervisors and ``us.Child`` specs.
         journal: path of the SQLite file; None keeps everything in memory.
@@ -115,6 +118,12 @@ class System(Calling, Answering, Viewing):
         options.number("in_memory", in_memory)
         options.file(journal)
         options.others(durability, model, target, control, on_stop)
+        self.definitions = definitions
+        self.settings: Mapping[str, Any] = {
+            "journal": journal, "durability": durability, "model": model, "target": target, "drain": drain,
+            "control": control, "on_stop": on_stop, "idle": idle, "in_memory": in_memory, "watchdog": watchdog,
+            "rates": rates, "breakers": breakers, "spending": spending, "prices": prices,
+        }  # fmt: skip
         self._idle, self._in_memory = idle, in_memory
         self.path = Path(journal) if journal is not None else None
         self.tree = Tree(definitions, model=model)
@@ -178,6 +187,11 @@ class System(Calling, Answering, Viewing):
             raise failure
         if error is None and failure is not None and failure.__cause__ is not None:
             raise failure
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was opened: it is, or has been and will not be again."""
+        return self._tasks is not None
 
     @property
     def opened(self) -> Opened:

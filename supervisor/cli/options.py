@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from ..run import DEFAULT_JOURNAL
 from .plain import plain_json
@@ -100,6 +101,23 @@ drain = click.option(
     "--drain", default=10.0, show_default=True, metavar="SECONDS", help="For calls under way to end, when it is stopped.",
     type=SECONDS,
 )  # fmt: skip
+to = click.option(
+    "--to", default="", type=TEXT, metavar="NAME", help="Who in TARGET gets the tasks, where it is a system of several."
+)
+
+
+def journal_of(own: Path | None, said: Path) -> Path:
+    """The journal to work on: what was said after ``--journal``, else the system's own, else the default."""
+    return said if own is None or _was_said("journal") else own
+
+
+def drain_of(said: float) -> float | None:
+    """What was said after ``--drain``; None where nothing was."""
+    return said if _was_said("drain") else None
+
+
+def _was_said(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def person(name: str) -> str:

@@ -17,7 +17,6 @@ from .. import offline
 from ..journal.reader import read_only
 from ..parked import ParkedMessage, edited, of_file, one_of_file
 from ..run import DEFAULT_JOURNAL
-from ..supervision.tree import Tree
 from ..target import load
 from . import exits, options, source
 from .plain import echo
@@ -142,7 +141,7 @@ def _directory(journal: Path) -> Directory | None:
     """
     with source.looking(journal) as found:
         target, model = source.target_of(found)
-    return Tree((load(target),), model=model or None).directory if target else None
+    return load(target).tree(model).directory if target else None
 
 
 def _json(text: bytes) -> Raw:

@@ -40,6 +40,7 @@ from .work import serve as keep_serving
 @click.option(
     "--id", type=options.NAME, help="Name of the run of TASK. The same again goes on, or gives the recorded answer."
 )
+@options.to
 @options.journal
 @options.model
 @click.option(
@@ -48,10 +49,11 @@ from .work import serve as keep_serving
 @options.drain
 @options.as_json
 def run(
-    target: str, task: str | None, lines: BinaryIO | None, id: str | None, journal: Path, model: str, at_once: int, drain: float,
-    as_json: bool,
+    target: str, task: str | None, lines: BinaryIO | None, id: str | None, to: str, journal: Path, model: str, at_once: int,
+    drain: float, as_json: bool,
 ) -> int:  # fmt: skip
-    """Run TARGET (module:name) on a TASK, or on the tasks in a file, to their end or to where only people can help.
+    """Run TARGET (module:name: a team, or a us.System) on a TASK, or on the tasks in a file, to their end or to
+    where only people can help.
 
     Run the same again and it carries on: finished runs are returned, unfinished ones go on, nothing is done twice.
     Without TASK and --input it goes on with what the journal holds.
@@ -59,12 +61,7 @@ def run(
     A line of input has "id" and "objective", and may have "inputs" (an object), "user", "tenant", "session", "tags", and
     "expect", which is ignored.
     """
-    if task is not None and lines is not None:
-        raise click.UsageError("give a TASK or --input, not both")
-    if id is not None and task is None:
-        raise click.UsageError("--id names the run of a TASK; lines of input have ids of their own")
-    if task is not None and not task.strip():
-        raise click.UsageError("the TASK is empty")
+    _fitting(task, lines, id, to)
     entries: list[Entry] = []
     bad: list[BadLine] = []
     if lines is not None:
@@ -73,15 +70,18 @@ def run(
             echo(f"understudy: {getattr(lines, 'name', 'input')}: {line}", err=True)
     elif task is not None:
         entries = [Entry(1, id or uuid.uuid4().hex[:12], Task(task))]
-    else:
+    program = load(target)
+    journal = options.journal_of(program.journal, journal)
+    if task is None and lines is None:
         source.must_exist(journal)
-    job = Job(load(target), target, journal, tuple(entries), model, at_once, drain)
+    who = None if task is None and lines is None else program.who(to)
+    job = Job(program, journal, who, tuple(entries), model, at_once, options.drain_of(drain))
     with _progress(len(entries)) as progress:
         outcome = anyio.run(partial(work, job, progress, _say))
     for warning in outcome.warnings:
         _say(warning)
     code = _code(outcome, bad)
-    again = _again(target, task, lines, entries, journal, model)
+    again = _again(target, task, lines, entries, to, journal, model)
     if as_json:
         _emit(outcome, bad, journal, code, again)
         return code
@@ -108,8 +108,13 @@ def run(
 @options.model
 @options.drain
 def serve(target: str, journal: Path, model: str, drain: float) -> int:
-    """Keep TARGET running until SIGTERM, Ctrl-C or `understudy stop`; then drain. `understudy submit` brings work in."""
-    job = Job(load(target), target, journal, (), model, drain=drain)
+    """Keep TARGET (a team, or a us.System) running until SIGTERM, Ctrl-C or `understudy stop`; then drain.
+
+    `understudy submit` brings work in.
+    """
+    program = load(target)
+    journal = options.journal_of(program.journal, journal)
+    job = Job(program, journal, model=model, drain=options.drain_of(drain))
 
     def began(system: System) -> None:
         for warning in system.opened.warnings:
@@ -162,6 +167,18 @@ def stop(wait: float, journal: Path, as_json: bool) -> int:
     return exits.DONE
 
 
+def _fitting(task: str | None, lines: BinaryIO | None, id: str | None, to: str) -> None:
+    """Raises UsageError where options do not go together."""
+    if task is not None and lines is not None:
+        raise click.UsageError("give a TASK or --input, not both")
+    if id is not None and task is None:
+        raise click.UsageError("--id names the run of a TASK; lines of input have ids of their own")
+    if task is not None and not task.strip():
+        raise click.UsageError("the TASK is empty")
+    if to and task is None and lines is None:
+        raise click.UsageError("--to says who gets a TASK or the lines of --input, and there are none")
+
+
 def _say(text: str) -> None:
     echo(f"understudy: {text}", err=True)
 
@@ -177,7 +194,7 @@ def _code(outcome: Outcome, bad: list[BadLine]) -> int:
 
 
 def _again(
-    target: str, task: str | None, lines: BinaryIO | None, entries: list[Entry], journal: Path, model: str
+    target: str, task: str | None, lines: BinaryIO | None, entries: list[Entry], to: str, journal: Path, model: str
 ) -> str:
     words = ["understudy", "run", target]
     if task is not None:
@@ -185,6 +202,8 @@ def _again(
     name = getattr(lines, "name", None)
     if isinstance(name, str) and name != "<stdin>":
         words += ["--input", name]
+    if to:
+        words += ["--to", to]
     words += ["--journal", str(journal)]
     return command(words + (["--model", model] if model else []))
 

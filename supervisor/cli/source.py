@@ -199,13 +199,12 @@ def must_exist(path: Path) -> None:
 
 def definitions(target: str, model: str) -> Tree | None:
     """The tree of the program that made a run; None where the journal does not name it or it cannot be imported."""
-    from ..supervision.tree import Tree
     from ..target import load
 
     if not target:
         return None
     try:
-        return Tree((load(target),), model=model or None)
+        return load(target).tree(model)
     except TargetError:
         return None
 

@@ -15,7 +15,6 @@ from ..journal.reading import reading
 from ..run import DEFAULT_JOURNAL
 from ..supervision.decisions import decisions
 from ..supervision.overview import IDLE, TreeNode, overview
-from ..supervision.tree import Tree
 from ..target import load
 from . import exits, options, source
 from .plain import line as one_line
@@ -45,7 +44,7 @@ def tree(what: str, journal: Path, everybody: bool, watch: bool, every: float, d
     """
     directory: Directory | None = None
     if ":" in what and not Path(what).exists():
-        directory = Tree([load(what)]).directory
+        directory = load(what).tree().directory
     elif what:
         if str(journal) != DEFAULT_JOURNAL:
             raise click.UsageError("a journal was named twice")

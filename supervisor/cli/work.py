@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from ...protocols.errors import AskFailed, DefinitionError, JournalError, SystemStopped, TooLarge, UnderstudyError
 from ...protocols.ids import segment
+from ..program import Program, Team
 from ..system import System
-from ..target import Team
 from . import source
 from .books import Books, RunLine, Totals
 from .lines import Entry
@@ -37,21 +37,26 @@ class Job(Struct, frozen=True):
     """What is to be done.
 
     Attributes:
-        team, target: who works, and how it is imported.
+        program: who works.
         journal: path of the journal.
+        who: who gets the tasks; None where there are none.
         entries: tasks to bring in; none to go on with what the journal holds.
         model: replaces every agent's model; empty for none.
         at_once: tasks brought in at the same time.
-        drain: seconds that effects under way get to end.
+        drain: seconds that effects under way get to end; None: as the system says.
     """
 
-    team: Team
-    target: str
+    program: Program
     journal: Path
-    entries: tuple[Entry, ...]
+    who: Team | None = None
+    entries: tuple[Entry, ...] = ()
     model: str = ""
     at_once: int = 16
-    drain: float = 10.0
+    drain: float | None = None
+
+    def system(self, on_stop: Callable[[], None]) -> System:
+        """Make the system that does it."""
+        return self.program.system(journal=self.journal, model=self.model, drain=self.drain, on_stop=on_stop)
 
 
 class Outcome(Struct, frozen=True):
@@ -99,10 +104,7 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
     """Do it. Raises what opening or writing the journal raises."""
     refused: dict[str, str] = {}
     stop = anyio.Event()
-    system = System(
-        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain,
-        on_stop=partial(_asked, stop, say),
-    )  # fmt: skip
+    system = job.system(partial(_asked, stop, say))
     check_models(system)
     before: set[str] = set()
     strays: set[str] = set()
@@ -118,7 +120,7 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
                 await system.rest()
                 inside.cancel_scope.cancel()
         tasks.cancel_scope.cancel()
-    ids = {f"{job.team.name}/{segment(entry.id)}": entry.id for entry in job.entries}
+    ids = {f"{job.who.name}/{segment(entry.id)}": entry.id for entry in job.entries} if job.who is not None else {}
     known = {**ids, **{run: run.partition("/")[2] or run for run in sorted(before) if run not in ids}}
     with Books(job.journal) as books:
         found = books.lines((id, run) for run, id in known.items())
@@ -132,10 +134,7 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
 async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[str, ...]:
     """Run until SIGTERM or SIGINT, or until somebody says ``understudy stop``. ``began`` is told when work is taken."""
     stop = anyio.Event()
-    system = System(
-        job.team, journal=job.journal, model=job.model or None, target=job.target, drain=job.drain,
-        on_stop=partial(_asked, stop, say),
-    )  # fmt: skip
+    system = job.system(partial(_asked, stop, say))
     check_models(system)
     async with anyio.create_task_group() as tasks:
         await tasks.start(_listen, system, stop, say)
@@ -173,11 +172,14 @@ def _stray(job: Job, runs: set[str]) -> tuple[str, ...]:
     one = len(runs) == 1
     what = "1 unfinished run is" if one else f"{len(runs)} unfinished runs are"
     return (
-        f"{what} not of {job.target}, and nothing goes on with {'it' if one else 'them'} here: {names}. To go on: {how}",
+        f"{what} not of {job.program.target}, and nothing goes on with {'it' if one else 'them'} here: {names}. To go on: {how}",
     )
 
 
 async def _bring(system: System, job: Job, refused: dict[str, str], progress: Progress) -> None:
+    if job.who is None:
+        return
+    who = job.who
     limit = anyio.CapacityLimiter(job.at_once)
     fatal: list[UnderstudyError] = []
     done = 0
@@ -186,7 +188,7 @@ async def _bring(system: System, job: Job, refused: dict[str, str], progress: Pr
         nonlocal done
         async with limit:
             try:
-                await system.run(job.team, entry.task, id=entry.id)
+                await system.run(who, entry.task, id=entry.id)
             except AskFailed as error:
                 if error.failure.code == "other_payload":
                     refused[entry.id] = str(error)

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from ...protocols.ids import SYSTEM
 from ...protocols.journal import Record, Row
 from ...tools.gate import Gate
-from ..supervision.tree import Tree
 from ..target import load
 
 
@@ -20,7 +19,7 @@ class Definitions:
 
     def __init__(self, target: str, model: str) -> None:
         """Raises TargetError as ``load``."""
-        self.tree = Tree((load(target),), model=model or None)
+        self.tree = load(target).tree(model)
         self.gate = Gate(self.tree.grants)
 
 

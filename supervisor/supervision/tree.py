@@ -126,6 +126,11 @@ class Tree:
                 return why[0]
         return None
 
+    @property
+    def model_names(self) -> frozenset[str]:
+        """Of all models that are asked, and of those in whose place one is."""
+        return frozenset(self._replaced.union(*self.models.values()))
+
     def shared(
         self, rates: Mapping[str, Rate] | None, breakers: Mapping[str, Breaker | None] | None
     ) -> tuple[StartCheck, ...]:
@@ -134,8 +139,7 @@ class Tree:
         for named in self.tools.values():
             for name, tool in named.items():
                 specs.setdefault(name, []).append(tool.spec)
-        models = {name for models in self.models.values() for name in models}
-        fast, broken = declared(rates, breakers, specs, frozenset(models | self._replaced))
+        fast, broken = declared(rates, breakers, specs, self.model_names)
         tools = {name for agent, named in self.tools.items() if agent not in self._by_worker for name in named}
         alone = frozenset(self._by_worker.values()) - tools
         return RateCheck(fast, alone), BreakerCheck(broken, self._spared, alone)
