@@ -156,4 +156,4 @@ def _vital(cell: Cell, item: Item) -> bool:
     """Mail that others wait for and that no user's code takes: put aside, it would leave them suspended for ever."""
     if item.envelope.lane == "control" or cell.mount is None:
         return item.envelope.lane == "control"
-    return cell.mount.actor.supervises or cell.mount.actor.vital
+    return cell.mount.vital

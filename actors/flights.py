@@ -46,6 +46,8 @@ class Pump(Protocol):
 
     now: float
     watch: Watch
+    died: bool
+    """Whether the life before this one did not stop in order."""
 
     @property
     def books(self) -> dict[str, Entry]:
@@ -256,7 +258,9 @@ class Flights:
         except NotStorable as error:  # a failure in words that no journal holds: it is this effect's, and nobody else's
             told = of_exception(error, where=effect.name, code=failure.code if failure else "crashed")
             envelope = effect_outcome(f"{effect.id}!", effect, NULL, said(told), self._pump.now, checked, provenance)
-        self._pump.put(cell, Item(envelope, False, settles=effect.id, inputs=(input,) if input else ()), kind)
+        item = Item(envelope, False, settles=effect.id, inputs=(input,) if input else ())
+        item.suspect = self._pump.died and (effect.interrupted > 0 or effect.answer is not None)
+        self._pump.put(cell, item, kind)
 
     def _report(self, cell: Cell, effect: Effect, value: Raw | None) -> None:
         """Tell whoever undoes the calls of its plan, if this one can be undone; in a row before that of its outcome."""

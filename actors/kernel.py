@@ -52,11 +52,11 @@ from .orders import attendance, begins_in_order, flying, word_to_halt
 from .outlook import Outlook
 from .registry import Directory
 from .releases import Abort, Answered, Done, Keep, Refused, Release, Resolve, Revoke, Settlement, Start, Withdraw, again
-from .reminders import is_missed
+from .reminders import is_missed, may_be_marked, missed_since
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .sizes import batched, fitting
 from .snapshots import EVERY, Aging, restore, schema_of
-from .suspects import Suspects
+from .suspects import WARY, Suspects
 from .taken import Taken, no_answer, other_payload
 from .undelivered import expired, word_for
 from .working_sets import WorkingSets
@@ -127,7 +127,9 @@ class Kernel(Mailroom, Outlook):
         self._unheard: list[tuple[Cell, str]] = []
         self._retiring: deque[tuple[int, Cell]] = deque()
         self._system_seq = opened.system_seq
-        self._died = not opened.clean
+        self.died = not opened.clean
+        self._wary = self.now + WARY if self.died else 0.0
+        """Until this journal time mail from outside is durable before it is delivered."""
         self.late = Counter[Address]()
         """Answers that came too late in this life, by who should have heard them or gave them."""
         self._word = word_for(self._handles)
@@ -136,6 +138,8 @@ class Kernel(Mailroom, Outlook):
         self._calendar = calendar
         self._missed: set[str] = set()
         """Reminders that came too late to be delivered, until their row says so."""
+        self._rung: set[str] = set()
+        """Reminders that may have rung in a life before this one, whose process died."""
         self._resolved: set[int] = set()
         """Rows whose messages people decided about in this life; what was decided before is in the journal."""
         self.flights = Flights(self, gate, rng, dict(flying or {}))
@@ -151,6 +155,8 @@ class Kernel(Mailroom, Outlook):
         item = Item(envelope, False, inputs=(input,) if input else ())
         if self._was_taken(item, looked):
             return
+        if self.now < self._wary:
+            item.suspect = envelope.lane == "work"
         cell = self.addressee(envelope.to)
         if (why := self._no_turn(cell, envelope)) is not None:
             self._refuse(item.inputs, why)
@@ -215,9 +221,12 @@ class Kernel(Mailroom, Outlook):
             _, id = heapq.heappop(self._alarms)
             timer = self.sets.timers.get(id)
             if timer is not None:
+                item = Item(timer.envelope, durable=True)
                 if is_missed(timer, self.now):
                     self._missed.add(id)
-                self.put(self.addressee(timer.envelope.to), Item(timer.envelope, durable=True), "turn")
+                elif self._rung and id in self._rung:
+                    item.suspect = True
+                self.put(self.addressee(timer.envelope.to), item, "turn")
                 continue
             effect = self.effect(id)
             if effect is None:
@@ -256,7 +265,7 @@ class Kernel(Mailroom, Outlook):
                 self.flights.answer(cell, *held)
         if cell.broken is None:
             for id in list(self.sets.of.get(address, ())):
-                self.flights.resume(cell, self.sets.effects[id], died=self._died)
+                self.flights.resume(cell, self.sets.effects[id], died=self.died)
         for item in mail:
             if item.envelope.expires is not None and item.envelope.expires <= self.now:
                 self._drop(cell, item.envelope.id, expired(item.envelope))
@@ -308,8 +317,12 @@ class Kernel(Mailroom, Outlook):
                 if item is None:
                     break
                 if item.suspect:
-                    self._suspects.hold(cell, item)
-                    break
+                    if item.durable:
+                        self._suspects.hold(cell, item)
+                        break
+                    if cell.mount is not None and cell.broken is None:  # somebody's code takes it
+                        self._take_in(item.envelope.id)
+                        break
                 self._turn(cell, item)
                 turns -= 1
                 if enough is not None and enough():
@@ -539,7 +552,10 @@ class Kernel(Mailroom, Outlook):
             self._missed.discard(envelope.id)
             aside = left_out(cell, item, gid, now, self._calendar)
         elif not sure_of_a_turn(cell, item):
-            aside = put_aside(cell, item, gid, now, self._word, self._calendar)
+            if item.marks and missed_since(cell, item, now):
+                aside = left_out(cell, item, gid, now, self._calendar)
+            else:
+                aside = put_aside(cell, item, gid, now, self._word, self._calendar)
         if isinstance(aside, Answered):
             self._less(cell, item)
             self.after(aside)
@@ -691,6 +707,9 @@ class Kernel(Mailroom, Outlook):
         if item.envelope.expires is not None:
             self.alarm(item.envelope.expires, id)  # an alarm that has rung before found nothing durable to drop
         self._is_in(item)
+        if item.suspect:
+            self._suspects.enter(cell, item)
+            self._outbox.append((self.gid, (id,)))
 
     def _ends(self, cell: Cell, record: Record) -> None:
         """An actor that is to end in order: go on when its last call has come to its end, and cancel those that outlast it."""
@@ -759,8 +778,11 @@ class Kernel(Mailroom, Outlook):
             if effect.answer is not None or effect.state in ("intended", "started"):
                 self._cell(effect.stream)
         for timer in self.sets.timers.values():
-            if self._directory.find(timer.envelope.to) is not None:
+            mount = self._directory.find(timer.envelope.to)
+            if mount is not None:
                 self.alarm(timer.at, timer.id)
+                if not clean and timer.at <= self.now and may_be_marked(mount, timer):
+                    self._rung.add(timer.id)
 
     def _attend(self, epoch: int) -> None:
         """Let supervisors see that everything runs that should."""

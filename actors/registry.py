@@ -42,6 +42,11 @@ class Mount(Struct, frozen=True):
     people: People | None = None
     """Whom questions of its actors go to, where they do not say so themselves."""
 
+    @property
+    def vital(self) -> bool:
+        """Whether others would stay suspended for ever if mail to its actors were put aside."""
+        return self.actor.supervises or self.actor.vital
+
 
 class Directory:
     """All mounts of one system."""

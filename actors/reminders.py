@@ -2,6 +2,7 @@
 
     remind (a turn) -> Timer -> its time comes: a turn takes it, and the same row sets the next one
                               -> nobody was there in time, and ``missed="skip"``: an ``expired`` row, which sets the next one
+                              -> the process died since: an ``attempt`` row makes it mail with a mark, and a turn takes that
 
 Each tick is mail of its own with an id of its own; the *series* is the id that ``turn.remind`` gave and ``turn.forget`` takes.
 """
@@ -12,8 +13,10 @@ import msgspec
 
 from ..protocols.hooks import Calendar
 from ..protocols.journal import Schedule, Timer
+from ..protocols.tasks import Overdue
 from .cell import Cell
 from .mailbox import Item
+from .registry import Mount
 
 PUNCTUAL = 5.0
 """Seconds that a tick may be late and still count as one that somebody was there for."""
@@ -28,6 +31,19 @@ AGAIN = 60.0
 def is_missed(timer: Timer, now: float) -> bool:
     """Whether this tick is to be left out: nobody was there in time."""
     return timer.schedule is not None and timer.schedule.missed == "skip" and now - timer.at > PUNCTUAL
+
+
+def missed_since(cell: Cell, item: Item, now: float) -> bool:
+    """The same of one that became mail when the process died of it, or beside it."""
+    schedule = cell.memory.timers.get(item.envelope.id)
+    return schedule is not None and schedule.missed == "skip" and now - schedule.due > PUNCTUAL
+
+
+def may_be_marked(mount: Mount, timer: Timer) -> bool:
+    """Whether a reminder that had rung when the process died is marked before it is delivered again: one that the machinery sets for
+    itself is never put aside, so it needs no mark."""
+    envelope = timer.envelope
+    return envelope.lane == "work" and envelope.wire != Overdue.__wire__ and not mount.vital
 
 
 def series_of(cell: Cell, item: Item) -> Schedule | None:

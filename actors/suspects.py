@@ -1,13 +1,20 @@
 """Mail that was pending when the process died. It may be what killed it, so each delivery is marked in the journal first.
 
 What has a mark already is delivered alone, and its row is committed before the next: so what kills the process kills it
-alone, and what was only pending beside it gets through.
+alone, and what was only pending beside it gets through. A reminder that had rung is mail from its first mark on.
+
+What stood in no row when the process died cannot be marked: a message whose sender now brings it again, the outcome of a call
+that was under way, a person's answer. After an unclean stop these get a row of their own and are delivered when that is durable
+(``enter``), so that they are known if they kill the process once more.
 """
 
 from __future__ import annotations
 
 from .cell import Cell
 from .mailbox import Item
+
+WARY = 60.0
+"""Seconds of journal time after an unclean stop in which mail from outside is durable before it is delivered."""
 
 
 class Suspects:
@@ -19,7 +26,8 @@ class Suspects:
         self.alone: tuple[Cell, Item] | None = None
         """What is delivered alone, until its turn is over."""
         self.early: set[str] = set()
-        """Ids of mail that was marked in this life, and then something came back before it: it needs no mark when its turn comes."""
+        """Ids of mail that was marked in this life, and then something came back before it, and of what was brought in this life: it
+        needs no mark when its turn comes."""
 
     def __bool__(self) -> bool:
         return bool(self.held)
@@ -30,6 +38,12 @@ class Suspects:
     def hold(self, cell: Cell, item: Item) -> None:
         """Keep it back until it is marked."""
         self.held[item.envelope.id] = (cell, item)
+
+    def enter(self, cell: Cell, item: Item) -> None:
+        """What was brought in this life has its own row now: keep it back until that is durable."""
+        item.suspect = False
+        self.held[item.envelope.id] = (cell, item)
+        self.early.add(item.envelope.id)
 
     def taken(self, item: Item) -> None:
         """It had its turn."""

@@ -104,10 +104,8 @@ class WorkingSets:
             self._open_mail(Mail(envelope, row.gid))
         if record.message is not None and row.kind in ("accepted", "settled", "expired") and record.failure is None:
             self._open_mail(Mail(record.message, row.gid))
-        for id in record.marked:
-            mail = self.mail.get(id)
-            if mail is not None:
-                self._open_mail(msgspec.structs.replace(mail, marks=mail.marks + 1))
+        if record.marked:
+            self._mark(record.marked, row.gid)
         for effect in (*record.effects, *record.changes):
             self._effect(effect)
         for timer in record.timers:
@@ -164,6 +162,16 @@ class WorkingSets:
     def waiting_rows(self) -> int:
         """Rows taken since the last cut."""
         return len(self._rows)
+
+    def _mark(self, ids: tuple[str, ...], gid: int) -> None:
+        """The process died while these were pending."""
+        for id in ids:
+            mail, timer = self.mail.get(id), self.timers.get(id)
+            if mail is not None:
+                self._open_mail(msgspec.structs.replace(mail, marks=mail.marks + 1))
+            elif timer is not None:  # it has rung, and is mail from now on
+                self._close(id)
+                self._open_mail(Mail(timer.envelope, gid, marks=1))
 
     def _keep(self, row: Row, record: Record) -> None:
         """The message of a turn stays open, as mail, whatever it was before."""

@@ -107,7 +107,7 @@ class Record(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         answer: a person's answer.
         failure: why the turn failed, the message was parked, or the effect is settled.
         attempts: how often the consumed message had been pending when the process died.
-        marked: ids of mail that was pending when the process died.
+        marked: ids of mail that was pending when the process died, and of timers that were due: these are mail from then on.
         life: the actor's life after this row, where it changes.
         incarnation_state: ``fresh`` where a restart forgot the state.
         askers: requests that this turn left open, to be answered by a later turn, by the id of their mail.

@@ -15,6 +15,7 @@ from understudy.actors.reminders import MADE_UP
 from understudy.protocols.codec import encode
 from understudy.supervisor.calendar import CronCalendar
 from understudy.supervisor.journal.sqlite import SqliteJournal
+from understudy.supervisor.parked import Letters, parked
 from understudy.supervisor.replay.verify import replay
 from understudy.testing import Faults, Simulated, take
 
@@ -399,3 +400,87 @@ def test_a_plain_reminder_is_stored_as_before() -> None:
     taken = take(Clock, Begin(at=5.0))
     assert taken.record.timers[0].schedule is None
     assert b"schedule" not in encode(taken.record)
+
+
+# -- reminders that kill -------------------------------------------------------------------------------------------------
+
+
+class Deadly(us.Actor):
+    """Kills the process with each tick."""
+
+    class State(us.State):
+        ticks: tuple[float, ...] = ()
+
+    dies = True
+
+    @us.handles(Begin)
+    def begin(self, turn: us.Turn[State], msg: Begin) -> str:
+        if msg.at is not None:
+            return turn.remind(Tick(), at=msg.at, missed=msg.missed)  # type: ignore[arg-type]
+        return turn.remind(Tick(), cron=msg.cron, missed=msg.missed)  # type: ignore[arg-type]
+
+    @us.handles(Tick)
+    def tick(self, turn: us.Turn[State], msg: Tick) -> None:
+        if self.dies:
+            raise KeyboardInterrupt
+        turn.emit(Ticked(turn.now))
+
+    @us.applies(Ticked)
+    def ticked(self, state: State, event: Ticked) -> State:
+        return state.evolve(ticks=(*state.ticks, event.at))
+
+
+def deaths(node: Simulated, most: int) -> int:
+    """Let it live and die until it lives on."""
+    for n in range(most):
+        try:
+            node.rest()
+        except KeyboardInterrupt:
+            node.crash(down=0.0)
+        else:
+            return n
+    return most
+
+
+def test_a_tick_that_kills_is_put_aside_and_the_series_goes_on() -> None:
+    actor = Deadly()
+    node = Simulated(us.Child("c/{name}", actor), seed=1)
+    node.ask("c/ada", Begin())
+    node.rest()
+    with pytest.raises(KeyboardInterrupt):
+        node.pass_time(301.0)
+    node.crash(down=0.0)
+    assert deaths(node, 9) == 2, "the third mark puts it aside"
+    (timer,) = node.journal._timers.values()
+    assert timer.at > node.now
+    assert not node.journal._mail
+    (put,) = parked(Letters(node.journal.rows()))
+    assert (put.to, put.wire, put.failure.code) == ("c/ada", "Tick", "poison")
+    actor.dies = False
+    node.pass_time(900.0)
+    state = node.actor("c/ada").state
+    assert isinstance(state, Deadly.State)
+    assert len(state.ticks) == 3
+
+
+def test_a_tick_for_which_nobody_was_there_is_left_out_also_where_the_process_had_died_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stand_still(node: Simulated) -> None:
+        """Time passes only where nothing else is to be done."""
+
+    monkeypatch.setattr(Simulated, "_tick", stand_still)
+    actor = Deadly()
+    node = Simulated(us.Child("c/{name}", actor), seed=1)
+    node.ask("c/ada", Begin(at=node.now + 10.0, missed="skip"))
+    with pytest.raises(KeyboardInterrupt):
+        node.rest()
+    node.crash(down=1.0)
+    with pytest.raises(KeyboardInterrupt):
+        node.rest()
+    ((id, mail),) = node.journal._mail.items()
+    assert (mail.marks, id in node.journal._timers) == (1, False), "it is mail, with a mark"
+    node.crash(down=3_600.0)
+    node.rest()
+    assert not node.journal._mail
+    assert node.journal.rows()[-1].kind == "expired"

@@ -6,6 +6,8 @@ its ticks follow one another in time; with ``all`` none is left out, and otherwi
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import understudy as us
 from understudy.actors.reminders import MADE_UP
 from understudy.protocols.journal import Missed, Record, Row, Timer
@@ -90,13 +92,14 @@ class Pulse:
         self.ticks += [(row.at, timer) for timer in record.timers if timer.schedule is not None]
         self.ended = self.ended or any(event.wire == "Ended" for event in record.events)
 
-    def compare(self, open: dict[str, Timer]) -> None:
-        """Raises AssertionError where something is not true. ``open``: timers that the journal holds."""
+    def compare(self, open: Collection[str]) -> None:
+        """Raises AssertionError where something is not true. ``open``: ids of timers and mail that the journal holds; a tick that had
+        rung when the process died is mail."""
         if not self.ticks:
             return
         schedule = self.ticks[0][1].schedule
         assert schedule is not None
-        ahead = [t for t in open.values() if t.schedule is not None and t.schedule.series == schedule.series]
+        ahead = [timer for _, timer in self.ticks if timer.id in open]
         assert len(ahead) == (0 if self.ended else 1), f"{len(ahead)} ticks of a heart are ahead"
         for (_, before), (at, after) in zip(self.ticks, self.ticks[1:], strict=False):
             assert after.at > before.at, f"a tick at {after.at} follows one at {before.at}"

@@ -216,7 +216,7 @@ class Run:
         self.folded = tail
         self.compare_sets()
         for pulse in seen.pulses.values():
-            pulse.compare(_opened(node).timers)
+            pulse.compare(_opened(node).timers.keys() | _opened(node).mail.keys())
         open_mail = set(_opened(node).mail)
         for id, times in seen.consumed.items():
             assert times == 1, f"{id} was consumed {times} times"
