@@ -111,6 +111,7 @@ class Agent(Generic[T]):
             ("varied", 1),
             ("stalled", 1),
             ("handed", 0),
+            ("family", 0),
             ("depth", 0),
             ("invalid", 0),
         ):

@@ -7,10 +7,12 @@ failure are left, with word to the supervisor and to whoever asked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from ..protocols.books import Entry
 from ..protocols.codec import NULL, decode, digest, encode, roundtrip
 from ..protocols.effects import Effect
 from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
@@ -49,11 +51,12 @@ _OWN = frozenset({_STOP, _RESTART, _STARTED, _TERMINATED, OUTCOME})
 
 def execute(
     cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar = NO_CALENDAR,
-    word: Word | None = None,
+    word: Word | None = None, books: Mapping[str, Entry] | None = None,
 ) -> Draft:  # fmt: skip
-    """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither. ``word``: as in ``failed``."""
+    """Run the turn of one piece of mail against a loaded, mounted cell. Changes neither. ``word``: as in ``failed``; ``books``: as in
+    ``surround``."""
     assert cell.mount is not None
-    frame = surround(cell, item, gate, gid, now, seed, calendar)
+    frame = surround(cell, item, gate, gid, now, seed, calendar, books)
     envelope = item.envelope
     request = None if envelope.reply_to is None else (envelope.id, envelope.reply_to)
     restart = restart_of(cell, envelope) if envelope.lane == "control" else None
@@ -72,7 +75,7 @@ def execute(
             ordered = envelope.lane == "control" and envelope.wire in ANSWERED
             if ordered or (envelope.wire == OUTCOME and not _is_later(tag)):
                 raise  # nobody is there to be refused
-            turn = Turn(surround(cell, item, gate, gid, now, seed, calendar), cell.state, request)
+            turn = Turn(surround(cell, item, gate, gid, now, seed, calendar, books), cell.state, request)
             _remind_again(cell, item, turn, calendar)
             if envelope.wire == OUTCOME:
                 hear(cell, turn, envelope, decode(envelope.body, OutcomeBody))
@@ -343,6 +346,7 @@ def _whole(cell: Cell, item: Item, turn: Turn[Any], restart: Restart | None, rec
         incarnation_state=restart.state if restart is not None else "keep",
         post=turn.post() if rare.notes is not None else None,
         read=turn._frame.read,
+        books=turn._frame.entries,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..protocols.books import Entry
 from ..protocols.effects import Effect, Intent
 from ..protocols.envelope import Context, ReplyTo
 from ..protocols.hooks import Admission, Calendar
@@ -84,6 +85,9 @@ class Frame(Protocol):
         """The values of trusted sources that this turn knows. ``said``: those of which the actor's code says so; ``around``: the labels
         under which it stands, with those that are known in spite of them."""
         ...
+
+    entries: tuple[Entry, ...]
+    """What the turn changes in the gate's books."""
 
     def intended(self, effect: Effect) -> None:
         """Count an effect that the gate let through."""

@@ -581,7 +581,7 @@ class Kernel(Mailroom, Outlook):
         watch = self.watch
         watch.on = item
         try:
-            draft = execute(cell, item, self._gate, gid, now, self._seed, self._calendar, self._word)
+            draft = execute(cell, item, self._gate, gid, now, self._seed, self._calendar, self._word, self.books)
             watch.on = None
             if watch.shot is None:
                 return draft

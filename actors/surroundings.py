@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..protocols.books import Entry
 from ..protocols.codec import digest
 from ..protocols.effects import Counters, Effect, Intent
 from ..protocols.envelope import Context, ReplyTo
@@ -18,18 +19,21 @@ from ..protocols.lifecycle import Restart
 from ..protocols.messages import Event
 from ..protocols.people import People
 from ..protocols.provenance import Known, Provenance, beyond, joined
+from ..protocols.tasks import Task
 from .cell import Cell, context_for
 from .draft import settled
 from .drawing import drawing, reporting
+from .family import CHECK, counted, handed_by, key_of
 from .mailbox import Item
 from .provenance import known
 from .spawn import Where, covered
 
 
 def surround(
-    cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar
+    cell: Cell, item: Item, gate: Gate, gid: int, now: float, seed: str, calendar: Calendar,
+    books: Mapping[str, Entry] | None = None,
 ) -> Surroundings:  # fmt: skip
-    """What surrounds the turn that takes this mail."""
+    """What surrounds the turn that takes this mail. ``books``: the gate's; None where nobody knows them."""
     envelope = item.envelope
     context = envelope.context
     if not context.run:
@@ -38,7 +42,7 @@ def surround(
         context = drawing(cell, context)
     if context.undo != cell.memory.context.undo:
         context = reporting(cell, context)
-    around = Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context)
+    around = Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context, books)
     if context.provenance is not None or cell.memory.read is not None:
         around.take_on()
     return around
@@ -57,6 +61,8 @@ class Surroundings(msgspec.Struct, eq=False):
     me: Address
     sender: Address
     context: Context
+    _books: Mapping[str, Entry] | None = None
+    entries: tuple[Entry, ...] = ()
     _counters: Counters | None = None
     provenance: Provenance | None = None
     read: Provenance | None = None
@@ -101,7 +107,17 @@ class Surroundings(msgspec.Struct, eq=False):
         return other.people if other is not None else None
 
     def admit(self, intent: Intent) -> Admission:
-        return self._gate.admit(intent, self._counted(), self.now)
+        admission = self._gate.admit(intent, self._counted(), self.now)
+        inside = admission.inside
+        if inside is None or inside.wire != Task.__wire__ or self._books is None:
+            return admission
+        assert self._cell.mount is not None
+        key = key_of(self.context, self.me, self._cell.mount.among)
+        handed = handed_by({one.key: one for one in self.entries} if self.entries else self._books, key)
+        admission = self._gate.hands_on(intent, admission, handed)
+        if admission.verdicts[-1].check == CHECK:
+            self.entries = (counted(key, handed + (admission.inside is not None)),)
+        return admission
 
     def intended(self, effect: Effect) -> None:
         self._counters = self._counted().intended(effect)

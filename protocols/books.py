@@ -2,7 +2,7 @@
 
 An entry is a key and a value, and the row that changes one holds its new value (``Record.books``): the books are a fold over rows like any
 other working set, and survive whatever the journal survives. Only the gate reads them and says what changes; the kernel carries
-them. Keys are paths, the first segment says whose they are: ``budget/…``, ``rate/…``, ``breaker/…``, ``grant/…``.
+them. Keys are paths, the first segment says whose they are: ``budget/…``, ``rate/…``, ``breaker/…``, ``grant/…``, ``family/…``.
 """
 
 from __future__ import annotations

@@ -344,6 +344,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
         stalled: how often in a row a tool that only reads gives the very same, whatever it is asked; then as with ``repeats``.
         handed: most tasks that a run hands on to colleagues (``us.hand_over``, ``us.builtin.delegate``).
         depth: through how many hands a task may go; who has it from so many does it alone.
+        family: most tasks that are handed on in all by a run, by those to which it handed tasks on, and by theirs. Each holds its own
+            ``family`` against the same count.
         per_tool: most calls in one run of tools that have a limit of their own, by name.
         approval: seconds until a person's silence counts as no; None waits for ever.
         approved: seconds for which a person's yes to a call may be used; after that the call is refused. None for no end.
@@ -363,6 +365,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     stalled: int = 6
     handed: int = 20
     depth: int = 8
+    family: int = 200
     per_tool: dict[str, int] = {}
     approval: float | None = 86_400.0
     approved: float | None = 86_400.0

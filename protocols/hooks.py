@@ -163,6 +163,10 @@ class Gate(Protocol):
         """At the intent. Never raises: a check that raises is a refusal that says so."""
         ...
 
+    def hands_on(self, intent: Intent, admission: Admission, handed: int) -> Admission:
+        """A call that was let through hands a task on, and the family of its run has handed on so many before."""
+        ...
+
     def start(
         self,
         effect: Effect,

@@ -32,7 +32,7 @@ from .checks.arguments import arguments
 from .checks.case import Case, Ruling, ask, deny, in_a_line, joined
 from .checks.conditions import conditions
 from .checks.lease import lease
-from .checks.limits import LIMITS, calls, loop, refused_again, steps, still, waited
+from .checks.limits import FAMILY, LIMITS, calls, family, loop, refused_again, steps, still, waited
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
 from .checks.rules import rules
@@ -160,6 +160,19 @@ class Gate:
             question = msgspec.structs.replace(question, text=f"{question.text} {note}")
         asked = ask("person", question)
         return self._admission(case, (*verdicts, asked.verdict), asked)
+
+    def hands_on(self, intent: Intent, admission: Admission, handed: int) -> Admission:
+        """Whether the family of its run may hand on one more task."""
+        limits = self._of(intent.agent).limits
+        if limits is None or FAMILY in self._skip:
+            return admission
+        ruling = family(intent, limits.family, handed)
+        verdicts = (*admission.verdicts, ruling.verdict)
+        if ruling.failure is None:
+            return msgspec.structs.replace(admission, verdicts=verdicts)
+        return msgspec.structs.replace(
+            admission, decision="deny", verdicts=verdicts, failure=ruling.failure, inside=None
+        )
 
     def start(
         self,

@@ -115,6 +115,9 @@ class OpenGate:
         decision = "ask" if intent.question is not None else "allow"
         return Admission(decision, (), "read", key, key, 30.0, Retry(), question=intent.question)  # type: ignore[arg-type]
 
+    def hands_on(self, intent: Intent, admission: Admission, handed: int) -> Admission:
+        return admission
+
     def start(
         self,
         effect: Effect,

@@ -20,6 +20,7 @@ from ...actors.aside import put_aside
 from ...actors.cell import Cell
 from ...actors.draft import Draft
 from ...actors.execute import execute
+from ...actors.family import known_to
 from ...actors.mailbox import Item
 from ...protocols.codec import decode
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody
@@ -164,7 +165,7 @@ def _again(
     item = Item(envelope, durable=durable, marks=record.attempts, settles=settles)
     calendar = Recorded(record.timers, CronCalendar())
     draft = put_aside(cell, item, row.gid, row.at, calendar=calendar) or execute(
-        cell, item, definitions.gate, row.gid, row.at, seed, calendar
+        cell, item, definitions.gate, row.gid, row.at, seed, calendar, books=known_to(record)
     )
     if not isinstance(draft, Draft):  # an answer that stands there already
         return Difference(row.gid, row.stream, row.seq, "kind", row.kind, "no row")

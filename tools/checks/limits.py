@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...protocols.approvals import Question
-from ...protocols.effects import CALL, THINK, Effect
+from ...protocols.effects import CALL, THINK, Effect, Intent
 from ...protocols.failures import Failure
 from ...protocols.shapes import shape_of
 from ...protocols.tasks import Result
@@ -12,6 +12,8 @@ from .case import Case, Ruling, allow, ask, deny
 
 LOOP = "limits.loop"
 """The policy of a question about a loop; a tool's own rule is named after it where both ask."""
+
+FAMILY = "limits.family"
 
 LIMITS = "limits"
 """In the verdicts of a start after a wait."""
@@ -43,6 +45,15 @@ def calls(case: Case) -> Ruling:
             Failure("abandon", "call_limit", f"all {case.limits.calls} tool calls are used", where=case.intent.run),
         )
     return allow("limits.calls", f"{case.counters.calls} of {case.limits.calls}")
+
+
+def family(intent: Intent, most: int, handed: int) -> Ruling:
+    """Deny the handing on of a task where a run, and all that it has caused by handing tasks on, have handed on enough."""
+    if handed < most:
+        return allow(FAMILY, f"{handed} of {most}")
+    why = f"this task has been handed on in {handed} pieces by all who work on it, and {most} are the most"
+    hint = "do it yourself, or say that you can't complete this"
+    return deny(FAMILY, Failure("change_arguments", "family_full", why, hint=hint, where=intent.run))
 
 
 def _handed(case: Case) -> str:
