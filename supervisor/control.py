@@ -11,6 +11,7 @@ A Unix socket beside the journal, ``<db>-sock``, that only its user may open. On
     {"do": "drop", "id": "57", "by": "ada", "reason": "old"}    {"ok": null}, when it is durable
     {"do": "grants"}                                            {"ok": [standing approval, …]}
     {"do": "revoke", "id": "12.0", "by": "ada", "reason": "old"}  {"ok": null}, when it is durable
+    {"do": "retain", "days": 30.0}                              {"ok": {"done": {…}, "left": 3}}, after two seconds or so; ask again
     {"do": "status"}                                            {"ok": {"pid": 4711, …}}
     {"do": "stop"}                                              {"ok": null}, at once; then the process drains
     anything else                                               {"error": {"type": …, "message": …, "hint": …}}
@@ -43,6 +44,7 @@ from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
 from .inbox import InboxItem
 from .log import log
+from .retaining import Step
 
 MAX_REQUEST = 1_000_000
 """Bytes of one request."""
@@ -122,6 +124,12 @@ class TakeBack(Struct, tag="revoke", tag_field="do", forbid_unknown_fields=True)
     reason: str = ""
 
 
+class Retain(Struct, tag="retain", tag_field="do", forbid_unknown_fields=True):
+    """Texts of runs that ended so many days ago are to be erased."""
+
+    days: float
+
+
 class Status(Struct, tag="status", tag_field="do", forbid_unknown_fields=True):
     """Who is there."""
 
@@ -130,7 +138,7 @@ class Stop(Struct, tag="stop", tag_field="do", forbid_unknown_fields=True):
     """Drain and end."""
 
 
-Ask = Inbox | Give | Actors | Rows | Submit | Resend | Drop | Standing | TakeBack | Status | Stop
+Ask = Inbox | Give | Actors | Rows | Submit | Resend | Drop | Standing | TakeBack | Retain | Status | Stop
 
 
 class Page(Struct, frozen=True):
@@ -168,6 +176,7 @@ class Owner(Protocol):
     async def drop(self, id: str, *, by: str = "", reason: str = "") -> None: ...
     def grants(self) -> tuple[Grant, ...]: ...
     async def revoke(self, id: str, *, by: str = "", reason: str = "") -> None: ...
+    async def retain_some(self, days: float) -> Step: ...
     def facts(self) -> Facts: ...
     def ask_to_stop(self) -> None: ...
 
@@ -244,7 +253,7 @@ class Control:
         except NotStorable as error:
             return _refused(type(error).__name__, str(error.args[0]), error.hint)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            known = "inbox, answer, actors, rows, submit, resend, drop, grants, revoke, status, stop"
+            known = "inbox, answer, actors, rows, submit, resend, drop, grants, revoke, retain, status, stop"
             return _refused("BadRequest", f"not a request: {error}", f'a request is {{"do": one of {known}, …}}')
         try:
             return encode({"ok": await self._do(ask)}) + b"\n"
@@ -273,6 +282,8 @@ class Control:
                 return self._owner.grants()
             case TakeBack(id, by, reason):
                 await self._owner.revoke(id, by=by, reason=reason)
+            case Retain(days):
+                return await self._owner.retain_some(days)
             case Status():
                 return self._owner.facts()
             case Stop():

@@ -8,7 +8,8 @@ A hop that fails is tried again, first for all, then for each actor alone. What 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 from msgspec import Struct
@@ -57,11 +58,28 @@ class Loading:
         self._life = 0
         self._wake = anyio.Event()
         self._room = anyio.Semaphore(HOPS)
+        self._out: set[Address] = set()
+        self._waiting: list[Want] = []
+        """Of actors that are kept out."""
 
     def want(self, wants: list[Want]) -> None:
         """Ask for actors."""
+        if self._out:
+            self._waiting += (want for want in wants if want.address in self._out)
+            wants = [want for want in wants if want.address not in self._out]
         self._wanted += wants
         self._wake.set()
+
+    @contextmanager
+    def keep_out(self, addresses: set[Address]) -> Generator[None]:
+        """Nobody of these is read meanwhile: what the journal holds of them is being changed."""
+        self._out |= addresses
+        try:
+            yield
+        finally:
+            self._out -= addresses
+            waiting, self._waiting = self._waiting, []
+            self.want(waiting)
 
     def arrived(self) -> list[Found | Unloaded]:
         """What came since this was asked last."""
@@ -72,6 +90,7 @@ class Loading:
         """The kernel that asked is gone: what is on its way is for nobody."""
         self._life += 1
         self._wanted.clear()
+        self._waiting.clear()
         self._arrived.clear()
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from stat import S_ISSOCK
 from types import TracebackType
@@ -29,6 +30,7 @@ from .control import (
     Page,
     Reply,
     Resend,
+    Retain,
     Rows,
     Standing,
     Status,
@@ -38,6 +40,8 @@ from .control import (
     pointed,
 )  # fmt: skip
 from .inbox import InboxItem
+from .journal.retention import Retained
+from .retaining import Step
 
 PATIENCE = 30.0
 """Seconds for an answer."""
@@ -105,6 +109,23 @@ class Remote:
     def revoke(self, id: str, *, by: str, reason: str) -> None:
         """Take a standing approval back; returns when it is durable. Raises as ``System.revoke``."""
         self._ask(TakeBack(id, by, reason), None)
+
+    def retain(self, days: float, progress: Callable[[str, int, int], None]) -> Retained:
+        """Erase the texts of old runs; returns when all are. Raises as ``System.retain``. Whoever breaks this off leaves each run whole or
+        erased."""
+        total = Retained(0.0, 0, 0, 0, 0)
+        looked = 0
+        while True:
+            step: Step = self._ask(Retain(days), Step)
+            done = step.done
+            looked += done.runs
+            total = Retained(
+                total.before or done.before, total.runs + done.runs, total.rows + done.rows, total.bytes + done.bytes,
+                total.kept + done.kept,
+            )  # fmt: skip
+            progress("runs", looked, looked + step.left)
+            if not step.left:
+                return total
 
     def facts(self) -> Facts:
         """Who the owner is."""

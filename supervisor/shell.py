@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from time import perf_counter
 from typing import TypeVar
 
@@ -161,6 +162,20 @@ class Shell(Pump):
         """Whether an attempt at an effect is under way, or its outcome in hand."""
         in_hand = (self._held.get(id) for id in self._fresh)  # what the kernel was given, it has
         return effect in self._scopes or any(isinstance(held, Settlement) and held.effect == effect for held in in_hand)
+
+    def keep_out(self, addresses: set[Address]) -> AbstractContextManager[None]:
+        """None of these actors comes into memory meanwhile; mail to them waits."""
+        return self._loading.keep_out(addresses)
+
+    def snapshots_of(self) -> set[Address]:
+        """Actors whose snapshots are to be stored."""
+        return {kept.address for kept in self._snapshots}
+
+    def say(self, facts: dict[str, str]) -> None:
+        """Write a row about the node itself, unless it is over."""
+        if self.failure is None and not self._drained.is_set():
+            self.kernel.note(facts)
+            self.nudge()
 
     def stats(self) -> Stats:
         """What this life counts."""

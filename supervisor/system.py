@@ -48,6 +48,7 @@ from .journal.reader import read_only
 from .journal.sqlite import SqliteJournal
 from .journal.writer import AsyncJournal
 from .results import RunResult
+from .retaining import Retaining
 from .shell import Shell, system_random
 from .supervision.definitions import Supervisor
 from .supervision.tree import Definition, Tree
@@ -67,7 +68,7 @@ T = TypeVar("T")
 Runnable = Agent[Any] | Worker[Any] | Supervisor
 
 
-class System(Calling, Answering, Viewing):
+class System(Calling, Answering, Viewing, Retaining):
     """A running team.
 
     Attributes:

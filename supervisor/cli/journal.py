@@ -26,6 +26,7 @@ from ..journal.retention import DAYS
 from ..journal.retention import retain as erase
 from ..journal.stats import Stats
 from ..journal.stats import stats as count
+from ..remote import reach
 from . import exits, options
 from .plain import echo
 from .progress import progress
@@ -167,15 +168,26 @@ def stats(journal: Path, as_json: bool, quiet: bool) -> int:
 @options.as_json
 @quiet
 def retain(days: float, archive: Path | None, compact: bool, journal: Path, as_json: bool, quiet: bool) -> int:
-    """Erase the texts of runs that ended long ago. Their rows, hashes and keys stay. Nobody may own the journal meanwhile."""
+    """Erase the texts of runs that ended long ago. Their rows, hashes and keys stay. A process that owns the journal does it itself,
+    a few runs at a time, and goes on meanwhile; --compact needs a journal that nobody owns."""
     must_exist(journal)
     with progress(quiet=quiet or as_json) as tell:
         if archive is not None:
             refuse_target(archive, journal, journal=True)
         if archive is not None and archive.exists():
             raise BadTarget(f"{archive} is there already", hint="name another file: an archive is never replaced")
+        if compact and offline.owned(journal):
+            raise UnderstudyError(
+                f"a process owns {journal}, and would have to wait for as long as the file is rewritten",
+                hint="leave --compact out, or stop that process first ('understudy stop')",
+            )
         kept = copy(journal, archive, progress=tell) if archive is not None else None
-        done = erase(journal, days=days, compact=compact, progress=tell)
+        remote = None if compact else reach(journal)
+        if remote is None:
+            done = erase(journal, days=days, compact=compact, progress=tell)
+        else:
+            with remote:
+                done = remote.retain(days, tell)
     if as_json:
         options.emit({"retained": done, "archive": kept})
         return exits.DONE

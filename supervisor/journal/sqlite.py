@@ -218,6 +218,8 @@ class SqliteJournal:
     def maintain(self, work: Callable[[Connection], T]) -> T:
         """Do something to the file that is no row, on the owner's connection and between appends; in transactions of its own."""
         connection = self._must_be_open()
+        if self._suspect:
+            raise JournalError(f"the last append to {self.path} failed", hint="ask again when the journal works again")
         with self._translated("maintain"):
             return work(connection)
 

@@ -13,7 +13,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
 from threading import Thread
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import aiosqlite
 import anyio
@@ -21,6 +21,7 @@ import anyio
 from ...protocols.errors import JournalError
 from ...protocols.ids import Address
 from ...protocols.journal import ActorLine, Batch, Found, JournalCore, Key, Known, Opened, Row, Snapshot, Want
+from .driver import Connection
 from .memory import MemoryJournal
 from .recall import Recalls, recall
 
@@ -143,6 +144,13 @@ class AsyncJournal:
         core = self._must_be_open()
         await _to_the_end(self._hop(core.put_snapshots, snapshots))
 
+    async def maintain(self, work: Callable[[Connection], T]) -> T:
+        """As ``SqliteJournal.maintain``; not cancelled once begun. Raises JournalError where this journal is no file."""
+        core = self._must_be_open()
+        if not isinstance(core, Maintained):
+            raise JournalError("this journal is no file", hint="there is nothing to look after")
+        return await _to_the_end(self._hop(core.maintain, work))
+
     async def close(self) -> None:
         """As ``JournalCore.close``; not cancelled once begun."""
         core, self._core = self._core, None
@@ -164,6 +172,13 @@ class AsyncJournal:
         if self._thread is None:
             return call(*args, **kwargs)
         return await _in_thread(self._thread, call, *args, **kwargs)
+
+
+@runtime_checkable
+class Maintained(Protocol):
+    """A core that is a file: a ``SqliteJournal``."""
+
+    def maintain(self, work: Callable[[Connection], T], /) -> T: ...
 
 
 class Finder(Recalls, Protocol):
