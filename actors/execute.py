@@ -22,7 +22,7 @@ from ..protocols.hooks import NO_CALENDAR, Calendar, Gate
 from ..protocols.journal import MAX_ROW, MAX_STATE, Record, RowKind
 from ..protocols.lifecycle import Life, Restart, Restarted, Start, Started, Stop
 from ..protocols.mail import Terminated
-from ..protocols.secrets import is_hiding, refuse_secrets
+from ..protocols.secrets import KNOWN, refuse_secrets
 from ..protocols.tasks import Task
 from ..protocols.upcasting import lift
 from .actor import Behaviour, Handler
@@ -298,7 +298,7 @@ def _draft(cell: Cell, item: Item, turn: Turn[Any], kind: RowKind, restart: Rest
         plain = False
         record = _whole(cell, item, turn, restart, record)
     payload = encode(record)
-    if is_hiding():
+    if KNOWN.any:
         refuse_secrets(payload, "the turn's row")
     if len(payload) > MAX_ROW:
         raise TooLarge(

@@ -19,6 +19,7 @@ from ..protocols.effects import AskingArgs, Effect, Intent, ThinkArgs, Verb
 from ..protocols.envelope import Context, Envelope, Reply, ReplyTo, without
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.failures import Failure, said
+from ..protocols.handover import stored
 from ..protocols.hooks import Inside
 from ..protocols.ids import OUTSIDE, Address, address, item_id
 from ..protocols.journal import MAX_ROW, Missed, Schedule, StoredEvent, Timer
@@ -151,8 +152,8 @@ class Turn(Generic[S]):
             NotStorable: the event does not come back from its JSON as it is.
         """
         cls = type(event)
-        data, stored = roundtrip(event, cls)
-        self.state = self._frame.apply(self.state, stored)
+        data, event = stored(event)
+        self.state = self._frame.apply(self.state, event)
         self.events.append(StoredEvent(cls.__wire__, data, cls.__version__))
         return self.state
 
@@ -246,7 +247,7 @@ class Turn(Generic[S]):
         """Hand the request of this turn on: the other answers it in this actor's place. Return what this gives."""
         if self._request is None:
             raise DefinitionError("forward: nobody waits for an answer to this message")
-        data, _ = roundtrip(request, type(request))
+        data, _ = stored(request)
         envelope = self._envelope(self._next(), address(to), request, data, self._request[1])
         if type(request) is Task:
             envelope = msgspec.structs.replace(
@@ -402,7 +403,7 @@ class Turn(Generic[S]):
             due = self._frame.calendar.next(cron, tz, self.now)
         else:
             due = self.now + max(0.0, after) if after is not None else cast(float, at)
-        data, _ = roundtrip(message, type(message))
+        data, _ = stored(message)
         id = self._next()
         plain = cron is None and missed != "skip"
         schedule = None if plain else Schedule(cron or "", tz, missed, id, due)
@@ -451,7 +452,7 @@ class Turn(Generic[S]):
 
     def control(self, id: str, to: Address, message: Message) -> Envelope:
         """A message for the control lane."""
-        data, _ = roundtrip(message, type(message))
+        data, _ = stored(message)
         return msgspec.structs.replace(self._envelope(id, to, message, data, None), lane="control")
 
     def next_id(self) -> str:
@@ -493,7 +494,7 @@ class Turn(Generic[S]):
         self, to: str, message: Message, asks: tuple[str, Tag] | None, priority: int = 0, due: float | None = None
     ) -> str:
         cls = type(message)
-        data, _ = roundtrip(message, cls)
+        data, _ = stored(message)
         id = f"{self._frame.gid}.{self._ordinal}"
         self._ordinal += 1
         back = self._back(id, asks, due) if asks else None

@@ -74,7 +74,7 @@ class Secret:
         Raises:
             DefinitionError: it is no regular expression, or fits an empty text.
         """
-        _KNOWN.like(pattern)
+        KNOWN.like(pattern)
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -109,10 +109,13 @@ class _Known:
         self.patterns: list[re.Pattern[str]] = []
         self.forms: re.Pattern[str] | None = None
         self.raw: re.Pattern[bytes] | None = None
+        self.any = False
+        """Whether there is anything to hide; asked in every turn."""
 
     def add(self, value: str) -> None:
         if value in self.values:
             return
+        self.any = True
         self.values[value] = None
         for line in value.splitlines():
             if len(line.strip()) >= LINE and not line.startswith("-----"):
@@ -129,20 +132,18 @@ class _Known:
             raise DefinitionError(f"Secret.like({pattern!r}): {error}", hint="give a regular expression") from error
         if made.search("") is not None:
             raise DefinitionError(f"Secret.like({pattern!r}) fits an empty text", hint="it would hide everything")
+        self.any = True
         self.patterns.append(made)
         hide_with(hidden)
 
-    def __bool__(self) -> bool:
-        return bool(self.values or self.patterns)
 
-
-_KNOWN = _Known()
+KNOWN = _Known()
 
 
 def hide(value: str) -> None:
     """Have this process hide a value from now on. One that is too short is left alone."""
     if len(value.strip()) >= SHORTEST:
-        _KNOWN.add(value)
+        KNOWN.add(value)
 
 
 def forms(value: str) -> set[str]:
@@ -167,9 +168,9 @@ def forms(value: str) -> set[str]:
 
 def hidden(text: str) -> str:
     """A text in which what is known to be secret is not to be read. One that was cut off may begin or end with a part of it."""
-    if _KNOWN.forms is not None:
-        text = _KNOWN.forms.sub(HIDDEN, text)
-        for value in _KNOWN.values:
+    if KNOWN.forms is not None:
+        text = KNOWN.forms.sub(HIDDEN, text)
+        for value in KNOWN.values:
             if "\n" in value:  # its lines are known by themselves
                 continue
             for size in range(min(len(value) - 1, len(text)), CUT - 1, -1):
@@ -179,14 +180,14 @@ def hidden(text: str) -> str:
                 if text.startswith(value[-size:]):
                     text = HIDDEN + text[size:]
                     break
-    for pattern in _KNOWN.patterns:
+    for pattern in KNOWN.patterns:
         text = pattern.sub(HIDDEN, text)
     return text
 
 
 def without_secrets(data: bytes) -> bytes:
     """JSON with no secret in any of its texts, keys and numbers; the very bytes where there is none."""
-    if not _KNOWN:
+    if not KNOWN.any:
         return data
     value = msgspec.json.decode(data)
     clean = _walk(value)
@@ -200,14 +201,14 @@ def _walk(value: object) -> object:
         return [_walk(one) for one in cast("list[object]", value)]
     if isinstance(value, dict):
         return {hidden(key): _walk(one) for key, one in cast("dict[str, object]", value).items()}
-    if isinstance(value, (int, float)) and str(value) in _KNOWN.values:
+    if isinstance(value, (int, float)) and str(value) in KNOWN.values:
         return HIDDEN
     return value
 
 
 def is_hiding() -> bool:
     """Whether this process knows any secret."""
-    return bool(_KNOWN)
+    return KNOWN.any
 
 
 def refuse_secrets(data: bytes, what: str) -> None:
@@ -216,7 +217,7 @@ def refuse_secrets(data: bytes, what: str) -> None:
     Raises:
         NotStorable: it does. The message does not show it.
     """
-    if _KNOWN.raw is not None and _KNOWN.raw.search(data) is not None:
+    if KNOWN.raw is not None and KNOWN.raw.search(data) is not None:
         raise NotStorable(
             f"{what} holds a secret", hint="keep it in a us.Secret, and reveal it only in the tool that uses it"
         )
@@ -234,6 +235,6 @@ def of_failure(failure: Failure) -> Failure:
 
 def of_attempt(attempt: Attempt) -> Attempt:
     """What an attempt came to, its failure without secrets. (Its value is looked at where its type is known.)"""
-    if not _KNOWN or attempt.failure is None:
+    if not KNOWN.any or attempt.failure is None:
         return attempt
     return msgspec.structs.replace(attempt, failure=of_failure(attempt.failure))
