@@ -23,6 +23,7 @@ from ..protocols.budget import Budget
 from ..protocols.codec import decoder
 from ..protocols.effects import Effect
 from ..protocols.errors import DefinitionError, Unreadable
+from ..protocols.failures import Failure
 from ..protocols.journal import StoredEvent
 from ..protocols.mail import MailboxPolicy
 from ..protocols.messages import Event, Message, Request, answer_type, asked
@@ -216,6 +217,9 @@ class Actor:
     def spent(self, state: Any) -> float:  # the subclass's own State
         """US dollars that it has spent so far, for its supervisor's ``cost`` limit. Agents and teams know it; others say 0."""
         return 0.0
+
+    def is_stopped(self, turn: Turn[Any], why: Failure) -> None:
+        """It was given up and is stopped for good now, in this turn. Teams have what was done for their plan undone; others do nothing."""
 
     def render(self, state: Any, mark: int) -> ModelRequest:  # the subclass's own State
         """What a model is asked for a ``turn.think(model, mark)``. Must give the same answer for the same state and mark:

@@ -133,6 +133,7 @@ def _run(
     assert cell.mount is not None
     actor, behaviour = cell.mount.actor, cell.mount.actor.behaviour
     if envelope.wire == _STOP:
+        actor.is_stopped(turn, decode(envelope.body, Stop).failure)
         return
     if restart is not None:
         handler = behaviour.handlers.get(Restarted.__wire__)

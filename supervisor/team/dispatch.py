@@ -343,6 +343,13 @@ class TeamActor(Planning):
         self.undo(turn, failure.message, answers=False)
         self.close(turn, self.left(turn.state, Result("failed", reason=failure.message, failure=failure)))
 
+    def is_stopped(self, turn: Turn[TeamState], why: Failure) -> None:
+        """It was given up, and nobody has it go on: what was done for its plan is undone, unless that has begun."""
+        if self.reports(turn) and turn.state.closing is None:
+            for work, has in self.under_way(turn.state).items():
+                self.dismiss(turn, self.place_of(turn, has, work), has, why)
+            self.undo(turn, why.message, answers=False)
+
     def close(self, turn: Turn[TeamState], result: Result) -> None:
         spent = turn.state.spent
         total = msgspec.structs.replace(

@@ -1,5 +1,5 @@
-"""A plan that is given up, whose process kills itself while it is undone: ``undoing FOLDER CALL WHEN``, before or after the world was
-changed by the call that undoes it."""
+"""A plan that is given up, whose process kills itself while it is undone: ``undoing FOLDER CALL WHEN [stumbles]``, before or after the
+world was changed by the call that undoes it. ``stumbles``: it is the team that is given up, and a person stops it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import understudy as us
 from tests.crash.programs.world import World
+from understudy.supervisor.team.dispatch import TeamActor
 
 FOLDER, DIES_IN, WHEN = [*sys.argv, ".", "", ""][1:4] if __name__ == "__main__" else (".", "", "")
 
@@ -72,15 +73,30 @@ desk = us.Supervisor("desk", workers)
 
 async def main() -> None:
     async with us.System(desk, journal=Path(FOLDER) / "journal.db") as system:
-        ended = await system.run(desk, PLAN, id="r", timeout=20)
+        try:
+            ended = await system.run(desk, PLAN, id="r", timeout=20)
+        except us.AskFailed as failed:
+            await system.rest()
+            print(failed.failure.code)
+            return
         for item in ended.waiting:
             if item.kind == "escalation":
                 await system.answer(item.id, "stop", reason="no use")
+                if "stumbles" in sys.argv:
+                    await system.rest()
+                    print("stopped")
+                    return
                 ended = await system.run(desk, PLAN, id="r", timeout=20)
     print("waits", *(item.kind for item in ended.waiting)) if ended.waiting else None
     if ended.result is not None:
         print(ended.result.status, *(f"{u.call}:{u.status}" for u in ended.result.undone))
 
 
+def _stumbles(*_: object, **more: object) -> None:
+    raise RuntimeError("lost its head")
+
+
 if __name__ == "__main__":
+    if "stumbles" in sys.argv:  # at a step that cannot be done
+        TeamActor.person = _stumbles  # type: ignore[method-assign]
     asyncio.run(main())

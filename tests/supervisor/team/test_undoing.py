@@ -14,6 +14,8 @@ from tests.supervisor.team.crew import fetcher, result, rows, see_through
 from understudy.actors.cell import read_record
 from understudy.protocols.effects import Effect
 from understudy.protocols.model import ModelReply, ModelRequest, ToolCall
+from understudy.supervisor.team.dispatch import TeamActor
+from understudy.supervisor.team.events import TeamState
 from understudy.testing import Faults, Sent, Simulated
 from understudy.tools.models.scripted import call
 
@@ -375,3 +377,82 @@ async def test_on_a_real_node_it_is_the_same() -> None:
     assert ended.result.status == "cannot"
     assert [u.status for u in ended.result.undone] == ["undone"] * 3
     assert desk.did == DONE + UNDONE
+
+
+# -- a team that was given up itself -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stumbling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teams fail when their plans end, however often they are restarted."""
+
+    def fails(self: TeamActor, turn: us.Turn[TeamState], plan: us.Plan) -> None:
+        raise RuntimeError("lost its head")
+
+    monkeypatch.setattr(TeamActor, "_end", fails)
+
+
+@pytest.mark.usefixtures("stumbling")
+@pytest.mark.parametrize("undo", [True, False])
+def test_when_a_person_stops_a_team_that_was_given_up_what_it_did_is_undone(undo: bool) -> None:
+    desk = Desk(room="", undo=undo)
+    node = Simulated(desk.team, seed=1)
+    sent = begin(node)
+    (item,) = node.inbox()
+    assert "desk/r" in item.text
+    assert desk.did == DONE, "as long as a person may let it go on nothing is undone"
+    node.answer(item.id, "stop", reason="no use")
+    see_through(node, sent)
+    assert sent.reply is not None
+    assert sent.reply.failure is not None
+    assert (sent.reply.failure.code, node.actor("desk/r").memory.life) == ("stopped", "stopped")
+    assert desk.did == DONE + (UNDONE if undo else [])
+    assert node.inbox() == ()
+    assert node.stuck() == ()
+
+
+def test_who_still_works_for_a_team_that_is_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: TeamActor, turn: us.Turn[TeamState], *_: object, **more: object) -> None:
+        raise RuntimeError("lost its head")
+
+    monkeypatch.setattr(TeamActor, "_done", fails)  # at its first step
+    rent = Desk().rent
+    asks = us.Agent(
+        "asker", "Ask.", model=us.Scripted(call("ask_person", question="now?")), tools=[us.builtin.ask_person()]
+    )
+    team = us.Supervisor("desk", [us.Worker("cars", rent), asks])
+    node = Simulated(team, seed=1)
+    sent = begin(node, us.Plan((us.Step("car", "cars", "car"), us.Step("more", "asker", "when?"))))
+    stop, other = sorted(node.inbox(), key=lambda item: item.actor != "root")
+    assert (stop.actor, other.actor) == ("root", "desk/r/asker/more")
+    node.answer(stop.id, "stop", reason="no use")
+    see_through(node, sent)
+    assert node.inbox() == (), "its question is of no use any more"
+    assert {node.actor(f"desk/r/{who}").memory.life for who in ("asker/more", "cars/car")} <= {"finished", "stopped"}
+    assert [(effect.name, bytes(effect.args)) for effect in effects(node, "desk/r/undo")] == [
+        ("rent.undo", b'{"result":"CAR"}')
+    ]
+    assert node.stuck() == ()
+
+
+@pytest.mark.usefixtures("stumbling")
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_crashes_each_call_of_a_team_that_is_stopped_is_undone_once(seed: int) -> None:
+    desk = Desk(room="")
+    node = Simulated(desk.team, seed=seed, faults=Faults(crash=0.03, commit_fails=0.02, commit_unknown=0.02))
+    sent = node.ask("desk/r", us.Task("go", plan=TRIP), key="r")
+    for _ in range(100):
+        see_through(node, sent)
+        if node.actor("desk/r").memory.life == "stopped":
+            break
+        for item in node.inbox():
+            node.answer(item.id, "happened" if item.kind == "in_doubt" else "stop", reason="no use")
+    node.faults = Faults()
+    for _ in range(20):
+        node.rest()
+        for item in node.inbox():
+            node.answer(item.id, "happened" if item.kind == "in_doubt" else "stop", reason="no use")
+    assert node.actor("desk/r").memory.life == "stopped"
+    assert [line for line in desk.did if line.startswith("cancel")] == ["cancel 2", "cancel 1"]
+    assert desk.did.count("return CAR") <= 1
+    assert node.stuck() == ()

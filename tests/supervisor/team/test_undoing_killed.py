@@ -17,8 +17,8 @@ UNDONE = ["release c", "refund b", "release a"]
 TARGET = "tests.crash.programs.undoing:desk"
 
 
-def life(folder: Path, call: str, when: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "tests.crash.programs.undoing", str(folder), call, when]
+def life(folder: Path, call: str, when: str, *how: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "tests.crash.programs.undoing", str(folder), call, when, *how]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -70,3 +70,14 @@ def test_one_that_may_be_made_only_once_is_in_doubt_and_a_person_says_whether_it
     cli("settle", item, "--happened" if when == "after" else "--run-again", "--journal", journal)
     assert life(tmp_path, "", "").stdout == "cannot reserve:undone pay:undone reserve:undone\n"
     assert undone(tmp_path) == UNDONE
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_team_that_was_given_up_and_is_stopped_has_each_call_undone_once(tmp_path: Path, when: str) -> None:
+    assert life(tmp_path, "release a", when, "stumbles").returncode == -signal.SIGKILL
+    assert undone(tmp_path) == UNDONE[: 2 + (when == "after")]
+    ended = life(tmp_path, "", "", "stumbles")
+    assert (ended.returncode, ended.stdout) == (0, "stopped\n"), ended.stderr
+    assert undone(tmp_path) == UNDONE
+    for run in ("desk/r/undo", "desk/r/books/a"):
+        assert replay(tmp_path / "journal.db", run, TARGET).difference is None
