@@ -210,8 +210,9 @@ class Actor:
         assert effect.question is not None
         self.consider(state, effect.question, answer)
 
-    def vouches(self, state: Any) -> Vouched:  # the subclass's own State
-        """Which values in its state came from trusted sources. Asked only where it has read something that has a label."""
+    def vouches(self, state: Any, before: Vouched | None) -> Vouched:  # the subclass's own State
+        """Which values in its state came from trusted sources. Asked only where it has read something that has a label. ``before``: what
+        this gave last, perhaps of another state, for whoever can carry it on."""
         return Vouched()
 
     def spent(self, state: Any) -> float:  # the subclass's own State

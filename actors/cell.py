@@ -14,7 +14,7 @@ from ..protocols.journal import ActorLine, Record, Row, Schedule, StoredEvent
 from ..protocols.lifecycle import Life
 from ..protocols.mail import Post
 from ..protocols.messages import State
-from ..protocols.provenance import Provenance, joined
+from ..protocols.provenance import Provenance, Vouched, joined
 from .mailbox import Mailbox
 from .postal import Postal
 from .registry import Mount
@@ -91,6 +91,7 @@ class Cell:
         "mount",
         "queued",
         "state",
+        "vouched",
         "weight",
     )
 
@@ -109,6 +110,8 @@ class Cell:
         """Seq of the row of its last snapshot."""
         self.weight = 0
         """At most so many bytes is its state as JSON, as far as anybody knows: what it was at the last look, and all events since."""
+        self.vouched: Vouched | None = None
+        """What its state was last found to say of values in it, where anybody has asked."""
         self.broken: Failure | None = None
         """Set where a row of this actor cannot be read by this code: the bytes stay, its mail is parked."""
 

@@ -129,29 +129,45 @@ class AgentState(State):
     versions: dict[str, str] = {}  # noqa: RUF012 - msgspec makes a new one for each
 
 
-def vouched(state: AgentState) -> Vouched:
+def vouched(state: AgentState, before: Vouched | None = None) -> Vouched:
     """Values that came from trusted sources.
 
     Words of its task and values of the task's inputs; what a person said; results of trusted tools; what its model gave to tools before
     anything that has a label was in its context. Failures are no source: they quote what they are about.
+
+    Args:
+        state: the state.
+        before: what this gave for an earlier state of the same run; it is carried on where the conversation is that one, carried on.
     """
-    found = Vouched()
-    free = found.free
-    clean = state.origin is None
-    if clean:
-        free.append(words_of(state.task.objective))
-        free += (values_of(bytes(value)) for value in state.task.inputs.values())
-    for value in values_of(state.said) if state.said else ():
-        free.append(words_of(value))
-    for message in state.transcript:
+    said = state.transcript
+    found = before
+    if (
+        found is None
+        or len(found.of) != 3
+        or found.of[0] is not state.task
+        or found.of[1] is not state.origin
+        or found.of[2] is not state.said
+        or found.at > len(said)
+        or (found.at and said[found.at - 1] is not found.last)
+    ):
+        found = Vouched()
+        found.of, found.clean = (state.task, state.origin, state.said), state.origin is None
+        if found.clean:
+            found.sets.append(words_of(state.task.objective))
+            found.sets += (values_of(bytes(value)) for value in state.task.inputs.values())
+        for value in values_of(state.said) if state.said else ():
+            found.sets.append(words_of(value))
+    for message in said[found.at :]:
         labels = message.provenance.labels if message.provenance is not None else ()
         if message.role == "assistant":
-            found.used += ((call.name, call.arguments) for call in message.calls)
-            if clean:
-                free += (values_of(call.arguments) for call in message.calls)
+            for call in message.calls:
+                given = found.gave(call.name, call.arguments)
+                if found.clean:
+                    found.free |= given
         elif message.role == "tool" and "untrusted" not in labels:
-            (found.private if labels else free).append(results_of(message.text))
-        clean = clean and not labels
+            (found.private if labels else found.free).update(results_of(message.text))
+        found.clean = found.clean and not labels
+    found.at, found.last = len(said), said[-1] if said else None
     return found
 
 

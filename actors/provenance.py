@@ -8,19 +8,14 @@ messages; and what the actor's code says so of (``turn.trusted``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from msgspec import Raw
 
 from ..protocols.codec import decode
 from ..protocols.effects import CALL, THINK, Effect
 from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ..protocols.hooks import Gate
-from ..protocols.provenance import MOST_SOURCES, MOST_TRUSTED, Known, Provenance, mark, values_of, words_of
+from ..protocols.provenance import MOST_SOURCES, MOST_TRUSTED, Known, Provenance, Vouched, mark, values_of, words_of
 from ..protocols.tasks import Task
-
-if TYPE_CHECKING:
-    from .actor import Actor
 
 NOTHING: frozenset[str] = frozenset()
 _OF_PEOPLE = frozenset({"happened", "not_happened"})
@@ -28,24 +23,21 @@ _OF_PEOPLE = frozenset({"happened", "not_happened"})
 
 
 def known(
-    actor: Actor, state: Any, envelope: Envelope, provenance: Provenance | None, around: Provenance | None, said: frozenset[str]
-) -> Known:  # fmt: skip
+    vouched: Vouched, envelope: Envelope, provenance: Provenance | None, around: Provenance | None, said: frozenset[str]
+) -> Known:
     """What a turn knows.
 
     Args:
-        actor: whose turn.
-        state: its state in the middle of the turn.
+        vouched: what its actor's state in the middle of the turn says.
         envelope: the message that it takes.
         provenance: where that comes from.
         around: the labels under which it stands, with the values that are known in spite of them.
         said: values of which its code says so.
     """
-    vouched = actor.vouches(state)
     labels = provenance.labels if provenance is not None else ()
-    if "untrusted" not in labels:
-        (vouched.private if labels else vouched.free).append(_values(envelope))
-    vouched.free.append(said)
-    return Known(vouched, around.trusted if around is not None else ())
+    given = (_values(envelope),) if "untrusted" not in labels else ()
+    marks = around.trusted if around is not None else ()
+    return Known(vouched, marks, (said,) if labels else (*given, said), given if labels else ())
 
 
 def _values(envelope: Envelope) -> frozenset[str]:

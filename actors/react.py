@@ -454,8 +454,8 @@ class AgentActor(Actor):
     def spent(self, state: AgentState) -> float:
         return state.cost
 
-    def vouches(self, state: AgentState) -> Vouched:
-        return vouched(state)
+    def vouches(self, state: AgentState, before: Vouched | None) -> Vouched:
+        return vouched(state, before)
 
     def _offered(self, state: AgentState) -> tuple[ToolOffer, ...]:
         """Its tools, in the versions that the run began with."""

@@ -79,8 +79,10 @@ class Surroundings(msgspec.Struct, eq=False):
         self.context = msgspec.structs.replace(self.context, provenance=carried)
 
     def known(self, state: Any, said: frozenset[str], around: Provenance | None) -> Known:  # the actor's own State
-        assert self._cell.mount is not None
-        return known(self._cell.mount.actor, state, self._item.envelope, self.provenance, around, said)
+        cell = self._cell
+        assert cell.mount is not None
+        cell.vouched = cell.mount.actor.vouches(state, cell.vouched)
+        return known(cell.vouched, self._item.envelope, self.provenance, around, said)
 
     @property
     def turns(self) -> int:

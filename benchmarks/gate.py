@@ -2,9 +2,9 @@
 
 An agent calls the tool many times, as a user would have it: argument schema, limits and loops, provenance, an approval rule
 of the tool's own and a declared one (neither asks), and at the start a budget, a rate and a breaker. A stopwatch round the
-gate's three questions (at the intent, at the start, at the end) adds up what each of these calls spends in it; the median call
-counts, since on a machine that others use too some calls are interrupted. Behind it, how that grows: with tools granted, with
-calls made before, and with strangers' words read.
+gate's three questions (at the intent, at the start, at the end), and round finding out the labels of the arguments where a stranger
+was read, adds up what each of these calls spends in it; the median call counts, since on a machine that others use too some calls
+are interrupted. Behind it, how that grows: with tools granted, with calls made before, with strangers' words read, and with both.
 
     python benchmarks/gate.py
 """
@@ -18,6 +18,7 @@ import msgspec
 from _measure import Line, Options, main, spread
 
 import understudy as us
+from understudy.actors import turn
 from understudy.tools import gate
 
 
@@ -61,24 +62,28 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.took: dict[str, list[int]] = {}
-        self._before = {name: getattr(gate.Gate, name) for name in QUESTIONS}
+        self._before: dict[tuple[Any, str], Callable[..., Any]] = {
+            (gate.Gate, name): getattr(gate.Gate, name) for name in QUESTIONS
+        }
+        self._before[turn, "labels_of"] = vars(turn)["labels_of"]
+        self._before[turn.Turn, "_known"] = vars(turn.Turn)["_known"]
 
     def __enter__(self) -> "Stopwatch":
-        for name, question in self._before.items():
-            setattr(gate.Gate, name, self._timed(name, question))
+        for (where, name), question in self._before.items():
+            setattr(where, name, self._timed(name, question))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, question in self._before.items():
-            setattr(gate.Gate, name, question)
+        for (where, name), question in self._before.items():
+            setattr(where, name, question)
 
     def _timed(self, name: str, question: Callable[..., Any]) -> Callable[..., Any]:
         took = self.took[name] = []
 
-        def timed(self: gate.Gate, about: Any, *rest: Any) -> Any:  # an intent or an effect
+        def timed(first: Any, *rest: Any) -> Any:  # a gate and an intent or an effect; the name of a tool; a turn
             begin = perf_counter_ns()
-            answer = question(self, about, *rest)
-            if about.name == "nothing":
+            answer = question(first, *rest)
+            if name == "_known" or (first if name == "labels_of" else rest[0].name) == "nothing":
                 took.append(perf_counter_ns() - begin)
             return answer
 
@@ -86,7 +91,7 @@ class Stopwatch:
 
     def microseconds(self, last: int) -> float:
         """What one call takes in all: the sum of the medians of the last so many."""
-        return sum(median(took[-last:]) for took in self.took.values()) / 1_000
+        return sum(median(took[-last:]) for took in self.took.values() if took) / 1_000
 
 
 def said(calls: list[tuple[str, dict[str, Any]]]) -> us.ModelReply:
@@ -132,6 +137,12 @@ async def measure(options: Options) -> AsyncIterator[Line]:
         ("100 tools granted", {"tools": 100}, None, None),
         ("1,000 calls before", {"before": options.size(1_000, 10)}, None, None),
         ("50 results of strangers read", {"read": options.size(50, 5)}, None, None),
+        (
+            "1,000 calls after 50 results of strangers",
+            {"before": options.size(1_000, 10), "read": options.size(50, 5)},
+            None,
+            None,
+        ),
     )
     await spent(calls)
     for variant, more, must, aim in ways:

@@ -11,6 +11,7 @@ a run causes draws on its account and on those of whoever caused it: they stand 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -185,6 +186,12 @@ class Account(Struct, frozen=True, omit_defaults=True):
     raised: int = 0
     by: str = ""
 
+    def changed(self, usd: int, tokens: int, held_usd: int, held_tokens: int) -> Account:
+        """With so much charged and reserved. (``replace`` takes three times as long.)"""
+        return Account(
+            self.began, usd, tokens, held_usd, held_tokens, self.limit_usd, self.limit_tokens, self.seconds, self.raised, self.by
+        )  # fmt: skip
+
 
 class Hold(Struct, frozen=True, omit_defaults=True):
     """A line of the books while an attempt is under way: what is reserved for it.
@@ -207,6 +214,7 @@ def nano(usd: float) -> int:
     return math.floor(usd * NANO + 0.5)
 
 
+@lru_cache(maxsize=256)
 def dollars(amount: int) -> str:
     """Billionths as people read them."""
     return f"${amount / NANO:,.6f}".rstrip("0").ljust(len(f"${amount // NANO:,}.00"), "0")

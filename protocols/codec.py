@@ -8,8 +8,8 @@ three of these and every other difference are refused here, the int is handed on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
@@ -103,9 +103,8 @@ def canonical(value: object) -> bytes:
 
 def digest(*parts: bytes | str) -> str:
     """32 hex characters over the parts and their borders."""
-    hasher = hashlib.blake2b(digest_size=16)
+    said: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        hasher.update(len(data).to_bytes(8, "big"))
-        hasher.update(data)
-    return hasher.hexdigest()
+        said += (len(data).to_bytes(8, "big"), data)
+    return blake2b(b"".join(said), digest_size=16).hexdigest()

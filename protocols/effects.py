@@ -242,8 +242,8 @@ class Counters(Struct, frozen=True, omit_defaults=True):
 
     def occurrence(self, digest: str) -> int:
         """Which occurrence of a call the next one with this digest is: the first that is free."""
-        taken = self.taken.get(digest, ())
-        return next(n for n in range(len(taken) + 1) if n not in taken)
+        taken = self.taken.get(digest)
+        return 0 if not taken else next(n for n in range(len(taken) + 1) if n not in taken)
 
     def changed(self, after: Effect) -> Counters:
         """After a row in which an open effect changed. One in doubt is not under way, and counts as done once it is found to be."""

@@ -31,9 +31,6 @@ MOST_SOURCES: Final = 16
 MOST_TRUSTED: Final = 1_000
 """Values of one labelled message that are known to come from a trusted source; further ones count as labelled."""
 
-FEW: Final = 32
-"""Values of a call that are looked for in what other tools were given without reading all of that."""
-
 MOST_LOOKED_AT: Final = 20_000
 """Words of one labelled message that are compared with what is trusted; further ones count as labelled."""
 
@@ -176,53 +173,80 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-class Vouched(Struct):
-    """What an actor's state says of values in it.
+class Vouched:
+    """What an actor's state says of values in it. It grows with the state, so that what was read once is not read for each call again.
+
+    Args:
+        sets: values of trusted sources that may go anywhere.
 
     Attributes:
-        free: values of trusted sources that may go anywhere.
+        sets: the same.
+        free: further ones.
         private: values of trusted sources that are private.
-        used: what was given to tools: the tool, and its arguments as JSON.
+        used: values that were given to tools: to which one; empty for several.
+        of, at, last, clean: for whoever makes it: which state it is of, and how far it has been read.
     """
 
-    free: list[frozenset[str]] = []
-    private: list[frozenset[str]] = []
-    used: list[tuple[str, str]] = []
+    __slots__ = ("at", "clean", "free", "last", "of", "private", "sets", "used")
+
+    def __init__(self, sets: Iterable[frozenset[str]] = ()) -> None:
+        self.sets = list(sets)
+        self.free: set[str] = set()
+        self.private: set[str] = set()
+        self.used: dict[str, str] = {}
+        self.of: tuple[object, ...] = ()
+        self.at, self.clean = 0, True
+        self.last: object = None
+
+    def gave(self, tool: str, args: str) -> frozenset[str]:
+        """A tool was given these arguments, a JSON object. Gives their values."""
+        given = values_of(args)
+        for value in given:
+            if self.used.setdefault(value, tool) != tool:
+                self.used[value] = ""
+        return given
+
+
+@lru_cache(maxsize=64)
+def _marks_of(marks: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(marks)
 
 
 class Known:
-    """The values that trusted sources gave, as far as somebody knows them. ``marks``: of further ones that may go anywhere."""
+    """The values that trusted sources gave, as far as somebody knows them.
 
-    __slots__ = ("_asked", "_marks", "_others", "_private", "_sets", "_used")
+    Args:
+        vouched: those in an actor's state.
+        marks: of further ones that may go anywhere.
+        free, private: values of the message that it takes, and those of which its code says so.
+    """
 
-    def __init__(self, vouched: Vouched, marks: Iterable[str] = ()) -> None:
-        self._sets, self._private, self._used = vouched.free, vouched.private, vouched.used
-        self._marks = frozenset(marks)
-        self._asked: dict[str, int] = {}
-        self._others: dict[str, frozenset[str]] = {}
+    __slots__ = ("_marks", "_private", "_sets", "_vouched")
+
+    def __init__(
+        self,
+        vouched: Vouched,
+        marks: tuple[str, ...] = (),
+        free: Iterable[frozenset[str]] = (),
+        private: Iterable[frozenset[str]] = (),
+    ) -> None:
+        self._vouched = vouched
+        self._sets, self._private = (*vouched.sets, *free), tuple(private)
+        self._marks = _marks_of(marks) if marks else frozenset[str]()
 
     def has(self, value: str) -> bool:
         """Whether a trusted source gave it and nobody minds where it goes."""
-        return any(value in known for known in self._sets) or (bool(self._marks) and mark(value) in self._marks)
+        if value in self._vouched.free or any(value in known for known in self._sets):
+            return True
+        return bool(self._marks) and mark(value) in self._marks
 
     def keeps(self, value: str) -> bool:
         """Whether a trusted source gave it as private."""
-        return any(value in known for known in self._private)
+        return value in self._vouched.private or any(value in known for known in self._private)
 
     def reused(self, value: str, tool: str) -> bool:
         """Whether another tool was given it."""
-        if self._asked.get(tool, 0) >= FEW:  # so many values that reading all of it once is less work
-            if tool not in self._others:
-                self._others[tool] = frozenset().union(
-                    *(values_of(given) for name, given in self._used if name != tool)
-                )
-            return value in self._others[tool]
-        self._asked[tool] = self._asked.get(tool, 0) + 1
-        plain = value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
-        for name, given in self._used:  # most hold it nowhere, which is seen without reading them
-            if name != tool and (not plain or value in given or "\\" in given) and value in values_of(given):
-                return True
-        return False
+        return self._vouched.used.get(value, tool) != tool
 
 
 def labels_of(tool: str, args: Raw, around: Provenance, known: Known) -> dict[str, tuple[Label, ...]]:

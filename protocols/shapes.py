@@ -25,6 +25,9 @@ _COUNTS = re.compile(r"\d|\s\s|[.!?… ]\"|[.!?]{2}|\\[nrt]")
 """A digit, or spaces and marks that may be what differs: where there are none, nothing has to be decoded. Every part of it looks at two
 characters at most, so that a long text takes no longer than it is long."""
 
+_MAY = re.compile(r"\d|\s\s|[^\S ]|^\s|[\s.!?…]$")
+"""What a text has of which ``_plain`` may take something away."""
+
 LONGEST = 20_000
 """Bytes of arguments that are looked at."""
 
@@ -38,8 +41,17 @@ def shape_of(name: str, args: Raw) -> str:
         values: Any = msgspec.json.decode(given)  # JSON of any form
     except (msgspec.DecodeError, RecursionError):
         return ""
+    if isinstance(values, dict) and not any(map(_matters, cast("dict[str, object]", values).values())):
+        return ""
     bare = _bare(values)
     return digest(name, canonical(bare))[:16] if bare != values else ""
+
+
+def _matters(value: object) -> bool:
+    """Whether a value may have anything to leave away; most have not."""
+    if isinstance(value, str):
+        return _MAY.search(value) is not None
+    return isinstance(value, (list, dict))
 
 
 def _bare(value: Any) -> Any:  # JSON of any form

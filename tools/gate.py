@@ -40,7 +40,7 @@ from .compensating import undoing
 from .fallback import instead
 from .inside import InsideTool
 from .person import PersonTool
-from .starting import Ending, StartCheck, Starting, booked, started
+from .starting import Ending, StartCheck, Starting, booked, said_at, started
 from .tool import Tool
 
 Check = Callable[[Case], Ruling]
@@ -99,15 +99,18 @@ class Gate:
         verdicts: list[Verdict] = []
         stopped: Ruling | None = None
         for name, check in checks:
-            if name in self._skip and name not in ("permission", "schema"):
-                continue
             if free and name.startswith("limits."):
                 continue
             if name == "rules" and (not case.rules or isinstance(case.tool, (InsideTool, PersonTool))):
                 continue
             if name == "conditions" and intent.name not in self._conditional:
                 continue
-            ruling = _guarded(name, check, case)
+            if name in self._skip and name not in ("permission", "schema"):
+                continue
+            try:
+                ruling = check(case)
+            except Exception as error:  # noqa: BLE001 - as in ``_guarded``
+                ruling = _broken(name, error)
             verdicts.append(ruling.verdict)
             if ruling.verdict.verdict != "allow":
                 stopped = ruling = joined(case.asked, ruling)
@@ -217,8 +220,7 @@ class Gate:
                 case.asked = rulings[-1].question or case.asked
                 if rulings[-1].verdict.verdict == "deny":
                     break
-        at = 0.0 if now == effect.at else now
-        verdicts = tuple(msgspec.structs.replace(r.verdict, at=at) if at else r.verdict for r in rulings)
+        verdicts = tuple([r.verdict if now == effect.at else said_at(r.verdict, now) for r in rulings])
         question = _about(case.asked, case.tool, case.rules) if case.asked is not None else None
         failure = rulings[-1].failure if rulings[-1].verdict.check != "permission" else None
         return Clearance(verdicts, failure=failure, question=question)
@@ -337,4 +339,8 @@ def _guarded(name: str, check: Check, case: Case) -> Ruling:
     try:
         return check(case)
     except Exception as error:  # noqa: BLE001 - a check that raises is a refusal that says so
-        return deny(name, of_exception(error, where=name, code="check_failed"))
+        return _broken(name, error)
+
+
+def _broken(name: str, error: Exception) -> Ruling:
+    return deny(name, of_exception(error, where=name, code="check_failed"))

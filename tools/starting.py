@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from ..protocols.books import Books, Entry
@@ -80,7 +79,8 @@ class StartCheck(Protocol):
 def started(
     checks: Sequence[StartCheck], clear: Clearance, starting: Starting, standing: Mapping[str, Entry]
 ) -> Clearance:
-    """Ask those whom it concerns in order, after what the gate said so far; the first that does not let the effect start decides."""
+    """Ask those whom it concerns in order, after what the gate said so far (verdicts, and nothing that keeps it from starting); the first
+    that does not let the effect start decides."""
     verdicts, entries = list(clear.verdicts), list[Entry]()
     for check in checks:
         starting.books = Books(standing)
@@ -89,29 +89,30 @@ def started(
         except Exception as error:  # noqa: BLE001 - a check that raises is a refusal that says so
             starting.books = Books(standing)
             ruling = deny(check.name, of_exception(error, where=check.name, code="check_failed"))
-        verdict = ruling.verdict if ruling.verdict.at else msgspec.structs.replace(ruling.verdict, at=starting.now)
+        verdict = ruling.verdict if ruling.verdict.at else said_at(ruling.verdict, starting.now)
         verdicts.append(verdict)
         if verdict.verdict in ("deny", "wait", "ask"):
             shut = ruling.failure is not None and ruling.failure.code == SHUT
             books = starting.books.changes
             return Clearance(tuple(verdicts), books, ruling.failure, ruling.due, ruling.question, shut=shut)
         entries += starting.books.changes
-    return msgspec.structs.replace(
-        clear, verdicts=tuple(verdicts), books=clear.books + tuple(entries), timeout=starting.timeout,
-        answer=starting.answer,
-    )  # fmt: skip
+    return Clearance(tuple(verdicts), tuple(entries), timeout=starting.timeout, answer=starting.answer)
+
+
+def said_at(verdict: Verdict, at: float) -> Verdict:
+    """A verdict with its time. (``replace`` takes three times as long.)"""
+    return Verdict(verdict.check, verdict.verdict, verdict.reason, at)
 
 
 def booked(checks: Sequence[StartCheck], ending: Ending, standing: Mapping[str, Entry]) -> Booked:
-    """Tell them that an attempt ended. What it came to counts, whatever happens here."""
+    """Tell those whom it concerns that an attempt ended. What it came to counts, whatever happens here."""
     verdicts, entries = list[Verdict](), list[Entry]()
     for check in checks:
-        if check.concerns(ending.effect):
-            ending.books = Books(standing)
-            try:
-                verdicts += check.book(ending)
-                entries += ending.books.changes
-            except Exception as error:  # noqa: BLE001 - entries that cannot be read, say
-                why = of_exception(error, where=check.name).message
-                verdicts.append(Verdict(check.name, "alert", f"its books could not be written: {why}", ending.now))
+        ending.books = Books(standing)
+        try:
+            verdicts += check.book(ending)
+            entries += ending.books.changes
+        except Exception as error:  # noqa: BLE001 - entries that cannot be read, say
+            why = of_exception(error, where=check.name).message
+            verdicts.append(Verdict(check.name, "alert", f"its books could not be written: {why}", ending.now))
     return Booked(tuple(entries), tuple(verdicts))

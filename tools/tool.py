@@ -114,6 +114,7 @@ class Tool(ToolRef[P, R]):
         self.versions: dict[str, Tool[..., Any]] = {}
         """Other versions of it that the same agent has; set where the agent's tools are put together."""
         self.policy: Policy | None = None
+        self._told: Policy | None = None
         self.lease: LeaseRule | None = None
         self.reconciler: Callable[..., Any] | None = None
         self.compensation: Tool[..., Any] | None = None
@@ -143,9 +144,9 @@ class Tool(ToolRef[P, R]):
     @property
     def spec(self) -> ToolSpec:  # type: ignore[override]  # not a field: the policy may be declared after the tool
         """The tool as data. The same object as long as nothing more is declared."""
-        label = "" if self.policy is None else self.policy.label
-        if self._spec.policy != label:
-            self._spec = msgspec.structs.replace(self._spec, policy=label)
+        if self.policy is not self._told:
+            self._told = self.policy
+            self._spec = msgspec.structs.replace(self._spec, policy="" if self._told is None else self._told.label)
         return self._spec
 
     def declare(

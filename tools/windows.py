@@ -26,7 +26,7 @@ class Drawn(Struct):
     Attributes:
         key: in the books.
         name: as failures say it (``where``).
-        label: as people read it.
+        whom: of a window, whose it is.
         stood: as it stands in the books; None where nothing was drawn on it yet.
         account: the same in the window of now, with the limits that count now.
         usd, tokens: the limits without what a person gave.
@@ -35,12 +35,17 @@ class Drawn(Struct):
 
     key: str
     name: str
-    label: str
+    whom: str
     stood: Account | None
     account: Account
     usd: int | None
     tokens: int | None
     hit: tuple[Rung, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return f"the {self.whom}" if self.whom else f"the budget of {self.name.partition('#')[0]}"
 
     def fits(self, usd: int, tokens: int) -> bool:
         """Whether so much can be reserved. Nothing always can."""
@@ -100,9 +105,8 @@ def drawn(spending: Iterable[Spending], context: Context, books: Books, now: flo
         budget = allowance.budget
         usd, tokens = None if budget.usd is None else nano(budget.usd), budget.tokens
         stood = books.read(RUN + allowance.account, Account)
-        label = f"the budget of {allowance.owner}"
         account = _limited(stood or Account(now), usd, tokens, budget.seconds)
-        found.append(Drawn(RUN + allowance.account, allowance.account, label, stood, account, usd, tokens, budget.hit))
+        found.append(Drawn(RUN + allowance.account, allowance.account, "", stood, account, usd, tokens, budget.hit))
     for window in spending:
         name, label = whose(window, context)
         usd, tokens = None if window.usd is None else nano(window.usd), window.tokens
@@ -118,10 +122,11 @@ def drawn(spending: Iterable[Spending], context: Context, books: Books, now: flo
 def _limited(account: Account, usd: int | None, tokens: int | None, seconds: float | None) -> Account:
     """With the limits that count now: those that are declared, as often again as a person said."""
     times = 1 + account.raised
-    limits = (None if usd is None else usd * times, None if tokens is None else tokens * times, seconds)
-    if (account.limit_usd, account.limit_tokens, account.seconds) == limits:
+    usd = None if usd is None else usd * times
+    tokens = None if tokens is None else tokens * times
+    if account.limit_usd == usd and account.limit_tokens == tokens and account.seconds == seconds:
         return account
-    return msgspec.structs.replace(account, limit_usd=limits[0], limit_tokens=limits[1], seconds=limits[2])
+    return msgspec.structs.replace(account, limit_usd=usd, limit_tokens=tokens, seconds=seconds)
 
 
 def whose(window: Spending, context: Context) -> tuple[str, str]:
@@ -130,7 +135,7 @@ def whose(window: Spending, context: Context) -> tuple[str, str]:
     every = window.every or "ever"
     label = f"{window.per} {parts[-1] or '(none)'}" if parts else "everybody"
     how = f"of each {window.every}" if window.every else "in all"
-    return "/".join((window.per, every, *(quote(p, safe="") for p in parts))), f"the spending of {label} {how}"
+    return "/".join((window.per, every, *(quote(p, safe="") for p in parts))), f"spending of {label} {how}"
 
 
 _PARTS = {"all": 0, "tenant": 1, "user": 2, "session": 3}

@@ -59,7 +59,7 @@ class TeamActor(Planning):
 
     State = TeamState
 
-    def vouches(self, state: TeamState) -> Vouched:
+    def vouches(self, state: TeamState, before: Vouched | None) -> Vouched:
         return vouched(state)
 
     def spent(self, state: TeamState) -> float:

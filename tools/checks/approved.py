@@ -52,12 +52,19 @@ def other_rules(case: Case, effect: Effect) -> bool:
     assert case.tool is not None
     if effect.cleared or effect.attempt > effect.before:
         return False
-    said = {verdict.check: verdict.reason for verdict in effect.verdicts if verdict.verdict == "allow"}
     policy = case.tool.policy
-    if policy is not None and said.get("approval") != unasked(policy):
+    if policy is not None and _said(effect, "approval") != unasked(policy):
         return True
     inside = isinstance(case.tool, InsideTool)
-    return bool(case.rules) and not inside and said.get("rules") != idle(case.rules)
+    return bool(case.rules) and not inside and _said(effect, "rules") != idle(case.rules)
+
+
+def _said(effect: Effect, check: str) -> str | None:
+    """The reason for which a check let it go, when it was last asked."""
+    for verdict in reversed(effect.verdicts):
+        if verdict.check == check and verdict.verdict == "allow":
+            return verdict.reason
+    return None
 
 
 def _changed(case: Case, effect: Effect) -> str | None:

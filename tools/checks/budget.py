@@ -74,7 +74,7 @@ class Budgets:
         effect, books, now = starting.effect, starting.books, starting.now
         accounts = drawn(self._spending, effect.context, books, now)
         for one in accounts:
-            if (over := self._time(one, starting)) is not None:
+            if one.account.seconds is not None and (over := self._time(one, starting)) is not None:
                 return over
         told = self._need(accounts, starting)
         if isinstance(told, Ruling):
@@ -90,7 +90,7 @@ class Budgets:
         for one in accounts:
             a = one.account
             if held:
-                a = msgspec.structs.replace(a, held_usd=a.held_usd + hold.usd, held_tokens=a.held_tokens + hold.tokens)
+                a = a.changed(a.usd, a.tokens, a.held_usd + hold.usd, a.held_tokens + hold.tokens)
             if held or (one.stood is None and a.seconds is not None):
                 books.write(one.key, a)
         if not held:
@@ -110,14 +110,9 @@ class Budgets:
         for one in drawn(self._spending, effect.context, books, ending.now):
             if one.key not in hold.accounts:
                 continue
-            account = msgspec.structs.replace(
-                one.account,
-                usd=one.account.usd + usd,
-                tokens=one.account.tokens + tokens,
-                held_usd=max(0, one.account.held_usd - hold.usd),
-                held_tokens=max(0, one.account.held_tokens - hold.tokens),
-            )
-            books.write(one.key, account)
+            a = one.account
+            held_usd, held_tokens = max(0, a.held_usd - hold.usd), max(0, a.held_tokens - hold.tokens)
+            books.write(one.key, a.changed(a.usd + usd, a.tokens + tokens, held_usd, held_tokens))
         books.strike(HELD + effect.id)
         return (Verdict(CHECK, "alert", odd, ending.now),) if odd else ()
 
@@ -126,7 +121,9 @@ class Budgets:
     def _need(self, accounts: Sequence[Drawn], starting: Starting) -> tuple[Hold, list[Drawn]] | Ruling:
         """What it may cost at most, and the accounts on which there is no room for that."""
         effect, keys = starting.effect, tuple(one.key for one in accounts)
-        limited = any(one.account.limit_usd is not None or one.account.limit_tokens is not None for one in accounts)
+        limited = False
+        for one in accounts:
+            limited = limited or one.account.limit_usd is not None or one.account.limit_tokens is not None
         if effect.verb == THINK:
             if not limited or starting.request is None or (terms := self._terms(effect)).rule:
                 return Hold(keys), []

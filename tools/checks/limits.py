@@ -144,7 +144,8 @@ def _loop(case: Case) -> str | None:
     past = case.counters.recent[-length:]
     if len(past) == length and past[0] != past[1] and past[0] == case.digest and past[:2] * case.limits.cycles == past:
         return f"{name} and another call alternated {case.limits.cycles} times with the same arguments"
-    if (varied := case.counters.shapes.get(shape_of(name, case.intent.args), 0)) >= case.limits.varied:
+    shapes = case.counters.shapes
+    if shapes and (varied := shapes.get(shape_of(name, case.intent.args), 0)) >= case.limits.varied:
         return f"{name} was asked for {varied} times with arguments that differ only in numbers, spaces or marks inside of texts"
     tool, _, times = case.counters.same
     if tool == name and times >= case.limits.stalled:

@@ -209,11 +209,10 @@ def _fit(window: Window, limit: Rate, earliest: float, wants: tuple[int, float, 
 
 
 def _has_room(inside: list[tuple[int, int, float, float]], limit: Rate, wants: tuple[int, float, float]) -> bool:
-    bounds = (limit.requests, limit.tokens, limit.usd)
-    return all(
-        bound is None or sum(spent[at] for spent in inside) + want <= bound * (1.0 + 1e-9)
-        for at, (bound, want) in enumerate(zip(bounds, wants, strict=True), start=1)
-    )
+    for at, bound in ((1, limit.requests), (2, limit.tokens), (3, limit.usd)):
+        if bound is not None and sum([spent[at] for spent in inside]) + wants[at - 1] > bound * (1.0 + 1e-9):
+            return False
+    return True
 
 
 def _spend(window: Window, place: int, wants: tuple[int, float, float]) -> None:
