@@ -15,6 +15,7 @@ from ..protocols.lifecycle import Life
 from ..protocols.mail import Post
 from ..protocols.messages import State
 from ..protocols.provenance import Provenance, Vouched, joined
+from ..protocols.shadow import by_shadow
 from .mailbox import Mailbox
 from .postal import Postal
 from .registry import Mount
@@ -237,7 +238,7 @@ class Cell:
                 continue
             if effect.answer is not None and before.answer is None and _granted(effect):
                 memory.counters = memory.counters.granted()
-            if effect.cleared and not before.cleared and effect.question is not None and effect.question.first:
+            if effect.cleared and not before.cleared and _first(effect):
                 memory.counters = memory.counters.first_allowed(effect.name)
             if effect.name != before.name:
                 memory.counters = memory.counters.replaced(before, effect)
@@ -258,9 +259,16 @@ class Cell:
 
 
 def _granted(effect: Effect) -> bool:
-    """Whether a person said yes to going on with what looked like a loop."""
+    """Whether a person said yes to going on with what looked like a loop. (In shadow mode nobody does.)"""
+    if by_shadow(effect.answer):
+        return False
     asked = any(v.check == "limits.loop" and v.verdict == "ask" for v in effect.verdicts)
     return asked and effect.answer is not None and effect.answer.decision in ("approve", "change")
+
+
+def _first(effect: Effect) -> bool:
+    """Whether a person said yes to it because it was the first of its tool. (In shadow mode nobody does.)"""
+    return effect.question is not None and effect.question.first and not by_shadow(effect.answer)
 
 
 def context_for(address: Address, envelope: Envelope) -> Context:

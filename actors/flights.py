@@ -24,6 +24,7 @@ from ..protocols.grants import made, standing
 from ..protocols.hooks import Clearance, Gate, Next, Rng
 from ..protocols.journal import Record, RowKind, Timer
 from ..protocols.model import ModelRequest
+from ..protocols.shadow import by_shadow, waved
 from ..protocols.verdicts import Verdict
 from ..protocols.watch import Blocked, Watch
 from .answers import YES, accept, allowed_by, considered, worded
@@ -165,7 +166,9 @@ class Flights:
 
     def _begin(self, cell: Cell, effect: Effect, clear: Clearance, request: ModelRequest | None) -> None:
         """It leaves; what may not be repeated, and what has something reserved for it, only after a row that says so."""
-        if effect.effect in ("once", "reconcilable") or clear.books:
+        if clear.simulate:
+            effect = msgspec.structs.replace(effect, simulated=True)
+        if effect.effect in ("once", "reconcilable") or clear.books or clear.simulate:
             verdicts = effect.verdicts + clear.verdicts
             begun = msgspec.structs.replace(effect, state="started", attempt=effect.attempt + 1, verdicts=verdicts)
             self._pump.write(cell, "started", Record(changes=(begun,), books=clear.books), effect.id)
@@ -188,9 +191,10 @@ class Flights:
         """A person is to say first whether it starts."""
         people = cell.mount.people if cell.mount is not None else None
         asked = addressed(question, people, self._pump.now)
+        cleared = 0.0 if by_shadow(effect.answer) else effect.cleared
         after = msgspec.structs.replace(
-            effect, state="asking", question=asked, answer=None, verdicts=effect.verdicts + clear.verdicts
-        )
+            effect, state="asking", question=asked, answer=None, cleared=cleared, verdicts=effect.verdicts + clear.verdicts
+        )  # fmt: skip
         after = opened(after, self._pump.now)
         self._pump.write(cell, "attempt", Record(changes=(after,), books=clear.books), effect.id)
         self.asked(cell, after)
@@ -218,7 +222,7 @@ class Flights:
         else:
             judge = self._gate.unknown if settlement.unknown else self._gate.failed
             step = judge(tried, settlement.failure, self._pump.now, self._rng)
-            tried = told(tried, unknown=settlement.unknown)
+            tried = told(tried, unknown=settlement.unknown and not tried.simulated)
             self._follow(cell, tried, settlement.failure, step, settlement.id, books)
 
     def _book(self, effect: Effect, came: Attempt | None) -> tuple[Effect, tuple[Entry, ...]]:
@@ -304,8 +308,10 @@ class Flights:
         return accept(effect, answer, now, taken=taken, edit=edit)
 
     def asked(self, cell: Cell, effect: Effect) -> None:
-        """A question was put: a standing approval that fits answers it at once; else its alarm is set."""
+        """A question was put: a standing approval that fits answers it at once, or shadow mode does; else its alarm is set."""
         answer = standing(effect, self._pump.books, self._pump.now)
+        if answer is None and self._gate.pretends(effect):
+            answer = waved(effect)
         if answer is None:
             if effect.due is not None:
                 self._pump.alarm(effect.due, effect.id)
@@ -363,7 +369,7 @@ class Flights:
                 self.launch(cell, cut)
                 return
             why = Failure("abandon", "interrupted", "the process ended while this was under way", where=effect.name)
-            cut, books = self._book(told(cut, unknown=effect.state == "started"), None)
+            cut, books = self._book(told(cut, unknown=effect.state == "started" and not effect.simulated), None)
             self._follow(cell, cut, why, step, "", books)
 
     def _press(self, cell: Cell, effect: Effect) -> None:

@@ -56,18 +56,20 @@ class Outcome(Generic[R_co]):
         failure: why there is no value; None where there is one.
         note: that a person had the call made with other arguments, in words; empty where nobody did.
         tool: the tool that gave it, where it took the place of the one that was called (``us.tool(fallback=…)``); else empty.
+        simulated: the call was not made: the system runs in shadow.
     """
 
-    __slots__ = ("_value", "failure", "note", "of", "tag", "tool")
+    __slots__ = ("_value", "failure", "note", "of", "simulated", "tag", "tool")
 
     def __init__(
-        self, of: str, tag: Tag, value: object, failure: Failure | None, note: str = "", tool: str = ""
-    ) -> None:
+        self, of: str, tag: Tag, value: object, failure: Failure | None, note: str = "", tool: str = "", simulated: bool = False
+    ) -> None:  # fmt: skip
         self.of = of
         self.tag = tag
         self.failure = failure
         self.note = note
         self.tool = tool
+        self.simulated = simulated
         self._value = value
 
     @property
@@ -146,6 +148,7 @@ def effect_outcome(
         note=note,
         came=came,
         tool=effect.name if effect.instead else "",
+        simulated=effect.simulated,
     )
     context = effect.context
     if context.provenance is not provenance:
@@ -165,4 +168,4 @@ def _changed(effect: Effect) -> str:
 def read_outcome(body: OutcomeBody, form: Any) -> Outcome[Any]:  # form is a type form
     """An outcome as a handler takes it. Raises msgspec.ValidationError where the value does not fit the form."""
     value = decode(body.value, form) if body.failure is None else None
-    return Outcome(body.of, tag_value(body.tag), value, body.failure, body.note, body.tool)
+    return Outcome(body.of, tag_value(body.tag), value, body.failure, body.note, body.tool, body.simulated)

@@ -15,6 +15,8 @@ from ..protocols.undoing import Undoable
 
 def happened(effect: Effect, failure: Failure | None) -> bool:
     """Whether a call that comes to this was made, and did what it is for."""
+    if effect.simulated:
+        return False
     return effect.verb == CALL and effect.attempt > 0 and (failure is None or failure.code in HAPPENED)
 
 

@@ -5,7 +5,7 @@ The life of an effect, each step a row of the journal (``*`` may repeat):
     intended -> denied                                         (a check said no; settled at once)
     intended -> asking -> intended | settled                   (a person says yes | no, or says nothing in time)
     asking   -> asking *, in_doubt -> in_doubt *               (a person is reminded, or the next one is asked, or one of several says yes)
-    intended -> started -> settled                             (the normal way)
+    intended -> started -> settled                             (the normal way; or simulated, in shadow mode)
     intended -> waiting -> started                             (a limit that many share has no room yet)
     started  -> waiting -> started *                           (failed, tried again after a while)
     started  -> in_doubt -> settled | intended                 (nobody knows whether it happened; a person or a late outcome says)
@@ -131,6 +131,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         yes: who said yes so far, where several must; with the last one it is answered.
         unsure: an earlier attempt may have happened; where no further one may be made, it is in doubt, not failed.
         labels: of its arguments, as in ``Intent``.
+        simulated: it was let out in shadow mode: no attempt touches the world. Never taken back.
     """
 
     id: str
@@ -169,6 +170,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     instead: tuple[str, ...] = ()
     before: int = 0
     version: str = ""
+    simulated: bool = False
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

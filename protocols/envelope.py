@@ -114,7 +114,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     ``value`` (JSON) counts where there is no ``failure``; ``request`` and ``said`` as in the ask's ``ReplyTo``;
     ``checked``: of an effect, what the gate said when it was started, as far as no row holds it yet; ``came``: of a call that
     only reads, a digest of the value; ``note``: that a person had the call made with other arguments; ``tool``: the tool that
-    gave it, where it took the place of the one that was called.
+    gave it, where it took the place of the one that was called; ``simulated``: the call was not made, but simulated.
     """
 
     of: str
@@ -128,6 +128,7 @@ class OutcomeBody(Struct, frozen=True, omit_defaults=True, gc=False):
     came: str = ""
     note: str = ""
     tool: str = ""
+    simulated: bool = False
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):

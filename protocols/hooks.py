@@ -119,6 +119,7 @@ class Clearance(Struct, frozen=True):
         shut: it is the tool that is shut, so that another one in its place need not wait.
         timeout: seconds that this attempt may take, where that is less than the effect's own.
         answer: tokens that the answer of a model may have, where that is bounded.
+        simulate: it starts without touching the world (shadow mode). That makes a ``started`` row necessary, too.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -129,6 +130,7 @@ class Clearance(Struct, frozen=True):
     timeout: float | None = None
     answer: int | None = None
     shut: bool = False
+    simulate: bool = False
 
 
 class Booked(Struct, frozen=True):
@@ -182,6 +184,10 @@ class Gate(Protocol):
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         """An attempt that was started came to this; None where the end of the process cut it off. Told once for each attempt."""
+        ...
+
+    def pretends(self, effect: Effect) -> bool:
+        """Whether a call will be simulated, should it be let out now."""
         ...
 
     def gives(self, effect: Effect, value: Raw) -> Provenance | None:

@@ -21,6 +21,7 @@ from ..protocols.model import ModelRequest
 from ..protocols.secrets import of_attempt, without_secrets
 from ..protocols.tool import Call
 from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running, without
+from ..tools.pretending import as_begun
 from ..tools.tool import LeaseRule, Tool
 from .kit.faults import FaultPlan, failed
 from .supervision.tree import Tree
@@ -139,7 +140,7 @@ class Attempts:
         id = self._random.choice(self.waiting())
         flight = self._flights[id]
         effect = flight.start.effect
-        if effect.resource and (flight.entering is None or flight.entering.lost):
+        if effect.resource and not effect.simulated and (flight.entering is None or flight.entering.lost):
             rule = self._tool(effect).lease
             assert self.enter is not None
             assert rule is not None
@@ -241,7 +242,8 @@ class Attempts:
         """What an earlier attempt came to, where it can be asked."""
         effect = start.effect
         tool = self._tool(effect)
-        if tool.spec.effect == "reconcilable" and (effect.attempt - effect.before > 1 or effect.interrupted):
+        again = effect.attempt - effect.before > 1 or effect.interrupted
+        if tool.spec.effect == "reconcilable" and again and not effect.simulated:
             return reconcile_plain(tool, effect)
         return None
 
@@ -257,18 +259,21 @@ class Attempts:
             self._fences.get(effect.id, 0),
             at=effect.at,
         )
+        runs = as_begun(tool, effect)
+        if isinstance(runs, Attempt):
+            return runs
         try:
-            values = tool.bind(tool.signature.read(effect.args), call)
+            values = runs.bind(tool.signature.read(effect.args), call)
         except ValueError as error:
             return Attempt(failure=Failure("change_arguments", "bad_arguments", str(error), where=effect.name))
-        if tool.is_async:
-            tool, waits = copy.copy(tool), tool.function
+        if runs.is_async:
+            runs, waits = copy.copy(runs), runs.function
 
             def at_once(**given: Any) -> Any:  # the tool's own parameters and result
                 return finish(waits(**given))
 
-            tool.function = at_once
-        return run_plain(tool, effect, values)
+            runs.function = at_once
+        return run_plain(runs, effect, values)
 
     def _think(self, effect: Effect, request: ModelRequest | None) -> Attempt:
         assert request is not None

@@ -91,6 +91,7 @@ class AuditedCall(Struct, frozen=True, omit_defaults=True):
         outcome: what came of it.
         value: the result; null where there is none, or it is erased.
         gaps: what is not in the journal any more, or never was; none for a complete audit.
+        simulated: it was not made, but simulated (shadow mode).
     """
 
     id: str
@@ -109,6 +110,7 @@ class AuditedCall(Struct, frozen=True, omit_defaults=True):
     value: Raw = NULL
     gaps: tuple[str, ...] = ()
     labels: dict[str, tuple[str, ...]] = {}
+    simulated: bool = False
 
 
 class Audit(Struct, frozen=True):
@@ -217,6 +219,7 @@ class _Call:
         return AuditedCall(
             one.id, one.stream, one.agent, one.verb, one.name, one.args, one.effect, one.key, one.digest, self.row.gid, self.row.at,
             tuple(self.steps), self._outcome(), self.value, tuple(self._gaps()), {**one.labels},
+            self.now.simulated,
         )  # fmt: skip
 
     def _verdicts(self, effect: Effect, before: tuple[Verdict, ...], row: Row) -> None:

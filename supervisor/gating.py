@@ -9,8 +9,10 @@ from ..protocols.budget import Price, Spending
 from ..protocols.errors import DefinitionError
 from ..protocols.rates import Rate
 from ..tools.checks.budget import Budgets
+from ..tools.checks.shadow import shadow as in_shadow
 from ..tools.gate import Gate
 from ..tools.models.prices import load
+from ..tools.starting import StartCheck
 from ..tools.windows import check_windows
 from .supervision.tree import Tree
 
@@ -22,6 +24,7 @@ def gate_of(
     spending: Sequence[Spending] = (),
     prices: Mapping[str, Price] | None = None,
     skip: frozenset[str] = frozenset(),
+    shadow: bool | Sequence[str] = False,
 ) -> Gate:
     """The deciding half of the gate.
 
@@ -30,6 +33,7 @@ def gate_of(
         spending: windows of the whole journal.
         prices: of models, by name.
         skip: checks that are left out; only tests do that.
+        shadow: tools whose calls are simulated: all, or those named.
 
     Raises:
         DefinitionError: a window, price, rate or breaker is none, or is that of something that is not here.
@@ -38,7 +42,11 @@ def gate_of(
     budgets = (*windows, *(mount.actor.budget for mount in tree.directory.mounts()))
     if any(one is not None and one.usd is not None for one in budgets):
         load()
-    return Gate(tree.grants, shared=(Budgets(windows, known, tree.models), *tree.shared(rates, breakers)), skip=skip)
+    pretends = in_shadow(shadow, tree.tools)
+    first: tuple[StartCheck, ...] = () if pretends is None else (pretends,)
+    return Gate(
+        tree.grants, shared=(*first, Budgets(windows, known, tree.models), *tree.shared(rates, breakers)), skip=skip
+    )
 
 
 def _checked(prices: object, models: frozenset[str]) -> dict[str, Price]:

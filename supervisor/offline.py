@@ -196,7 +196,7 @@ def revoke(path: str | os.PathLike[str], id: str, by: str, reason: str) -> None:
 def as_left(effect: Effect) -> Effect:
     """An open effect as the next life will see it, now that nobody owns the journal: what had begun and may not run twice is
     in doubt. Anything else is given back as it is."""
-    if effect.effect != "once" or effect.state != "started":
+    if effect.effect != "once" or effect.state != "started" or effect.simulated:
         return effect
     step = after_crash(effect, effect.at)
     return msgspec.structs.replace(

@@ -67,17 +67,20 @@ class Program:
         raise TargetError(f"several in {self.target} take tasks: {known}", hint=f"say which: --to {self.teams[0].name}")
 
     def system(
-        self, *, journal: os.PathLike[str], model: str, drain: float | None, on_stop: Callable[[], None]
+        self, *, journal: os.PathLike[str], model: str, drain: float | None, on_stop: Callable[[], None], shadow: bool
     ) -> System:
         """Make the system that runs it.
 
         Args:
             journal, model, drain: in the place of the system's own; no ``model`` and no ``drain``: as it says.
+            shadow: every tool is in shadow, whatever the system says; False: as it says.
             on_stop: called when somebody asks it to stop, before the system's own.
         """
         changes: dict[str, Any] = {"journal": journal, "target": self.target, "on_stop": on_stop}
         if model:
             changes["model"] = model
+        if shadow:
+            changes["shadow"] = True
         if drain is not None:
             changes["drain"] = drain
         if not isinstance(self._found, System):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any, TypeVar, overload
 
 import anyio
@@ -28,16 +29,16 @@ DEFAULT_JOURNAL = "understudy.db"
 @overload
 def run(
     who: Agent[T] | Worker[T], task: str | Task, *, id: str | None = None, journal: str | os.PathLike[str] | None = None,
-    budget: Budget | None = None,
+    budget: Budget | None = None, shadow: bool | Sequence[str] = False,
 ) -> RunResult[T]: ...  # fmt: skip
 @overload
 def run(
     who: Supervisor, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None,
-    budget: Budget | None = None,
+    budget: Budget | None = None, shadow: bool | Sequence[str] = False,
 ) -> RunResult[Any]: ...  # fmt: skip
 def run(
     who: Runnable, task: str | Task | Plan, *, id: str | None = None, journal: str | os.PathLike[str] | None = None,
-    budget: Budget | None = None,
+    budget: Budget | None = None, shadow: bool | Sequence[str] = False,
 ) -> RunResult[Any]:  # fmt: skip
     """Run a task and give what came of it. Synchronous: it brings its own event loop.
 
@@ -47,6 +48,7 @@ def run(
         id: names the run; with one it is kept in a journal, and the same call again goes on or gives the recorded answer.
         journal: path of the journal; ``./understudy.db`` for a run with an id, memory for one without.
         budget: what may be spent on it, in place of the task's own: ``us.Budget(usd=1.0)``.
+        shadow: calls that do more than look are simulated, as of ``us.System``.
 
     Raises:
         InsideLoop: an event loop is running already; use ``await system.run(…)`` there.
@@ -65,7 +67,7 @@ def run(
     path = journal if journal is not None else DEFAULT_JOURNAL if id is not None else None
 
     async def main() -> RunResult[Any]:
-        async with System(who, journal=path) as system:
+        async with System(who, journal=path, shadow=shadow) as system:
             return await system.run(who, wanted, id=id)
 
     return anyio.run(main)

@@ -109,7 +109,7 @@ class Simulated:
         snapshot_every: rows of an actor after which a snapshot of it is due.
         plan: faults by number, besides those by chance.
         rates, breakers: as of ``us.System``.
-        spending, prices: as of ``us.System``.
+        spending, prices, shadow: as of ``us.System``.
         skip: checks of the gate that are left out, to see what they keep out.
 
     Attributes:
@@ -134,9 +134,10 @@ class Simulated:
         spending: Sequence[Spending] = (),
         prices: Mapping[str, Price] | None = None,
         skip: frozenset[str] = frozenset(),
+        shadow: bool | Sequence[str] = False,
     ) -> None:
         self.tree = Tree(definitions)
-        self.gate = gate_of(self.tree, rates, breakers, spending, prices, skip)
+        self.gate = gate_of(self.tree, rates, breakers, spending, prices, skip, shadow)
         self.calendar = CronCalendar()
         self.seed, self.now = seed, EPOCH
         self.random = random.Random(seed)

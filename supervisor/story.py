@@ -68,6 +68,7 @@ class Story(Struct, frozen=True, omit_defaults=True):
         began, seconds: journal time of the first row; how long until the last.
         waiting: what people have to answer.
         thinks, calls: how often a model answered and a tool was called.
+        simulated: calls that were not made, but simulated (shadow mode).
         usage, cost: tokens and US dollars of all its model calls, the unfinished ones' too.
         retries: attempts that were made again; ``restarts``: of its actors; ``lives``: processes that worked on it.
         lines: what happened.
@@ -92,6 +93,7 @@ class Story(Struct, frozen=True, omit_defaults=True):
     lines: tuple[Line, ...] = ()
     progress: Progress | None = None
     erased: int = 0
+    simulated: int = 0
 
 
 def tell(run: Address, rows: Iterable[Row], around: Iterable[Row] = (), *, left: bool = False) -> Story:
@@ -133,6 +135,7 @@ class _Teller:
         self.failure: Failure | None = None
         self.usage, self.cost = Usage(), 0.0
         self.thinks = self.calls = self.retries = self.restarts = 0
+        self.simulated = 0
         self.lives, self.in_order, self.pid = 1, False, ""
         self.erased = 0
         self.above: dict[str, Effect] = {}
@@ -216,7 +219,7 @@ class _Teller:
         return Story(
             str(self.run), "erased" if gone else status, self.task, result, self.began, self.at - self.began, waiting,
             self.thinks, self.calls, self.usage, self.cost, self.retries, self.restarts, self.lives, tuple(self.lines),
-            self._progress(result.status if result is not None else ""), self.erased,
+            self._progress(result.status if result is not None else ""), self.erased, self.simulated,
         )  # fmt: skip
 
     def _progress(self, ended: str) -> Progress | None:
@@ -350,6 +353,8 @@ class _Teller:
             if effect.state == "asking":
                 self._asks(effect)
         match effect.state:
+            case "started" if effect.simulated:
+                self._say(f"{effect.name} is simulated, not called", "quiet")
             case "started":
                 self._say(f"{effect.name} is about to leave, attempt {effect.attempt - effect.before}", "quiet")
             case "waiting":
@@ -382,6 +387,9 @@ class _Teller:
         return True
 
     def _settled(self, effect: Effect, record: Record, name: str) -> None:
+        if effect.simulated:
+            self.simulated += 1
+            name = f"{name} (simulated)"
         if effect.failure is not None:
             self._say(f"{name}: {_failure(effect.failure)}", "bad")
         elif effect.verb == CALL and record.message is not None and record.message.wire == OUTCOME:

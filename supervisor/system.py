@@ -97,6 +97,8 @@ class System(Calling, Answering, Viewing, Retaining):
             ``us.Breaker()``, tools of class ``once`` and ``reconcilable`` none.
         spending: what may be spent in a day, by a user and the like, over all runs: ``[us.Spending(per="user", every="day", usd=5.0)]``.
         prices: of models that the price lists (extra ``prices``) do not know, or that you know better, by name.
+        shadow: calls that do more than look are simulated, not made: of all tools (True), or of those named (``["pay"]``).
+            ``Tool.simulate`` says what such a call gives; models are really asked.
 
     Raises:
         DefinitionError: one of these is of no use; it says which.
@@ -112,6 +114,7 @@ class System(Calling, Answering, Viewing, Retaining):
         idle: float = IDLE, in_memory: int = IN_MEMORY, watchdog: float | None = LIMIT,
         rates: Mapping[str, Rate] | None = None, breakers: Mapping[str, Breaker | None] | None = None,
         spending: Sequence[Spending] = (), prices: Mapping[str, Price] | None = None,
+        shadow: bool | Sequence[str] = False,
     ) -> None:  # fmt: skip
         options.limit("watchdog", watchdog)
         options.seconds("idle", idle)
@@ -123,7 +126,7 @@ class System(Calling, Answering, Viewing, Retaining):
         self.settings: Mapping[str, Any] = {
             "journal": journal, "durability": durability, "model": model, "target": target, "drain": drain,
             "control": control, "on_stop": on_stop, "idle": idle, "in_memory": in_memory, "watchdog": watchdog,
-            "rates": rates, "breakers": breakers, "spending": spending, "prices": prices,
+            "rates": rates, "breakers": breakers, "spending": spending, "prices": prices, "shadow": shadow,
         }  # fmt: skip
         self._idle, self._in_memory = idle, in_memory
         self.path = Path(journal) if journal is not None else None
@@ -136,7 +139,7 @@ class System(Calling, Answering, Viewing, Retaining):
             if path is None
             else AsyncJournal(lambda: SqliteJournal(path, durability=durability), read=lambda: read_only(path))
         )
-        self._gate = gate_of(self.tree, rates, breakers, spending, prices)
+        self._gate = gate_of(self.tree, rates, breakers, spending, prices, shadow=shadow)
         performer = Performer(self.tree.tools, self.tree.models)
         performer.enter = Entering(self.tree.places, self.ask)
         self._watchers = Watchers()
@@ -317,6 +320,8 @@ class System(Calling, Answering, Viewing, Retaining):
 
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
         note = {"pid": str(os.getpid()), "target": self._target, "model": self._model}
+        if self._gate.shadow:
+            note["shadow"] = self._gate.shadow
         now = self._shell.clock.now()
         kernel = Kernel(
             self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying,

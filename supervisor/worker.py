@@ -117,5 +117,14 @@ class Worker(Generic[T]):
         self.instructions = work.__doc__ or ""
         self.can = texts(f"worker {name!r}: can", tuple(can) if not isinstance(can, str) else can)
 
+    def simulate(self, function: Work[T]) -> Work[T]:
+        """What its function would give where calls are simulated (``us.System(shadow=…)``), as ``Tool.simulate``.
+
+        Raises:
+            DefinitionError: see there.
+        """
+        self.work.simulate(cast("Any", function))
+        return function
+
     def __repr__(self) -> str:
         return f"<worker {self.name} ({self.work.spec.effect})>"

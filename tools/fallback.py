@@ -32,6 +32,8 @@ LASTING = frozenset({"stopped", "person_rejected", "no_answer", "did_not_happen"
 def may(effect: Effect, failure: Failure) -> bool:
     """Whether another tool may do it: it failed for good, and it is known that nothing happened."""
     for_good = failure.kind == "abandon" or failure.code == SHUT
+    if effect.simulated:  # nothing has failed, and what is tried instead might be real
+        return False
     if effect.verb != CALL or not for_good or failure.code in HAPPENED or failure.code in LASTING:
         return False
     doubted = effect.question is not None and effect.question.kind == "in_doubt"

@@ -23,6 +23,7 @@ from ..protocols.hooks import Admission, Booked, Clearance, Instead, Next, Rng
 from ..protocols.model import ModelRequest
 from ..protocols.provenance import Provenance
 from ..protocols.rules import ApprovalRule
+from ..protocols.shadow import by_shadow
 from ..protocols.undoing import Undoable
 from ..protocols.verdicts import Verdict
 from . import ledger
@@ -36,6 +37,8 @@ from .checks.limits import FAMILY, LIMITS, calls, family, loop, refused_again, s
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
 from .checks.rules import rules
+from .checks.shadow import Shadow, reasked
+from .checks.shadow import still as still_simulated
 from .compensating import undoing
 from .fallback import instead
 from .inside import InsideTool
@@ -86,6 +89,7 @@ class Gate:
         use it to show what each of them keeps out."""
         self._grants = dict(grants)
         self._shared = tuple(check for check in shared if check.name not in skip)
+        self._shadow = next((check for check in self._shared if isinstance(check, Shadow)), None)
         self._names = frozenset(name for g in grants.values() for name in g.tools)
         specs = [tool.spec for g in grants.values() for tool in g.tools.values()]
         self._conditional = {s.name for s in specs if s.after or s.excludes} | {n for s in specs for n in s.excludes}
@@ -189,6 +193,8 @@ class Gate:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
         clear = self._still(effect, counters, now, books, until)
         checks = [check for check in self._shared if check.concerns(effect)]
+        if effect.simulated and not any(v.verdict == "deny" for v in clear.verdicts):
+            return still_simulated(clear, now)
         if not checks or clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
             return clear
         grants = self._of(effect.agent)
@@ -211,7 +217,10 @@ class Gate:
             rulings.append(_guarded(LIMITS, partial(still, effect=effect, until=until), case))
         if case.tool is not None and rulings[-1].failure is None and "approval" not in self._skip:
             checks: tuple[tuple[str, Check], ...] = ()
-            if _allowed_by_person(effect):
+            if by_shadow(effect.answer) and not self.pretends(effect):  # nobody's yes
+                rulings.append(reasked(effect, case))
+                case.asked = rulings[-1].question
+            elif _allowed_by_person(effect):
                 checks = (("schema", arguments), ("approval", partial(approved, effect=effect, books=books)))
             elif (case.tool.policy is not None or case.rules) and other_rules(case, effect):
                 checks = (("schema", arguments), ("approval", approval), ("rules", rules))[: 3 if case.rules else 2]
@@ -227,11 +236,22 @@ class Gate:
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         """Settle what was reserved for an attempt."""
+        if effect.simulated:
+            return Booked()
         checks = [check for check in self._shared if check.concerns(effect)]
         if not checks:
             return Booked()
         tool = _tool(self._of(effect.agent), effect)
         return booked(checks, Ending(effect, attempt, now, Books(books), tool), books)
+
+    @property
+    def shadow(self) -> str:
+        """Which tools are in shadow, as the journal says it; empty for none."""
+        return "" if self._shadow is None else self._shadow.note
+
+    def pretends(self, effect: Effect) -> bool:
+        """Whether a call will be simulated."""
+        return effect.simulated or (self._shadow is not None and self._shadow.concerns(effect))
 
     def gives(self, effect: Effect, value: Raw) -> Provenance | None:
         """See ``checks.provenance.gives``."""

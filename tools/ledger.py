@@ -5,6 +5,7 @@ Pure functions over the effect and the clock. What they rest on is the effect cl
 * ``read``, ``idempotent``: may run again (an ``idempotent`` one only while the other side still knows its key)
 * ``reconcilable``: runs again, and the performer asks ``reconcile`` first
 * ``once``: nobody runs it again by himself; a person says what happened
+* simulated (shadow mode), whatever its class: a failure is one, and after a crash it is simulated again
 
 When the attempts of what is not a ``read`` are used up, and nobody knows what the last one did, it is in doubt, not failed.
 """
@@ -24,6 +25,8 @@ LONGEST_WAIT = 30 * 86_400.0
 
 def after_failure(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
     """An attempt failed, and it is known that nothing happened."""
+    if effect.simulated:
+        return Next("settle", failure=failure)
     if failure.kind in ("change_arguments", "abandon"):
         return Next("settle", failure=failure)
     if failure.after is not None and math.isfinite(failure.after) and failure.after > PATIENCE:
@@ -61,7 +64,7 @@ def wait(effect: Effect, failure: Failure, rng: Rng) -> float:
 def after_silence(effect: Effect, failure: Failure, now: float, rng: Rng) -> Next:
     """An attempt ended and nobody knows whether it happened: a timeout, a cancel, an exception the tool did not declare. Only a ``read``
     fails by that."""
-    if effect.effect == "read":
+    if effect.effect == "read" or effect.simulated:
         return after_failure(effect, failure, now, rng)
     if effect.effect == "once" or effect.attempt - effect.before >= effect.retry.attempts:
         return doubt(effect, failure)
@@ -78,7 +81,10 @@ def after_crash(effect: Effect, now: float) -> Next:
     """The process died while the effect was open. ``intended`` means that it never began, for classes with a ``started`` row."""
     if effect.interrupted >= INTERRUPTIONS:
         why = f"the process died {effect.interrupted} times while it was under way, and it may be what kills it"
-        return doubt(effect, Failure("abandon", "interrupted", why, where=effect.name))
+        failure = Failure("abandon", "interrupted", why, where=effect.name)
+        return Next("settle", failure=failure) if effect.simulated else doubt(effect, failure)
+    if effect.simulated:
+        return Next("start")
     if effect.effect == "once" and effect.state == "started":
         return doubt(
             effect, Failure("abandon", "interrupted", "the process died after this call had begun", where=effect.name)

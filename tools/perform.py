@@ -31,6 +31,7 @@ from ..protocols.tool import Call
 from ..protocols.watch import Blocked, Watch
 from .attempting import Attempting, Leak
 from .patience import OnDelta, OnLate, Patience
+from .pretending import as_begun
 from .steps import Steps
 from .tasks import in_task
 from .threads import in_thread
@@ -91,7 +92,7 @@ class Performer:
         if effect.effect != "read" and any(id == effect.id for id, _ in self.leaks):
             return still_running(effect)  # a read may run beside itself: trying again is the cure for one that hangs
         fence = 0
-        if effect.resource:  # before the clock runs, and before anything can have happened
+        if effect.resource and not effect.simulated:  # before the clock runs, and before anything can have happened
             entered = await self._enter(effect)
             if isinstance(entered, Failure):
                 return not_entered(effect, entered)
@@ -153,24 +154,28 @@ class Performer:
             attempting.beat,
             effect.at,
         )
-        if tool.spec.effect == "reconcilable" and (effect.attempt - effect.before > 1 or effect.interrupted):
+        runs = as_begun(tool, effect)
+        if isinstance(runs, Attempt):
+            return runs
+        again = effect.attempt - effect.before > 1 or effect.interrupted
+        if tool.spec.effect == "reconcilable" and again and not effect.simulated:
             found = await self._reconcile(tool, effect)
             if found is not None:
                 return found
         try:
-            values = tool.bind(tool.signature.read(effect.args), call)
+            values = runs.bind(tool.signature.read(effect.args), call)
         except ValueError as error:
             return Attempt(
                 failure=Failure("change_arguments", "bad_arguments", f"{effect.name}: {error}", where=effect.name)
             )
 
-        attempting.listen(tool.spec.heartbeat)
+        attempting.listen(None if effect.simulated else tool.spec.heartbeat)
         name = f"tool {effect.name}"
-        if tool.isolation == "process":
-            return await _apart(tool, effect, call, attempting, lambda: self.on_leak(attempting.left("process")))
-        if tool.isolation == "task":
-            return await self._in_task(_run_async(tool, effect, values, self.watch), name, attempting)
-        run = partial(run_plain, tool, effect, values)
+        if runs.isolation == "process":
+            return await _apart(runs, effect, call, attempting, lambda: self.on_leak(attempting.left("process")))
+        if runs.isolation == "task":
+            return await self._in_task(_run_async(runs, effect, values, self.watch), name, attempting)
+        run = partial(run_plain, runs, effect, values)
         return await in_thread(run, name, attempting.late, lambda: self.on_leak(attempting.left("thread")))
 
     async def _enter(self, effect: Effect) -> Lease | Failure:

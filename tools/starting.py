@@ -1,4 +1,5 @@
-"""Checks that look beyond one actor: budgets, rates, breakers. They are asked when an effect starts, and told when an attempt ended.
+"""Checks that look beyond one actor: shadow mode, budgets, rates, breakers. They are asked when an effect starts, and told when an
+attempt ended.
 
 What they know of each other's effects is in the gate's books. A check reads and writes entries under keys of its own; where one says
 that the effect has to wait, that a person is to be asked, or no, it does not start, and of what was written only that check's counts.
@@ -91,6 +92,8 @@ def started(
             ruling = deny(check.name, of_exception(error, where=check.name, code="check_failed"))
         verdict = ruling.verdict if ruling.verdict.at else said_at(ruling.verdict, starting.now)
         verdicts.append(verdict)
+        if verdict.verdict == "simulate":  # nothing that it would need or cost
+            return Clearance(tuple(verdicts), simulate=True)
         if verdict.verdict in ("deny", "wait", "ask"):
             shut = ruling.failure is not None and ruling.failure.code == SHUT
             books = starting.books.changes

@@ -119,6 +119,8 @@ class Tool(ToolRef[P, R]):
         self.reconciler: Callable[..., Any] | None = None
         self.compensation: Tool[..., Any] | None = None
         """What undoes its calls (``compensate``)."""
+        self.pretence: Tool[..., Any] | None = None
+        """What stands in for it where its calls are simulated (``simulate``)."""
         self.is_async = inspect.iscoroutinefunction(function)
         self.isolation: Isolation = "task" if self.is_async else "thread"
         self.environ: Sequence[str] | Mapping[str, str | Secret] = ()
@@ -253,6 +255,30 @@ class Tool(ToolRef[P, R]):
         from .compensating import made  # it looks at tools
 
         self.compensation = made(self, function, depth=1)
+        return function
+
+    @overload
+    def simulate(  # type: ignore[overload-overlap]
+        self, function: Callable[Concatenate[Call, P], Coroutine[Any, Any, R]], /
+    ) -> Callable[Concatenate[Call, P], Coroutine[Any, Any, R]]: ...
+    @overload
+    def simulate(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    @overload
+    def simulate(self, function: Callable[Concatenate[Call, P], R], /) -> Callable[Concatenate[Call, P], R]: ...
+    @overload
+    def simulate(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def simulate(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """What a call would give, where it is simulated (``us.System(shadow=…)``): a function, also an ``async def``, with the tool's
+        parameters (a ``us.Secret`` may be left out, a ``us.Call`` be added). It must touch nothing. What it gives is checked, cut and
+        transformed as the tool's own result; it may raise ``us.Abandon`` and so on. Without one such a call fails (``shadowed``).
+
+        Raises:
+            DefinitionError: there is one already, the tool only looks, is done inside the node or asks a person, or the
+                function takes something else.
+        """
+        from .pretending import stand_in  # it looks at tools
+
+        self.pretence = stand_in(self, function)
         return function
 
     def isolate(self, isolation: Isolation, environ: Sequence[str] | Mapping[str, str | Secret] = ()) -> None:

@@ -49,7 +49,8 @@ def _lines(told: Audit) -> list[str]:
 def _call(call: AuditedCall, first: float) -> list[str]:
     what = call_text(call.name, call.arguments) if call.verb == "call" else f"{visible(call.name)} is asked"
     key = f", key {call.key}" if call.key else ""
-    lines = [f"{call.id}  {visible(call.actor)}  {what}", f"    {call.verb}, {call.effect}{key}: {call.outcome}"]
+    how = ", simulated" if call.simulated else ""
+    lines = [f"{call.id}  {visible(call.actor)}  {what}", f"    {call.verb}, {call.effect}{key}: {call.outcome}{how}"]
     lines += [f"  {step.at - first:9.3f}  {_said(step)}" for step in call.steps]
     if call.value != NULL:
         lines.append(f"             gave {_short(bytes(call.value).decode())}")

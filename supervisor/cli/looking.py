@@ -111,7 +111,7 @@ def replay(run: str, target: str, journal: Path, as_json: bool) -> int:
 
     with source.looking(journal) as found:
         address = find_run(found, run, journal)
-        named = target or source.target_of(found)[0]
+        named = target or source.target_of(found).target
     if not named:
         words = ["understudy", "replay", address, "--journal", str(journal), "--target"]
         raise TargetError(f"{journal} does not name what made {address}", hint=f"say it: {command(words)} module:name")

@@ -97,6 +97,9 @@ model = click.option(
     metavar="PROVIDER:NAME",
     help="A model in the place of every agent's, such as openai:gpt-5-mini.",
 )
+shadow = click.option(
+    "--shadow", is_flag=True, help="Calls that do more than look are simulated, not made (Tool.simulate)."
+)
 drain = click.option(
     "--drain", default=10.0, show_default=True, metavar="SECONDS", help="For calls under way to end, when it is stopped.",
     type=SECONDS,

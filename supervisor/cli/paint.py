@@ -96,9 +96,10 @@ def story(console: Console, told: Story, journal: str) -> None:
     console.print(f"[bold]{escape(told.run)}[/]  {_WORDS.get(told.status, told.status)}", soft_wrap=True)
     about = "about " if told.usage.estimated else ""
     money = f", ${told.cost:.4f}" if told.cost else ""
+    pretended = f" ({told.simulated} simulated)" if told.simulated else ""
     console.print(
         f"began {clock(told.began)}, {told.seconds:.3f} s; {told.thinks} model calls ({about}{told.usage.input_tokens:,} + "
-        f"{told.usage.output_tokens:,} tokens{money}), {told.calls} tool calls, "
+        f"{told.usage.output_tokens:,} tokens{money}), {told.calls} tool calls{pretended}, "
         f"retries: {told.retries}, restarts: {told.restarts}, processes: {told.lives}",
         style="dim", soft_wrap=True,
     )  # fmt: skip

@@ -140,8 +140,8 @@ def _directory(journal: Path) -> Directory | None:
         TargetError: it is named, and cannot be imported.
     """
     with source.looking(journal) as found:
-        target, model = source.target_of(found)
-    return load(target).tree(model).directory if target else None
+        made = source.target_of(found)
+    return load(made.target).tree(made.model).directory if made.target else None
 
 
 def _json(text: bytes) -> Raw:

@@ -179,7 +179,7 @@ def say(ids: tuple[str, ...], said: Answer, by: str, journal: Path, as_json: boo
         note = f"; {', '.join(asked)} was asked" if asked and who not in asked else ""
         note += f"; {lacking[id]} more must say yes" if id in lacking else ""
         echo(f"{id}: {decision.replace('_', ' ')}, by {who}{note}  ({known[id].run})")
-    again = sorted({going_on(*named, journal) for named in made.values() if named[0]})
+    again = sorted({going_on(named, journal) for named in made.values() if named.target})
     if not taken and again:
         echo("No process runs this journal now. To go on:" + "".join(f"\n  {line}" for line in again))
     elif not taken:

@@ -46,11 +46,12 @@ from .work import serve as keep_serving
 @click.option(
     "--at-once", default=16, show_default=True, type=click.IntRange(min=1), help="Tasks brought in at the same time."
 )
+@options.shadow
 @options.drain
 @options.as_json
 def run(
     target: str, task: str | None, lines: BinaryIO | None, id: str | None, to: str, journal: Path, model: str, at_once: int,
-    drain: float, as_json: bool,
+    shadow: bool, drain: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Run TARGET (module:name: a team, or a us.System) on a TASK, or on the tasks in a file, to their end or to
     where only people can help.
@@ -75,13 +76,13 @@ def run(
     if task is None and lines is None:
         source.must_exist(journal)
     who = None if task is None and lines is None else program.who(to)
-    job = Job(program, journal, who, tuple(entries), model, at_once, options.drain_of(drain))
+    job = Job(program, journal, who, tuple(entries), model, at_once, options.drain_of(drain), shadow)
     with _progress(len(entries)) as progress:
         outcome = anyio.run(partial(work, job, progress, _say))
     for warning in outcome.warnings:
         _say(warning)
     code = _code(outcome, bad)
-    again = _again(target, task, lines, entries, to, journal, model)
+    again = _again(target, task, lines, entries, to, journal, model, shadow=shadow)
     if as_json:
         _emit(outcome, bad, journal, code, again)
         return code
@@ -106,20 +107,22 @@ def run(
 @click.argument("target", type=options.TEXT)
 @options.journal
 @options.model
+@options.shadow
 @options.drain
-def serve(target: str, journal: Path, model: str, drain: float) -> int:
+def serve(target: str, journal: Path, model: str, shadow: bool, drain: float) -> int:
     """Keep TARGET (a team, or a us.System) running until SIGTERM, Ctrl-C or `understudy stop`; then drain.
 
     `understudy submit` brings work in.
     """
     program = load(target)
     journal = options.journal_of(program.journal, journal)
-    job = Job(program, journal, model=model, drain=options.drain_of(drain))
+    job = Job(program, journal, model=model, drain=options.drain_of(drain), shadow=shadow)
 
     def began(system: System) -> None:
         for warning in system.opened.warnings:
             _say(warning)
-        echo(f"serving {target} on {journal} (process {os.getpid()}); Ctrl-C drains", err=True)
+        how = " in shadow" if shadow else ""
+        echo(f"serving {target}{how} on {journal} (process {os.getpid()}); Ctrl-C drains", err=True)
 
     anyio.run(partial(keep_serving, job, began, _say))
     echo("drained", err=True)
@@ -194,8 +197,9 @@ def _code(outcome: Outcome, bad: list[BadLine]) -> int:
 
 
 def _again(
-    target: str, task: str | None, lines: BinaryIO | None, entries: list[Entry], to: str, journal: Path, model: str
-) -> str:
+    target: str, task: str | None, lines: BinaryIO | None, entries: list[Entry], to: str, journal: Path,
+    model: str, *, shadow: bool,
+) -> str:  # fmt: skip
     words = ["understudy", "run", target]
     if task is not None:
         words += [task, "--id", entries[0].id]
@@ -205,7 +209,8 @@ def _again(
     if to:
         words += ["--to", to]
     words += ["--journal", str(journal)]
-    return command(words + (["--model", model] if model else []))
+    words += ["--model", model] if model else []
+    return command(words + (["--shadow"] if shadow else []))
 
 
 def _emit(outcome: Outcome, bad: list[BadLine], journal: Path, code: int, again: str) -> None:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...protocols.approvals import Answer
 from ...protocols.errors import JournalError, JournalHeld, TargetError, UnderstudyError
 from ...protocols.grants import Grant, grants
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Row
+from ...tools.checks.shadow import ALL
 from .. import offline
 from ..inbox import InboxItem, inbox
 from ..journal.batch import record_of
@@ -31,6 +32,14 @@ ARRIVING = 2.0
 
 LOOKING = 5.0
 """Seconds for the owner to answer somebody who only looks; then the file is read instead."""
+
+
+class Made(NamedTuple):
+    """What worked on a run: target and model of the program, and whether all of its tools were in shadow."""
+
+    target: str = ""
+    model: str = ""
+    shadow: bool = False
 
 
 class Source(Protocol):
@@ -114,7 +123,7 @@ def warn(reader: JournalReader) -> None:
         echo(f"understudy: warning: {why}. What follows is what is left", err=True)
 
 
-def give(path: Path, answer: Answer, made: tuple[str, str] = ("", "")) -> bool:
+def give(path: Path, answer: Answer, made: Made | None = None) -> bool:
     """Answer an item. ``made``: target and model of its run, which say whether a value fits.
 
     True where a running process took it, false where it was written into the file.
@@ -124,7 +133,11 @@ def give(path: Path, answer: Answer, made: tuple[str, str] = ("", "")) -> bool:
         JournalHeld: a process that takes no commands owns the journal.
     """
     return either(
-        path, lambda remote: remote.give(answer), lambda: offline.answer(path, answer, lambda: definitions(*made))
+        path,
+        lambda remote: remote.give(answer),
+        lambda: offline.answer(
+            path, answer, lambda: definitions(made.target, made.model) if made is not None else None
+        ),
     )
 
 
@@ -209,8 +222,8 @@ def definitions(target: str, model: str) -> Tree | None:
         return None
 
 
-def target_of(source: Source, run: str = "") -> tuple[str, str]:
-    """Target and model with which a run, or without one the journal, was last worked on; empty where the journal does not say."""
+def target_of(source: Source, run: str = "") -> Made:
+    """With what a run, or without one the journal, was last worked on; empty where the journal does not say."""
     begun = [(row.gid, note) for row in source.stream(SYSTEM) if "epoch" in (note := record_of(row).note)]
     last = max((gid for gid, _ in begun), default=0)
     if run:  # a person's answer to it may have been written in a life of its own
@@ -219,4 +232,7 @@ def target_of(source: Source, run: str = "") -> tuple[str, str]:
         lives = (max((gid for gid, _ in begun if gid < row), default=0) for row in rows)
         last = max((gid for gid in lives if gid not in answered), default=0)
     named = [note for gid, note in begun if gid <= last and note.get("target")]
-    return (named[-1]["target"], named[-1].get("model", "")) if named else ("", "")
+    if not named:
+        return Made()
+    note = named[-1]
+    return Made(note["target"], note.get("model", ""), note.get("shadow") == ALL)

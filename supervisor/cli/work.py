@@ -44,6 +44,7 @@ class Job(Struct, frozen=True):
         model: replaces every agent's model; empty for none.
         at_once: tasks brought in at the same time.
         drain: seconds that effects under way get to end; None: as the system says.
+        shadow: calls that do more than look are simulated.
     """
 
     program: Program
@@ -53,10 +54,13 @@ class Job(Struct, frozen=True):
     model: str = ""
     at_once: int = 16
     drain: float | None = None
+    shadow: bool = False
 
     def system(self, on_stop: Callable[[], None]) -> System:
         """Make the system that does it."""
-        return self.program.system(journal=self.journal, model=self.model, drain=self.drain, on_stop=on_stop)
+        return self.program.system(
+            journal=self.journal, model=self.model, drain=self.drain, on_stop=on_stop, shadow=self.shadow
+        )
 
 
 class Outcome(Struct, frozen=True):
@@ -166,7 +170,7 @@ def _stray(job: Job, runs: set[str]) -> tuple[str, ...]:
         made = {source.target_of(found, run) for run in runs}
     names = ", ".join(sorted(runs)[:5]) + (", …" if len(runs) > 5 else "")
     how = (
-        "; ".join(sorted(going_on(*named, job.journal) for named in made if named[0]))
+        "; ".join(sorted(going_on(named, job.journal) for named in made if named.target))
         or "run the program that made them"
     )
     one = len(runs) == 1
@@ -230,10 +234,11 @@ async def _until(stop: anyio.Event, scope: CancelScope) -> None:
     scope.cancel()
 
 
-def going_on(target: str, model: str, journal: Path) -> str:
+def going_on(made: source.Made, journal: Path) -> str:
     """The command that goes on with what a journal holds."""
-    words = ["understudy", "run", target, "--journal", str(journal)]
-    return command(words + (["--model", model] if model else []))
+    words = ["understudy", "run", made.target, "--journal", str(journal)]
+    words += ["--model", made.model] if made.model else []
+    return command(words + (["--shadow"] if made.shadow else []))
 
 
 def command(words: Sequence[str]) -> str:

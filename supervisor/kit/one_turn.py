@@ -132,6 +132,9 @@ class OpenGate:
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:
         return Booked()
 
+    def pretends(self, effect: Effect) -> bool:
+        return False
+
     def gives(self, effect: Effect, value: Raw) -> None:
         return None
 

@@ -52,6 +52,26 @@ def large(to: str, usd: float) -> bool:
     return usd > 50
 
 
+@pay.simulate
+def pretended(to: str, usd: float) -> Trip:
+    return Trip(umbrella=True)
+
+
+@pay.simulate
+async def pretended_slowly(call: us.Call, to: str, usd: float) -> Trip:
+    return Trip(umbrella=True)
+
+
+@pay.simulate  # type: ignore[arg-type]
+def pretended_wrongly(to: str, usd: str) -> Trip:
+    return Trip(umbrella=True)
+
+
+@pay.simulate  # type: ignore[arg-type]
+def pretended_something_else(to: str, usd: float) -> str:
+    return ""
+
+
 class Account(us.Actor):
     State = Balance
 

@@ -9,6 +9,7 @@ from ...protocols.books import Entry
 from ...protocols.effects import Effect
 from ...protocols.failures import Failure
 from ...protocols.grants import key
+from ...protocols.shadow import by_shadow
 from ..inside import InsideTool
 from .approval import Broken, asks, unasked
 from .case import Case, Ruling, allow, deny
@@ -37,7 +38,7 @@ def approved(case: Case, effect: Effect, books: Mapping[str, Entry]) -> Ruling:
         return _no(
             "rule_changed", f"the approval rule of {effect.name} has changed since a person was asked: {change}", effect
         )
-    if answer.grant and key(answer.grant) not in books:
+    if answer.grant and not by_shadow(answer) and key(answer.grant) not in books:  # the gate asks about such calls anew
         gone = f"the standing approval {answer.grant}, which allowed this call of {effect.name}, was taken back"
         return _no("grant_revoked", gone, effect)
     valid = case.limits.approved
