@@ -1,4 +1,5 @@
-"""What the gate said and did about every call of a run, in order: a fold over the rows of its actors, nothing else.
+"""What the gate said and did about every call of a run, in order: a fold over the rows of its actors, and of those who did something
+for them (``causes``), nothing else.
 
     intent, with its arguments -> each check's verdict -> who was asked and who answered -> what was reserved -> attempts -> outcome
 
@@ -8,7 +9,7 @@ retention has erased, and what versions before this one did not write, is named 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Literal
 
 from msgspec import Raw, Struct
@@ -23,6 +24,7 @@ from ..protocols.failures import Failure
 from ..protocols.ids import Address
 from ..protocols.journal import Record, Row
 from ..protocols.verdicts import Verdict
+from .causes import Causes
 from .journal.batch import record_of
 from .journal.reading import reading, row_name
 
@@ -118,7 +120,7 @@ class Audit(Struct, frozen=True):
 
     Attributes:
         run: its address.
-        calls: all calls of its actors, in the order of their intents.
+        calls: all calls of its actors and of whoever did something for them, in the order of their intents.
         complete: nothing is missing.
         erased: rows whose text retention has erased; what they said of calls is gone.
     """
@@ -130,36 +132,40 @@ class Audit(Struct, frozen=True):
 
 
 def audit(run: Address, rows: Iterable[Row]) -> Audit:
-    """Fold a run.
+    """Fold a run and what it has caused, as far as these rows go.
 
     Args:
         run: its address.
-        rows: all rows of its actors, in any order.
+        rows: of its actors, and of others; in any order.
 
     Raises:
         JournalDamaged: one of them is not what was written.
     """
-    auditor = _Auditor()
-    for row in sorted(rows, key=lambda row: row.gid):
+    causes = Causes(run, ())
+    causes.take(rows)
+    return audited(causes)
+
+
+def audited(causes: Causes) -> Audit:
+    """Fold a run with all that it has caused. Raises as ``audit``."""
+    auditor = _Auditor(causes.effects)
+    for _, row in sorted(causes.rows.items()):
         with reading(row_name(row)):
             auditor.take(row)
     calls = tuple(call.told() for call in auditor.calls.values())
-    complete = not auditor.erased and not any(call.gaps for call in calls)
-    return Audit(run, calls, complete, auditor.erased)
+    complete = not causes.erased and not any(call.gaps for call in calls)
+    return Audit(causes.run, calls, complete, causes.erased)
 
 
 class _Auditor:
-    def __init__(self) -> None:
+    def __init__(self, effects: Container[str]) -> None:
         self.calls: dict[str, _Call] = {}
-        self.erased = 0
+        self._effects = effects
 
     def take(self, row: Row) -> None:
         record = record_of(row)
-        if record.erased:
-            self.erased += 1
-            return
         for effect in record.effects:
-            if effect.verb in (CALL, THINK):
+            if effect.verb in (CALL, THINK) and effect.id in self._effects:
                 self.calls[effect.id] = _Call(effect, row)
         for effect in record.changes:
             call = self.calls.get(effect.id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from ..actors.answers import decided
+from ..actors.answers import YES, decided
 from ..actors.registry import Directory
 from ..actors.releases import Resolve, Verdict
 from ..protocols.approvals import Answer, Question
@@ -74,27 +74,52 @@ def too_late(pages: Pages, item: str) -> UnknownItem | None:
 
 
 def how_it_ended(pages: Pages, item: str) -> str:
-    """By whom and how a question was answered, in words; empty where the journal does not say."""
+    """By whom and how a question was answered, in words; empty where the journal does not say, or it is open.
+
+    A call may be asked about several times (about a loop, then because it costs too much, then whether it happened): what decided the
+    last of these questions counts. Where several people had to agree, all of them are named.
+    """
     first = item.partition(".")[0]
     asked = pages.row(int(first)) if first.isascii() and first.isdigit() and len(first) < 19 else None
-    if asked is None:
-        return ""
-    for row in pages.stream(asked.stream):
+    ended = ""
+    for row in pages.stream(asked.stream) if asked is not None else ():
         named = item in (row.cause, row.cause.removesuffix("!"))
         payload = bytes(row.payload)
-        if row.gid < asked.gid or not (named or (b'"withdrawn"' in payload and item.encode() in payload)):
+        if (
+            asked is None
+            or row.gid < asked.gid
+            or not (named or (b'"withdrawn"' in payload and item.encode() in payload))
+        ):
             continue
         try:
             record = record_of(row)
         except UnderstudyError:  # what cannot be read is told by whoever looks at the run
             continue
-        answer = record.answer
-        if any(effect.id == item and effect.state == "withdrawn" for effect in record.changes):
-            return "nobody needed the answer any more, and it was withdrawn"
-        decided = any(effect.id == item and effect.answer is not None for effect in record.changes)
-        if named and answer is not None and decided:  # a yes that others had to say, too, ended nothing
-            why = f" ({answer.reason})" if answer.reason else ""
-            return f"{answer.decision.replace('_', ' ')}, by {answer.by}{why}"
+        for effect in record.changes:
+            if effect.id != item:
+                continue
+            if effect.state == "withdrawn":
+                ended = ended or "nobody needed the answer any more, and it was withdrawn"
+            elif effect.answer is None and effect.state in ("asking", "in_doubt"):
+                ended = ""  # asked again, or a yes that others have to say, too
+            elif effect.answer is not None and record.answer is not None:
+                ended = _decided_by(effect.answer, effect.yes)
         if named and row.kind == "expired":
-            return "nobody answered in time, which counted as no"
-    return ""
+            ended = "nobody answered in time, which counted as no"
+    return ended
+
+
+def _decided_by(answer: Answer, yes: tuple[Answer, ...]) -> str:
+    """The answer that decided, and those without which it would not have."""
+    why = f" ({answer.reason})" if answer.reason else ""
+    said = [one for one in yes if one.by != answer.by] if answer.decision in YES else []
+    if not said:
+        return f"{_word(answer)}, by {answer.by}{why}"
+    all_of_them = (*said, answer)
+    if len({one.decision for one in all_of_them}) == 1:
+        return f"{_word(answer)}, by {' and '.join(one.by for one in all_of_them)}{why}"
+    return f"{', '.join(f'{_word(one)} by {one.by}' for one in all_of_them)}{why}"
+
+
+def _word(answer: Answer) -> str:
+    return answer.decision.replace("_", " ")

@@ -16,7 +16,8 @@ from ..protocols.ids import Address, address
 from ..protocols.journal import ActorLine, Row
 from . import stuck
 from .access import Access
-from .auditing import Audit, audit
+from .auditing import Audit, audited
+from .causes import Causes
 from .results import recorded
 from .stats import Stats
 from .stuck import Stuck
@@ -70,7 +71,8 @@ class Viewing(Access):
         return await self._shell.journal.actors(prefix)
 
     async def audit(self, run: str) -> Audit:
-        """What the gate said and did about every call of a run and of its children, in order; by the committed rows.
+        """What the gate said and did about every call of a run and of its children, and of whatever they had others do,
+        in order; by the committed rows.
 
         Raises:
             LookupError: there is no such run.
@@ -80,7 +82,10 @@ class Viewing(Access):
         lines = await self._shell.journal.actors(where)
         if not lines:
             raise LookupError(f"there are no rows of {run}")
-        return audit(Address(where), [row for one in lines for row in await self._shell.journal.stream(one.address, 0)])
+        causes = Causes(Address(where), (line.address for line in lines))
+        while wanted := causes.wanted():
+            causes.take([row for address in wanted for row in await self._shell.journal.stream(address, 0)])
+        return audited(causes)
 
     async def overview(self, *, idle: int = SHOWN) -> TreeNode:
         """Who keeps whom going, and how each stands, by the committed rows.

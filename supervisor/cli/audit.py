@@ -8,8 +8,8 @@ import click
 
 from ...protocols.codec import NULL
 from ...protocols.visible import cut, visible
-from ..auditing import Audit, AuditedCall, AuditStep
-from ..auditing import audit as audit_of
+from ..auditing import Audit, AuditedCall, AuditStep, audited
+from ..causes import Causes
 from ..inbox import call_text
 from . import exits, options, source
 from .looking import find_run
@@ -23,10 +23,16 @@ LONGEST = 1_000
 @options.journal
 @options.as_json
 def audit(run: str, journal: Path, as_json: bool) -> int:
-    """Every call of a run and of its children: what was wanted, what each check said, who approved it, attempts and outcome."""
+    """Every call of a run, of its children and of whoever did something for them.
+
+    What was wanted, what each check said, who approved it, attempts and outcome.
+    """
     with source.looking(journal) as found:
         address = find_run(found, run, journal)
-        told = audit_of(address, [row for line in found.actors(address) for row in found.stream(line.address)])
+        causes = Causes(address, (line.address for line in found.actors(address)))
+        while wanted := causes.wanted():
+            causes.take([row for actor in wanted for row in found.stream(actor)])
+        told = audited(causes)
     if as_json:
         options.emit(told)
     else:
