@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from ..protocols.approvals import Answer, Question
 from ..protocols.books import Entry
+from ..protocols.circuits import answered, declined, free, moot
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import CALL, PERSON, THINK, Attempt, Effect, ThinkArgs
 from ..protocols.errors import NotStorable, UnderstudyError, WrongAnswer
@@ -73,6 +74,10 @@ class Pump(Protocol):
 
     def effect(self, id: str) -> Effect | None:
         """An open effect."""
+        ...
+
+    def alive(self, id: str) -> Effect | None:
+        """An open effect that goes on by itself, or when people say so."""
         ...
 
     def timers(self, cell: Cell) -> list[Timer]:
@@ -157,9 +162,9 @@ class Flights:
             mark = decode(effect.args, ThinkArgs).mark
             rendered = cell.mount.actor.render(cell.state, mark)
             request = msgspec.structs.replace(rendered, key=f"{effect.stream}:{mark}")
-        now = self._pump.now
+        now, books = self._pump.now, self._pump.books
         last = None if now == effect.at else until(cell, effect, self._pump.timers(cell))
-        clear = self._gate.start(effect, cell.memory.counters, now, self._pump.books, request, last)
+        clear = self._gate.start(effect, cell.memory.counters, now, books, request, last, self._pump.alive)
         if request is not None and clear.answer is not None:
             request = msgspec.structs.replace(request, answer=clear.answer)
         return clear, request
@@ -286,7 +291,8 @@ class Flights:
             self._pump.after(Refused(input, error))
             return
         try:
-            said, books = accepted.answer or accepted.yes[-1], made(accepted, self._pump.now)
+            said, now = accepted.answer or accepted.yes[-1], self._pump.now
+            books = made(accepted, now) + answered(accepted, self._pump.books, now)
             self._pump.write(cell, "accepted", Record(changes=(accepted,), answer=said, books=books), answer.item)
         except (NotStorable, WrongAnswer) as error:
             self._pump.after(Refused(input, error))
@@ -334,13 +340,9 @@ class Flights:
 
     def ring(self, cell: Cell, effect: Effect | None) -> None:
         """The time of a waiting effect has come, or something is to be done about a question that waits."""
-        if (
-            effect is None
-            or effect.due is None
-            or effect.due > self._pump.now
-            or effect.id in self._landing
-            or effect.id in self.flying
-        ):
+        if effect is None or effect.id in self._landing or effect.id in self.flying:
+            return
+        if (effect.due is None or effect.due > self._pump.now) and not free(effect, self._pump.books):
             return
         if effect.state == "waiting":
             self._again(cell, effect)
@@ -373,12 +375,18 @@ class Flights:
             self._follow(cell, cut, why, step, "", books)
 
     def _press(self, cell: Cell, effect: Effect) -> None:
-        """Whoever is asked is reminded, or the next one is asked, or nobody answered in time."""
+        """Whoever is asked is reminded, or the next one is asked, or nobody answered in time; or there is nothing to ask any more."""
+        if moot(effect, self._pump.books):
+            after = msgspec.structs.replace(effect, state="intended", question=None, addressed=None, due=None, yes=())
+            self._pump.write(cell, "attempt", Record(changes=(after,)), effect.id)
+            self.launch(cell, after)
+            return
         step, after = pressed(effect, self._pump.now)
         if step == "over":
             said = silence(effect)
             if isinstance(said, Failure):
-                self.land(cell, effect, NULL, said, kind="expired")
+                self._enter(cell, effect, declined(effect, self._pump.books, self._pump.now))
+                self._refused(cell, effect, said, "expired")
                 return
             after = msgspec.structs.replace(effect, answer=said, due=None)
             self._pump.write(cell, "accepted", Record(changes=(after,), answer=said), effect.id)
@@ -493,7 +501,15 @@ class Flights:
             self.land(cell, effect, NULL, Failure("abandon", "did_not_happen", reason, where=effect.name))
         else:
             reason = f"{answer.by} said no" + (f": {answer.reason}" if answer.reason else "")
-            self.land(cell, effect, NULL, Failure("abandon", "person_rejected", reason, where=effect.name))
+            self._refused(cell, effect, Failure("abandon", "person_rejected", reason, where=effect.name), "settled")
+
+    def _refused(self, cell: Cell, effect: Effect, why: Failure, kind: RowKind) -> None:
+        """A person does not let it begin, or begin again."""
+        step = not_again(effect, why)
+        if step.step == "settle" or effect.state != "asking":
+            self.land(cell, effect, NULL, why, kind=kind)
+        else:
+            self._follow(cell, msgspec.structs.replace(effect, yes=()), why, step, "")
 
 
 def _denied(clear: Clearance) -> Verdict | None:

@@ -25,6 +25,7 @@ from msgspec import Raw
 
 from ..protocols.approvals import Answer
 from ..protocols.books import Entry
+from ..protocols.circuits import closed, free, set_free
 from ..protocols.codec import digest, encode
 from ..protocols.effects import Effect
 from ..protocols.envelope import Context, Envelope
@@ -51,7 +52,21 @@ from .mailroom import Mailroom
 from .orders import attendance, begins_in_order, flying, word_to_halt
 from .outlook import Outlook
 from .registry import Directory
-from .releases import Abort, Answered, Done, Keep, Refused, Release, Resolve, Revoke, Settlement, Start, Withdraw, again
+from .releases import (
+    Abort,
+    Answered,
+    Done,
+    Keep,
+    Refused,
+    Release,
+    Resolve,
+    Revoke,
+    Settlement,
+    Start,
+    Switch,
+    Withdraw,
+    again,
+)
 from .reminders import is_missed, may_be_marked, missed_since
 from .residents import IDLE, IN_MEMORY, Residents, take_in
 from .sizes import batched, fitting
@@ -464,6 +479,14 @@ class Kernel(Mailroom, Outlook):
         """An open effect."""
         return self.sets.effects.get(id)
 
+    def alive(self, id: str) -> Effect | None:
+        """An open effect that goes on by itself, or when people say so: not one of another program, or of an actor that cannot be read."""
+        effect = self.sets.effects.get(id)
+        if effect is None or self._directory.find(effect.stream) is None:
+            return None
+        cell = self._cells.get(effect.stream)
+        return None if cell is not None and cell.broken is not None else effect
+
     def timers(self, cell: Cell) -> list[Timer]:
         """An actor's open timers."""
         return [timer for id in cell.memory.timers if (timer := self.sets.timers.get(id)) is not None]
@@ -480,6 +503,21 @@ class Kernel(Mailroom, Outlook):
             self.after(Refused(input, UnknownItem(f"no standing approval {thing.id!r} is in force", hint=hint)))
             return
         self.keep((Entry(key(thing.id)),), input, thing.note)
+
+    def switch(self, thing: Switch, input: str) -> None:
+        """A person opens or closes a breaker; ``Done(input)`` or ``Refused(input, error)`` follows."""
+        try:
+            entry = thing.entry(self.books, self.now)
+        except UnknownItem as error:
+            self.after(Refused(input, error))
+            return
+        self.keep((entry,), input, thing.note)
+        self._set_free(frozenset((thing.name,)), at_once=True)
+
+    def _set_free(self, names: frozenset[str], *, at_once: bool) -> None:
+        """These breakers have changed: who waits for one that is closed goes on."""
+        for id, after in set_free(names, self.sets.effects.values(), self.books, at_once=at_once):
+            self.alarm(self.now + after, id)
 
     def keep(self, entries: tuple[Entry, ...], input: str, note: dict[str, str] | None = None) -> None:
         """Change the gate's books by hand; ``Done(input)`` or ``Refused(input, error)`` follows. ``note``: facts for the row."""
@@ -680,6 +718,8 @@ class Kernel(Mailroom, Outlook):
             self._taken.take(row, record)
         for timer in record.timers:
             self.alarm(timer.at, timer.id)
+        if record.books and (names := closed(record.books)):
+            self._set_free(names, at_once=False)
         for effect in record.changes:
             if effect.state == "withdrawn" or (effect.state == "settled" and effect.id in self.flights.flying):
                 self.flights.over(effect.id)
@@ -775,6 +815,8 @@ class Kernel(Mailroom, Outlook):
                 continue
             if effect.due is not None:
                 self.alarm(effect.due, effect.id)
+            if free(effect, self.books):  # its breaker was closed while nobody ran this
+                self.alarm(self.now, effect.id)
             if effect.answer is not None or effect.state in ("intended", "started"):
                 self._cell(effect.stream)
         for timer in self.sets.timers.values():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
 from ..protocols.approvals import Answer
+from ..protocols.books import Entry
+from ..protocols.circuits import closed_by_hand, opened_by_hand
 from ..protocols.effects import Effect
 from ..protocols.envelope import Envelope, Reply
 from ..protocols.errors import UnderstudyError
@@ -90,6 +94,28 @@ class Revoke(Struct, frozen=True):
     def note(self) -> dict[str, str]:
         """What the row says that strikes it out."""
         return {"revoked": self.id, "by": self.by, "reason": self.reason}
+
+
+class Switch(Struct, frozen=True):
+    """A person opens a breaker, for so many seconds or without an end (None), or closes it: an input of the kernel."""
+
+    name: str
+    open: bool
+    by: str = "somebody"
+    reason: str = ""
+    seconds: float | None = None
+
+    @property
+    def note(self) -> dict[str, str]:
+        """What the row says that changes it."""
+        note = {"breaker": self.name, "is": "open" if self.open else "closed", "by": self.by, "reason": self.reason}
+        return note if self.seconds is None else {**note, "seconds": f"{self.seconds:g}"}
+
+    def entry(self, books: Mapping[str, Entry], now: float) -> Entry:
+        """What it changes in the books. Raises UnknownItem where one that is not open is to be closed."""
+        if self.open:
+            return opened_by_hand(self.name, self.by, self.reason, self.seconds, now)
+        return closed_by_hand(books, self.name)
 
 
 class Verdict(Struct, frozen=True):

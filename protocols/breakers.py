@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from .errors import DefinitionError
@@ -22,7 +24,9 @@ class Breaker(Struct, frozen=True, kw_only=True):
             (``circuit_open``, a failure to retry later, which says after how long). A model after which the agent has another
             one is refused at once.
         probe: a call of any class may be the probe. By default only one that may run again (``read``, as calls of models are, or
-            ``idempotent``): for a ``once`` or ``reconcilable`` tool say True, if one real call is little enough.
+            ``idempotent``): for a ``once`` or ``reconcilable`` tool say True, if one real call is little enough, or ``"ask"``: then a
+            person is asked first, whatever the class, about one call at a time. That call waits for the answer as any approval does;
+            a no, and silence, is a no to this call, and it stays open as long as if a probe had failed.
 
     Raises:
         DefinitionError: a number is none, or out of range.
@@ -35,7 +39,7 @@ class Breaker(Struct, frozen=True, kw_only=True):
     cooldown: float = 10.0
     longest: float = 300.0
     wait: float = 60.0
-    probe: bool = False
+    probe: bool | Literal["ask"] = False
 
     def __post_init__(self) -> None:
         if isinstance(self.failures, bool) or not isinstance(self.failures, int) or self.failures < 1:
@@ -50,5 +54,5 @@ class Breaker(Struct, frozen=True, kw_only=True):
             raise DefinitionError(
                 f"Breaker(cooldown={self.cooldown!r}, longest={self.longest!r})", hint="longest is cooldown or more"
             )
-        if not isinstance(self.probe, bool):
-            raise DefinitionError(f"Breaker(probe={self.probe!r})", hint="True or False")
+        if not isinstance(self.probe, bool) and self.probe != "ask":
+            raise DefinitionError(f"Breaker(probe={self.probe!r})", hint="True, False or 'ask'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
@@ -177,9 +177,11 @@ class Gate(Protocol):
         books: Mapping[str, Entry],
         request: ModelRequest | None = None,
         until: float | None = None,
+        known: Callable[[str], Effect | None] | None = None,
     ) -> Clearance:
         """At the start, again after any wait. ``books``: as they stand. ``request``: what a model is to be asked. ``until``: after a
-        wait, journal time after which nobody wants it any more; None for no end."""
+        wait, journal time after which nobody wants it any more; None for no end. ``known``: finds open effects, those that stand in the
+        books among them; None where nobody knows them."""
         ...
 
     def book(self, effect: Effect, attempt: Attempt | None, now: float, books: Mapping[str, Entry]) -> Booked:

@@ -47,6 +47,12 @@ class Rate(Struct, frozen=True, kw_only=True):
             raise DefinitionError("Rate() limits nothing", hint="say requests=, tokens= or usd=")
 
 
+def spacing(given: int) -> float:
+    """Seconds between two that are let out after a wait that all had, so that they do not come at once: the first ten a tenth of a
+    second apart, then ever faster (a slow start: who waits in a long queue is through in a few seconds more)."""
+    return 0.1 / (1.0 + given / 50.0)
+
+
 def above_zero(what: str, name: str, value: object, *, most: float = math.inf) -> None:
     """A number that is finite and above 0. Raises DefinitionError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value <= most or value == math.inf:

@@ -12,6 +12,8 @@ A Unix socket beside the journal, ``<db>-sock``, that only its user may open. On
     {"do": "grants"}                                            {"ok": [standing approval, …]}
     {"do": "revoke", "id": "12.0", "by": "ada", "reason": "old"}  {"ok": null}, when it is durable
     {"do": "retain", "days": 30.0}                              {"ok": {"done": {…}, "left": 3}}, after two seconds or so; ask again
+    {"do": "breakers"}                                          {"ok": [breaker, …]}
+    {"do": "switch", "name": "search", "open": false, "by": "ada"}  {"ok": null}, when it is durable; to open one: "seconds", too
     {"do": "status"}                                            {"ok": {"pid": 4711, …}}
     {"do": "stop"}                                              {"ok": null}, at once; then the process drains
     anything else                                               {"error": {"type": …, "message": …, "hint": …}}
@@ -35,13 +37,16 @@ from anyio.abc import SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Raw, Struct
 
+from ..actors.releases import Switch
 from ..protocols.approvals import Answer
 from ..protocols.bounds import check
+from ..protocols.circuits import Circuit
 from ..protocols.codec import NULL, decode, digest, encode
 from ..protocols.errors import NotStorable, UnderstudyError
 from ..protocols.grants import Grant
 from ..protocols.journal import ActorLine, Row
 from ..protocols.tasks import Task
+from .breaking import switch
 from .inbox import InboxItem
 from .log import log
 from .retaining import Step
@@ -130,6 +135,20 @@ class Retain(Struct, tag="retain", tag_field="do", forbid_unknown_fields=True):
     days: float
 
 
+class Breakers(Struct, tag="breakers", tag_field="do", forbid_unknown_fields=True):
+    """Breakers of tools and models in trouble."""
+
+
+class SwitchBreaker(Struct, tag="switch", tag_field="do", forbid_unknown_fields=True):
+    """A breaker is to be opened (without ``seconds`` until it is closed), or closed."""
+
+    name: str
+    open: bool
+    by: str = "somebody"
+    reason: str = ""
+    seconds: float | None = None
+
+
 class Status(Struct, tag="status", tag_field="do", forbid_unknown_fields=True):
     """Who is there."""
 
@@ -138,7 +157,10 @@ class Stop(Struct, tag="stop", tag_field="do", forbid_unknown_fields=True):
     """Drain and end."""
 
 
-Ask = Inbox | Give | Actors | Rows | Submit | Resend | Drop | Standing | TakeBack | Retain | Status | Stop
+Ask = (
+    Inbox | Give | Actors | Rows | Submit | Resend | Drop | Standing | TakeBack | Retain | Breakers | SwitchBreaker
+    | Status | Stop
+)  # fmt: skip
 
 
 class Page(Struct, frozen=True):
@@ -177,6 +199,8 @@ class Owner(Protocol):
     def grants(self) -> tuple[Grant, ...]: ...
     async def revoke(self, id: str, *, by: str = "", reason: str = "") -> None: ...
     async def retain_some(self, days: float) -> Step: ...
+    def breakers(self) -> tuple[Circuit, ...]: ...
+    async def switch(self, thing: Switch) -> None: ...
     def facts(self) -> Facts: ...
     def ask_to_stop(self) -> None: ...
 
@@ -253,7 +277,7 @@ class Control:
         except NotStorable as error:
             return _refused(type(error).__name__, str(error.args[0]), error.hint)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            known = "inbox, answer, actors, rows, submit, resend, drop, grants, revoke, retain, status, stop"
+            known = "inbox, answer, actors, rows, submit, resend, drop, grants, revoke, retain, breakers, switch, status, stop"
             return _refused("BadRequest", f"not a request: {error}", f'a request is {{"do": one of {known}, …}}')
         try:
             return encode({"ok": await self._do(ask)}) + b"\n"
@@ -262,10 +286,22 @@ class Control:
         except (ValueError, LookupError) as error:
             return _refused("BadRequest", str(error))
 
-    async def _do(self, ask: Ask) -> object:
+    def _shown(self, ask: Inbox | Standing | Breakers | Status) -> object:
+        """What is there to look at."""
         match ask:
             case Inbox(after):
                 return _some(self._owner.inbox(after=after))
+            case Standing():
+                return self._owner.grants()
+            case Breakers():
+                return self._owner.breakers()
+            case Status():
+                return self._owner.facts()
+
+    async def _do(self, ask: Ask) -> object:
+        match ask:
+            case Inbox() | Standing() | Breakers() | Status():
+                return self._shown(ask)
             case Give(answer):
                 await self._owner.give(answer)
             case Actors(prefix):
@@ -278,14 +314,12 @@ class Control:
                 await self._owner.resend(id, None if message == NULL else message, by=by, reason=reason)
             case Drop(id, by, reason):
                 await self._owner.drop(id, by=by, reason=reason)
-            case Standing():
-                return self._owner.grants()
             case TakeBack(id, by, reason):
                 await self._owner.revoke(id, by=by, reason=reason)
             case Retain(days):
                 return await self._owner.retain_some(days)
-            case Status():
-                return self._owner.facts()
+            case SwitchBreaker(name, to, by, reason, seconds):
+                await self._owner.switch(switch(name, open=to, by=by, reason=reason, seconds=seconds))
             case Stop():
                 self._owner.ask_to_stop()
         return None

@@ -27,9 +27,10 @@ from ..actors.answers import Edit, accept, considered
 from ..actors.cell import Cell, read_record
 from ..actors.editing import edited
 from ..actors.registry import Directory
-from ..actors.releases import Resolve, Revoke, Verdict, again
+from ..actors.releases import Resolve, Revoke, Switch, Verdict, again
 from ..protocols.approvals import Answer
 from ..protocols.books import Entry
+from ..protocols.circuits import answered
 from ..protocols.codec import encode
 from ..protocols.decisions import VALUED
 from ..protocols.effects import Effect
@@ -100,7 +101,7 @@ def answer(path: str | os.PathLike[str], given: Answer, program: Callable[[], Tr
         line = next(line for line in journal.actors(effect.stream) if line.address == effect.stream)
         pen = _Pen(opened, now)
         pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
-        entries = made(accepted, now)
+        entries = made(accepted, now) + answered(accepted, {entry.key: entry for entry in opened.books}, now)
         record = Record(changes=(accepted,), answer=said, books=entries)
         pen.row("accepted", line.address, line.seq + 1, line.incarnation, given.item, record)
         mail: tuple[Mail, ...] = ()
@@ -191,6 +192,32 @@ def revoke(path: str | os.PathLike[str], id: str, by: str, reason: str) -> None:
             pen.system({"stopped": "answered"})
         lines = (ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now),)
         journal.append(Batch(tuple(pen.rows), actors=lines, books_closed=(key(id),)))
+
+
+def switch(path: str | os.PathLike[str], thing: Switch) -> None:
+    """Open or close a breaker; durable when this returns. Whoever waits for one that is closed goes on when the team runs next.
+
+    Raises:
+        UnknownItem: it is to be closed, and is not open.
+        JournalHeld: somebody owns the journal.
+        JournalError and its kinds: it is not there, or cannot be written.
+    """
+    with _owned(path) as (journal, opened):
+        now = max(opened.at, time.time())
+        entry = thing.entry({entry.key: entry for entry in opened.books}, now)
+        pen = _Pen(opened, now)
+        pen.system({"epoch": str(opened.epoch + 1), "pid": str(os.getpid()), "for": "one answer"})
+        pen.system_record(Record(books=(entry,), note=thing.note))
+        kept = msgspec.structs.replace(entry, gid=opened.last + 2)
+        if opened.clean:
+            pen.system({"stopped": "answered"})
+        lines = (ActorLine(SYSTEM, "running", 0, pen.system_seq, Context(), now),)
+        journal.append(
+            Batch(
+                tuple(pen.rows), actors=lines, books=(kept,) if thing.open else (),
+                books_closed=() if thing.open else (entry.key,),
+            )
+        )  # fmt: skip
 
 
 def as_left(effect: Effect) -> Effect:

@@ -12,8 +12,10 @@ from typing import Any, Self
 
 from msgspec import Raw
 
+from ..actors.releases import Switch
 from ..protocols import errors
 from ..protocols.approvals import Answer
+from ..protocols.circuits import Circuit
 from ..protocols.codec import NULL, decode, encode
 from ..protocols.errors import UnderstudyError
 from ..protocols.grants import Grant
@@ -23,6 +25,7 @@ from ..protocols.tasks import Task
 from .control import (
     Actors,
     Ask,
+    Breakers,
     Drop,
     Facts,
     Give,
@@ -36,6 +39,7 @@ from .control import (
     Status,
     Stop,
     Submit,
+    SwitchBreaker,
     TakeBack,
     pointed,
 )  # fmt: skip
@@ -126,6 +130,15 @@ class Remote:
             progress("runs", looked, looked + step.left)
             if not step.left:
                 return total
+
+    def breakers(self) -> tuple[Circuit, ...]:
+        """Breakers of tools and models in trouble, by name."""
+        found: tuple[Circuit, ...] = self._ask(Breakers(), tuple[Circuit, ...])
+        return found
+
+    def switch(self, thing: Switch) -> None:
+        """Open or close a breaker; returns when it is durable. Raises as ``System.open_breaker`` and ``close_breaker``."""
+        self._ask(SwitchBreaker(thing.name, thing.open, thing.by, thing.reason, thing.seconds), None)
 
     def facts(self) -> Facts:
         """Who the owner is."""

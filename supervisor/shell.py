@@ -31,6 +31,7 @@ from ..actors.releases import (
     Revoke,
     Settlement,
     Start,
+    Switch,
     Verdict,
 )
 from ..protocols.approvals import Answer
@@ -90,7 +91,7 @@ class Shell(Pump):
         self._performer = performer
         self._on_delta = on_delta
         performer.watch, performer.on_leak = self.watch, self._leaked
-        self._held: dict[str, Envelope | Settlement | Answer | Verdict | Resolve | Revoke] = {}
+        self._held: dict[str, Envelope | Settlement | Answer | Verdict | Resolve | Revoke | Switch] = {}
         self._fresh = []
         self._door = {}
         self._waiters: dict[str, list[Waiter]] = {}
@@ -142,6 +143,10 @@ class Shell(Pump):
     def revoke(self, thing: Revoke) -> Waiter:
         """Bring that a person takes a standing approval back. Gives the waiter for its being durable."""
         return self._take(f"revoke:{self._next()}", thing)
+
+    def switch(self, thing: Switch) -> Waiter:
+        """Bring that a person opens or closes a breaker. Gives the waiter for its being durable."""
+        return self._take(f"switch:{self._next()}", thing)
 
     def forget(self, token: str, waiter: Waiter) -> None:
         """Somebody no longer waits."""
@@ -237,8 +242,8 @@ class Shell(Pump):
     def _found(self, record: Record) -> None:
         """A row did get in although its append failed: its input is done, its answers go out."""
         if record.message is None and record.answer is None and record.parked is None and not record.replies:
-            if record.books and "revoked" in record.note:
-                self._revoked(record.note)
+            if record.books and record.note:
+                self._noted(record.note)
             return
         for id, held in list(self._held.items()):
             if (
@@ -251,15 +256,18 @@ class Shell(Pump):
         for reply in record.replies:
             self._release(Answered(reply))
 
-    def _revoked(self, note: dict[str, str]) -> None:
+    def _noted(self, note: dict[str, str]) -> None:
         for id, held in list(self._held.items()):
-            if isinstance(held, Revoke) and held.note == note:
+            if isinstance(held, (Revoke, Switch)) and held.note == note:
                 self._done(id)
 
     # -- in and out ---------------------------------------------------------------------------------------------
 
     def _take(
-        self, id: str, thing: Envelope | Settlement | Answer | Verdict | Resolve | Revoke, waiter: Waiter | None = None
+        self,
+        id: str,
+        thing: Envelope | Settlement | Answer | Verdict | Resolve | Revoke | Switch,
+        waiter: Waiter | None = None,
     ) -> Waiter:
         refusing = self.failure if isinstance(thing, Settlement) else self.refusing()
         if refusing is not None:
@@ -302,7 +310,7 @@ class Shell(Pump):
             elif thing is not None:
                 self._decided(thing, id)
 
-    def _decided(self, thing: Answer | Verdict | Resolve | Revoke, id: str) -> None:
+    def _decided(self, thing: Answer | Verdict | Resolve | Revoke | Switch, id: str) -> None:
         """Tell the kernel what a person said."""
         if isinstance(thing, Answer):
             self.kernel.answer(thing, id)
@@ -310,6 +318,8 @@ class Shell(Pump):
             self.kernel.answer(thing.answer, id, thing.resolve)
         elif isinstance(thing, Resolve):
             self.kernel.resolve(thing, id)
+        elif isinstance(thing, Switch):
+            self.kernel.switch(thing, id)
         else:
             self.kernel.revoke(thing, id)
 

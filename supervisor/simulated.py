@@ -38,6 +38,7 @@ from ..actors.releases import (
     Revoke,
     Settlement,
     Start,
+    Switch,
     Verdict,
 )
 from ..actors.residents import IDLE, IN_MEMORY
@@ -88,7 +89,7 @@ class Sent:
         lost: the node crashed while the caller waited; send it again, with its key.
     """
 
-    def __init__(self, thing: Envelope | Answer | Verdict | Resolve | Revoke) -> None:
+    def __init__(self, thing: Envelope | Answer | Verdict | Resolve | Revoke | Switch) -> None:
         self.thing = thing
         self.accepted = False
         self.reply: Reply | None = None
@@ -231,6 +232,12 @@ class Simulated:
     def revoke(self, id: str, *, by: str = "ada", reason: str = "") -> Sent:
         """Take a standing approval back."""
         sent = Sent(Revoke(id, by, reason))
+        self._take(sent)
+        return sent
+
+    def switch(self, name: str, *, open: bool, by: str = "ada", reason: str = "", seconds: float | None = None) -> Sent:
+        """Open or close a breaker by hand."""
+        sent = Sent(Switch(name, open, by, reason, seconds))
         self._take(sent)
         return sent
 
@@ -387,6 +394,8 @@ class Simulated:
             self.kernel.resolve(thing, id)
         elif isinstance(thing, Revoke):
             self.kernel.revoke(thing, id)
+        elif isinstance(thing, Switch):
+            self.kernel.switch(thing, id)
         elif thing is not None:
             if thing.key and id not in self._looked:
                 self._look(id)
@@ -562,7 +571,7 @@ class Simulated:
                     or (isinstance(held.thing, Answer) and is_of(record.answer, held.thing))
                     or (isinstance(held.thing, Verdict) and is_of(record.answer, held.thing.answer))
                     or (isinstance(held.thing, Resolve) and record.parked == held.thing.resolution)
-                    or (isinstance(held.thing, Revoke) and record.note == held.thing.note)
+                    or (isinstance(held.thing, (Revoke, Switch)) and record.note == held.thing.note)
                 ):
                     self._release(Done(id))
             for reply in record.replies:

@@ -38,6 +38,7 @@ from ..tools.models.prices import load
 from ..tools.perform import Performer
 from . import options
 from .answering import Answering
+from .breaking import Breaking
 from .calendar import CronCalendar
 from .calling import Calling
 from .conflicts.entering import Entering
@@ -68,7 +69,7 @@ T = TypeVar("T")
 Runnable = Agent[Any] | Worker[Any] | Supervisor
 
 
-class System(Calling, Answering, Viewing, Retaining):
+class System(Calling, Answering, Breaking, Viewing, Retaining):
     """A running team.
 
     Attributes:

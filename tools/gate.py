@@ -189,6 +189,7 @@ class Gate:
         books: Mapping[str, Entry],
         request: ModelRequest | None = None,
         until: float | None = None,
+        known: Callable[[str], Effect | None] | None = None,
     ) -> Clearance:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
         clear = self._still(effect, counters, now, books, until)
@@ -199,7 +200,7 @@ class Gate:
             return clear
         grants = self._of(effect.agent)
         tool = _tool(grants, effect)
-        starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits())
+        starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits(), known=known)
         return started(checks, clear, starting, books)
 
     def _still(

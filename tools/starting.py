@@ -7,7 +7,7 @@ that the effect has to wait, that a person is to be asked, or no, it does not st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -34,6 +34,7 @@ class Starting(Struct):
         request: what a model is asked.
         limits: of the agent.
         timeout, answer: as in ``Clearance``; a check may make them less.
+        known: finds open effects; None where nobody knows which there are.
     """
 
     effect: Effect
@@ -44,6 +45,7 @@ class Starting(Struct):
     limits: Limits
     timeout: float | None = None
     answer: int | None = None
+    known: Callable[[str], Effect | None] | None = None
 
 
 class Ending(Struct):
@@ -68,8 +70,8 @@ class StartCheck(Protocol):
         """Whether it has anything to say about effects like this one; cheap, for most it has not."""
         ...
 
-    def start(self, starting: Starting) -> Ruling:
-        """Whether it may start. One that raises is a refusal that says so."""
+    def start(self, starting: Starting) -> Ruling | None:
+        """Whether it may start; None where there is nothing to say. One that raises is a refusal that says so."""
         ...
 
     def book(self, ending: Ending) -> tuple[Verdict, ...]:
@@ -90,6 +92,8 @@ def started(
         except Exception as error:  # noqa: BLE001 - a check that raises is a refusal that says so
             starting.books = Books(standing)
             ruling = deny(check.name, of_exception(error, where=check.name, code="check_failed"))
+        if ruling is None:
+            continue
         verdict = ruling.verdict if ruling.verdict.at else said_at(ruling.verdict, starting.now)
         verdicts.append(verdict)
         if verdict.verdict == "simulate":  # nothing that it would need or cost

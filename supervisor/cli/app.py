@@ -6,6 +6,7 @@ import click
 
 from . import exits
 from .audit import audit
+from .breakers import breakers
 from .budget import budget
 from .escalations import answer
 from .grants import grants
@@ -41,6 +42,7 @@ for command in (
     settle,
     grants,
     budget,
+    breakers,
     parked,
     show,
     audit,

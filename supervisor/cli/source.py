@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ...actors.releases import Switch
 from ...protocols.approvals import Answer
+from ...protocols.circuits import Circuit, circuits
 from ...protocols.errors import JournalError, JournalHeld, TargetError, UnderstudyError
 from ...protocols.grants import Grant, grants
 from ...protocols.ids import SYSTEM, Address
 from ...protocols.journal import ActorLine, Row
 from ...tools.checks.shadow import ALL
 from .. import offline
+from ..breaking import must_be_known
 from ..inbox import InboxItem, inbox
 from ..journal.batch import record_of
 from ..journal.files import other_names
@@ -58,6 +61,10 @@ class Source(Protocol):
         """Standing approvals."""
         ...
 
+    def breakers(self) -> tuple[Circuit, ...]:
+        """Breakers of tools and models in trouble."""
+        ...
+
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at or below an address."""
         ...
@@ -82,6 +89,10 @@ class FileSource:
     def grants(self) -> tuple[Grant, ...]:
         """Standing approvals."""
         return tuple(grants({entry.key: entry for entry in self._reader.books()}))
+
+    def breakers(self) -> tuple[Circuit, ...]:
+        """Breakers of tools and models in trouble."""
+        return circuits({entry.key: entry for entry in self._reader.books()}, time.time())
 
     def actors(self, prefix: str = "") -> tuple[ActorLine, ...]:
         """Lines of actors at or below an address."""
@@ -151,6 +162,26 @@ def revoke(path: Path, id: str, by: str, reason: str) -> bool:
     return either(
         path, lambda remote: remote.revoke(id, by=by, reason=reason), lambda: offline.revoke(path, id, by, reason)
     )
+
+
+def switch(path: Path, thing: Switch) -> bool:
+    """Open or close a breaker. True where a running process did, false where it was written into the file.
+
+    Raises:
+        UnknownItem: it is to be closed and is not open, or nothing of that name is known.
+        JournalHeld: a process that takes no commands owns the journal.
+    """
+
+    def write() -> None:
+        if thing.open:
+            with read_only(path) as reader:
+                made = target_of(FileSource(reader, left=True))
+                tree = definitions(made.target, made.model)
+            if tree is not None:
+                must_be_known(tree, thing.name)
+        offline.switch(path, thing)
+
+    return either(path, lambda remote: remote.switch(thing), write)
 
 
 def either(path: Path, ask: Callable[[Remote], None], write: Callable[[], None]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -126,6 +126,7 @@ class OpenGate:
         books: Mapping[str, Entry],
         request: ModelRequest | None = None,
         until: float | None = None,
+        known: Callable[[str], Effect | None] | None = None,
     ) -> Clearance:
         return Clearance()
 

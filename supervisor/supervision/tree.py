@@ -144,6 +144,10 @@ class Tree:
         alone = frozenset(self._by_worker.values()) - tools
         return RateCheck(fast, alone), BreakerCheck(broken, self._spared, alone)
 
+    def outgoing(self) -> frozenset[str]:
+        """Names of all tools and models."""
+        return self.model_names | {name for named in self.tools.values() for name in named}
+
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):
             self._team(definition, ROOT)

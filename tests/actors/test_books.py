@@ -41,13 +41,7 @@ def _budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each attempt holds 10 and costs 3; one that nobody knows the end of costs all that was held."""
 
     def start(
-        self: Gate,
-        effect: Effect,
-        counters: Counters,
-        now: float,
-        standing: Mapping[str, Entry],
-        request: object,
-        until: float | None = None,
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], *_: object
     ) -> Clearance:
         books = Books(standing)
         till = books.read(TILL, Till) or Till()
@@ -131,13 +125,7 @@ def test_the_books_of_a_kernel_are_those_of_the_rows_after_every_crash() -> None
 
 def test_what_finds_no_room_waits_over_a_crash_and_then_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(
-        self: Gate,
-        effect: Effect,
-        counters: Counters,
-        now: float,
-        standing: Mapping[str, Entry],
-        request: object,
-        until: float | None = None,
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], *_: object
     ) -> Clearance:
         due = effect.at + 50.0
         wait = Verdict("rate", "wait", "full", now)
@@ -160,13 +148,7 @@ def test_what_finds_no_room_waits_over_a_crash_and_then_starts(monkeypatch: pyte
 
 def test_a_person_may_be_asked_at_the_start_and_it_starts_when_they_say_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(
-        self: Gate,
-        effect: Effect,
-        counters: Counters,
-        now: float,
-        standing: Mapping[str, Entry],
-        request: object,
-        until: float | None = None,
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], *_: object
     ) -> Clearance:
         if effect.answer is not None:
             return Clearance()
@@ -189,13 +171,7 @@ def test_what_is_refused_at_the_start_is_settled_with_the_failure_that_the_gate_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def start(
-        self: Gate,
-        effect: Effect,
-        counters: Counters,
-        now: float,
-        standing: Mapping[str, Entry],
-        request: object,
-        until: float | None = None,
+        self: Gate, effect: Effect, counters: Counters, now: float, standing: Mapping[str, Entry], *_: object
     ) -> Clearance:
         why = Failure("abandon", "budget_exhausted", "nothing is left", where=effect.name)
         return Clearance((Verdict("budget", "deny", "nothing is left", now),), failure=why)

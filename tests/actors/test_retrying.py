@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -61,17 +62,11 @@ class _Closing:
         plain = Gate.start
 
         def start(
-            gate: Gate,
-            effect: Effect,
-            counters: Counters,
-            now: float,
-            books: dict[str, Entry],
-            request: None,
-            until: float | None,
+            gate: Gate, effect: Effect, counters: Counters, now: float, books: dict[str, Entry], *more: Any
         ) -> Clearance:
             if effect.attempt:
                 return Clearance((Verdict("permission", "deny", "the grant is gone", now),))
-            return plain(gate, effect, counters, now, books, request, until)
+            return plain(gate, effect, counters, now, books, *more)
 
         monkeypatch.setattr(Gate, "start", start)
 

@@ -14,10 +14,11 @@ from tests.actors.crew import said
 from tests.tools.served import Fetch, Line, Server, crowd, settled
 from understudy.actors.cell import read_record
 from understudy.protocols.books import Books
+from understudy.protocols.circuits import Trouble
 from understudy.protocols.effects import Attempt, Counters, Effect
 from understudy.protocols.ids import Address
 from understudy.testing import Simulated
-from understudy.tools.checks.breaker import BreakerCheck, Trouble
+from understudy.tools.checks.breaker import BreakerCheck
 from understudy.tools.gate import Gate, Grants
 
 DOWN = us.Failure("retry_later", "server_error", "503")

@@ -4,8 +4,11 @@
                            ^                    |
                            +---- it failed -----+   (twice as long, up to a bound)
 
-One entry of the books for each name in trouble (``breaker/<name>``); without one it is closed, and nothing is written. The entry says
-which effect is the probe, so there is one under any concurrency; a probe that the end of the process cut off gives its place back.
+One entry of the books for each name in trouble (``protocols.circuits``); without one it is closed, and nothing is written. The entry says
+which effect is the probe, so there is one under any concurrency; a probe that the end of the process cut off, or whose run was stopped,
+gives its place back. Where a breaker says so, a person is asked whether a call may be the probe; so there is one question, too.
+
+A person may open the breaker of whatever goes out (``opened_by_hand``), also of what has none of its own.
 
 What counts as a failure: what may go better at another time (``retry_now``, ``retry_later``), a timeout or silence, an exception that
 nobody declared, and what is slower than declared. Not: wrong arguments and refusals (it works, it says no), being asked to wait (that is
@@ -16,16 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+import msgspec
 
+from ...protocols.approvals import Question
+from ...protocols.binding import approves
 from ...protocols.breakers import Breaker
+from ...protocols.circuits import CHECK, Trouble, key, under_way
+from ...protocols.decisions import Decision
 from ...protocols.effects import PERSON, Attempt, Effect
+from ...protocols.rates import spacing
 from ...protocols.verdicts import Verdict
 from ..starting import Ending, Starting
 from .case import Ruling, allow
-from .waiting import spacing, wait_or_not
-
-CHECK = "breaker"
+from .waiting import wait_or_not
 
 PROBES = ("read", "idempotent")
 """Classes of effects that may be the probe without saying so."""
@@ -37,31 +43,10 @@ OURS = frozenset({"cancelled", "still_running", "interrupted", "no_process", "no
 """Codes of failures that say nothing about the other side."""
 
 LOST = 3_600.0
-"""Seconds beyond its timeout after which a probe of which nobody has heard is given up: it belongs to nobody any more."""
+"""Seconds beyond its timeout after which a probe is given up of which nobody has heard, where nobody knows whether it is under way."""
 
-
-class Trouble(Struct, omit_defaults=True):
-    """The entry of one name.
-
-    Attributes:
-        since: when the window began.
-        failed, ended: failures in it; attempts that ended since a quarter of them were there, and the failures before.
-        until: it is open until then; 0 while it is closed.
-        opened: how often in a row it was opened.
-        probe, attempt, begun: the effect that tries whether it works, which attempt of it, and since when; empty for none.
-        tail, given: the last time given to one that waits, and how many were.
-    """
-
-    since: float
-    failed: int = 0
-    ended: int = 0
-    until: float = 0.0
-    opened: int = 0
-    probe: str = ""
-    attempt: int = 0
-    begun: float = 0.0
-    tail: float = 0.0
-    given: int = 0
+LOOKS = 300.0
+"""Seconds after which whoever waits for a probe looks again at the latest. (It is woken when the breaker closes.)"""
 
 
 class BreakerCheck:
@@ -84,54 +69,75 @@ class BreakerCheck:
         self._breakers, self._spared, self._alone = breakers, spared, alone
 
     def concerns(self, effect: Effect) -> bool:
-        """Everything that goes out and has a breaker."""
-        return effect.verb != PERSON and self._rule(effect) is not None
+        """Everything that goes out: a person may have opened the breaker of anything."""
+        return effect.verb != PERSON
 
-    def start(self, starting: Starting) -> Ruling:
+    def start(self, starting: Starting) -> Ruling | None:
         """Let it begin where the breaker is closed, or as the probe; else it waits, or is refused."""
         effect, now, books = starting.effect, starting.now, starting.books
         rule = self._rule(effect)
-        assert rule is not None
-        key = f"breaker/{effect.name}"
-        trouble = books.read(key, Trouble)
+        trouble = books.read(key(effect.name), Trouble)
+        if trouble is not None and trouble.by:
+            if not trouble.endless and now >= trouble.until:
+                books.strike(key(effect.name))
+                return allow(CHECK, f"the time for which {trouble.by} had opened it is over")
+            return self._wait(starting, trouble, rule or BREAKER, taken_out(trouble, effect.name))
+        if rule is None:
+            return None
         if trouble is None or not trouble.until:
             if rule.slow is not None:
                 books.write(f"begun/{effect.id}", now)
             return allow(CHECK)
-        tried = bool(trouble.probe) and trouble.probe != effect.id and now < trouble.begun + effect.timeout + LOST
-        if now >= trouble.until and not tried:
-            if rule.probe or effect.effect in PROBES:
+        left = f"is left alone for another {trouble.until - now:.3g} s"
+        if now >= trouble.until:
+            left = _busy(trouble, starting)
+            if not left and rule.probe == "ask" and not (trouble.item == effect.id and trouble.allowed):
+                return _ask(starting, trouble, rule)
+            if not left and (rule.probe or effect.effect in PROBES):
+                said = f", {effect.answer.by} said that it may" if trouble.allowed and effect.answer is not None else ""
                 trouble.probe, trouble.attempt, trouble.begun = effect.id, effect.attempt + 1, now
-                books.write(key, trouble)
+                trouble.item, trouble.allowed, trouble.no = "", False, 0.0
+                books.write(key(effect.name), trouble)
                 if rule.slow is not None:
                     books.write(f"begun/{effect.id}", now)
-                return allow(CHECK, "it is the probe")
-            tried = True
-        again = max(now + rule.cooldown / 4.0 if tried else trouble.until, trouble.tail + spacing(trouble.given))
-        left = f"is left alone for another {trouble.until - now:.3g} s"
-        what = "one call tries whether it works again" if tried else left
-        why = f"{effect.name} has failed {trouble.failed} times, and {what}"
+                return allow(CHECK, f"it is the probe{said}")
+        why = f"{effect.name} has failed {trouble.failed} times, and {left or 'one call tries whether it works again'}"
+        return self._wait(starting, trouble, rule, why)
+
+    def _wait(self, starting: Starting, trouble: Trouble, rule: Breaker, why: str) -> Ruling:
+        """It waits: until the time is over, in its place behind others, or to look again whether it is closed. (It is woken when it is.)"""
+        effect, now = starting.effect, starting.now
+        waited = _waited(effect, now)
         spare = effect.name in self._spared.get(effect.agent, ())
-        wait = 0.0 if spare else rule.wait - _waited(effect, now)
+        wait = 0.0 if spare else rule.wait - waited
+        shut = not trouble.endless and now < trouble.until
+        if shut:
+            again = max(trouble.until, trouble.tail + spacing(trouble.given))
+        else:  # further and further apart: all of them are written
+            again = now + min(max(rule.cooldown, waited) / 4.0, max(LOOKS, rule.cooldown / 4.0))
+            again = min(again, max(now + rule.cooldown / 4.0, now + wait))
+            if trouble.probe and starting.known is None:
+                again = min(again, max(now + rule.cooldown / 4.0, trouble.begun + effect.timeout + LOST))
         ruling = wait_or_not(CHECK, starting, again, wait, "circuit_open", why)
-        if ruling.due is not None:
+        if ruling.due is not None and shut:
             trouble.tail, trouble.given = again, trouble.given + 1
-            books.write(key, trouble)
+            starting.books.write(key(effect.name), trouble)
         return ruling
 
     def book(self, ending: Ending) -> tuple[Verdict, ...]:
         """An attempt has ended. Gives what should stand beside it where the breaker has changed."""
         effect, now, books = ending.effect, ending.now, ending.books
         rule = self._rule(effect)
-        assert rule is not None
+        if rule is None:
+            return ()
         slow = False
         if rule.slow is not None:
             begun = books.read(f"begun/{effect.id}", float)
             slow = begun is not None and ending.attempt is not None and now - begun >= rule.slow
             books.strike(f"begun/{effect.id}")
         ended = "bad" if slow else _how(ending.attempt)
-        key = f"breaker/{effect.name}"
-        trouble = books.read(key, Trouble)
+        name = key(effect.name)
+        trouble = books.read(name, Trouble)
         if trouble is None and ended != "bad":
             return ()
         if trouble is not None and trouble.until:
@@ -139,7 +145,7 @@ class BreakerCheck:
         if trouble is None or now - trouble.since > rule.per:
             trouble = Trouble(now)
             if ended != "bad":
-                books.strike(key)
+                books.strike(name)
                 return ()
         if ended == "bad":
             trouble.failed, trouble.ended = trouble.failed + 1, trouble.ended + 1
@@ -150,7 +156,7 @@ class BreakerCheck:
         opens = ended == "bad" and trouble.failed >= rule.failures and trouble.failed >= rule.ratio * trouble.ended
         if opens:
             trouble.until, trouble.opened = now + rule.cooldown, 1
-        books.write(key, trouble)
+        books.write(name, trouble)
         if not opens:
             return ()
         how = f"{trouble.failed} of {trouble.ended} attempts in {now - trouble.since:.3g} s"
@@ -165,20 +171,77 @@ class BreakerCheck:
 def _while_open(ending: Ending, rule: Breaker, trouble: Trouble, ended: str) -> tuple[Verdict, ...]:
     """Only the probe says anything about what is open: others began before it was."""
     effect, now, books = ending.effect, ending.now, ending.books
-    key = f"breaker/{effect.name}"
+    name = key(effect.name)
     if trouble.probe != effect.id or trouble.attempt != effect.attempt:
         return ()
     if ended == "good":
-        books.strike(key)
+        books.strike(name)
         return (Verdict(CHECK, "allow", f"closed: {effect.name} works again", now),)
     trouble.probe, trouble.attempt, trouble.begun = "", 0, 0.0
     if ended != "bad":
-        books.write(key, trouble)
+        books.write(name, trouble)
         return ()
-    long = min(rule.longest, rule.cooldown * 2.0 ** min(64, trouble.opened))
+    long = _longer(rule, trouble)
     trouble.until, trouble.opened = now + long, trouble.opened + 1
-    books.write(key, trouble)
+    books.write(name, trouble)
     return (Verdict(CHECK, "alert", f"opened again for {long:g} s: the probe of {effect.name} failed", now),)
+
+
+def _longer(rule: Breaker, trouble: Trouble) -> float:
+    """Seconds for which it stays open after a probe that failed."""
+    return min(rule.longest, rule.cooldown * 2.0 ** min(64, trouble.opened))
+
+
+def _busy(trouble: Trouble, starting: Starting) -> str:
+    """Why this one may not be the probe: another one is, or a person is asked about another one; empty for nothing of that."""
+    effect, now = starting.effect, starting.now
+    if starting.known is not None:
+        alive = under_way(trouble, starting.known)
+    else:
+        alive = not trouble.probe or now < trouble.begun + effect.timeout + LOST
+    if trouble.probe:
+        return "one call tries whether it works again" if alive and trouble.probe != effect.id else ""
+    if not trouble.item or trouble.item == effect.id or not alive:
+        return ""
+    return (
+        f"{trouble.item} "
+        + ("may try" if trouble.allowed else "asks a person whether it may try")
+        + " whether it works again"
+    )
+
+
+def _ask(starting: Starting, trouble: Trouble, rule: Breaker) -> Ruling:
+    """A person says whether this call may be the probe; with what was asked about it before, if anything was."""
+    effect, tool, limit = starting.effect, starting.tool, starting.limits.approval
+    text = (
+        f"{effect.name} has failed {trouble.failed} times and is left alone since. May this call of {effect.stream} try whether it works "
+        "again? It is a real one, and as long as nobody says yes the others wait."
+    )
+    deadline = None if limit is None else starting.now + limit
+    takes: tuple[Decision, ...] = ("approve", "reject")
+    question = Question("approval", text, policy=CHECK, deadline=deadline, takes=takes)
+    if tool is not None:
+        amounts = (tool.spec.amount,) if tool.spec.amount else ()
+        question = msgspec.structs.replace(
+            question, version=tool.spec.version, sinks=tool.spec.sinks or (), amounts=amounts
+        )
+    before, answer = effect.question, effect.answer
+    if before is not None and approves(before) and answer is not None and answer.decision in ("approve", "change"):
+        labels = [label for label in before.policy.split(", ") if label not in ("", CHECK)]
+        text = text if not labels else f"{before.text} {text}"
+        question = msgspec.structs.replace(
+            before, text=text, policy=", ".join((*labels, CHECK)), deadline=deadline, takes=takes
+        )
+    trouble.probe, trouble.attempt, trouble.begun = "", 0, 0.0
+    trouble.item, trouble.allowed, trouble.no = effect.id, False, _longer(rule, trouble)
+    starting.books.write(key(effect.name), trouble)
+    return Ruling(Verdict(CHECK, "ask", question.text, starting.now), question=question)
+
+
+def taken_out(trouble: Trouble, name: str) -> str:
+    """Why calls wait for what a person has opened."""
+    why = f": {trouble.reason}" if trouble.reason else ""
+    return f"{trouble.by} has opened the breaker of {name} by hand{why}"[:1_000]
 
 
 def _how(attempt: Attempt | None) -> str:

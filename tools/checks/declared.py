@@ -46,10 +46,13 @@ def declared(
                 raise DefinitionError(
                     f"rates[{name!r}] limits money, and the tool does not say what it costs", hint=hint
                 )
+            if rate.usd is not None and spec.cost > rate.usd:
+                what = f"rates[{name!r}]: one call of {name} costs {spec.cost:g} USD, more than the {rate.usd:g} of a whole window"
+                raise DefinitionError(what, hint="none could ever begin: allow more, or a longer window (per=)")
     for name, breaker in (breakers or {}).items():
         risky = [spec.effect for spec in specs.get(name, []) if spec.effect not in PROBES]
         if breaker is not None and risky and not breaker.probe:
-            hint = "probe=True: one real call may show whether it works again. Without a breaker its calls just go"
+            hint = "probe='ask': a person is asked first; probe=True: one real call may show whether it works again"
             raise DefinitionError(
                 f"breakers[{name!r}]: no {risky[0]} call may be its probe, so it would never close", hint=hint
             )

@@ -22,12 +22,12 @@ from msgspec import Struct
 from ...protocols.codec import decode
 from ...protocols.effects import PERSON, THINK, Effect
 from ...protocols.model import Usage
-from ...protocols.rates import Rate
+from ...protocols.rates import Rate, spacing
 from ...protocols.verdicts import Verdict
 from ..ledger import PATIENCE
 from ..starting import Ending, Starting
 from .case import Ruling, allow
-from .waiting import spacing, wait_or_not
+from .waiting import wait_or_not
 
 CHECK = "rate"
 

@@ -17,9 +17,3 @@ def wait_or_not(check: str, starting: Starting, due: float, wait: float, code: s
     if after > wait:
         return Ruling(Verdict(check, "deny", why, starting.now), failure)
     return Ruling(Verdict(check, "wait", why, starting.now), failure, due=due)
-
-
-def spacing(given: int) -> float:
-    """Seconds between two that are let out after a wait that all had, so that they do not come at once: the first ten a tenth of a
-    second apart, then ever faster (a slow start: who waits in a long queue is through in a few seconds more)."""
-    return 0.1 / (1.0 + given / 50.0)
