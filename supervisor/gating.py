@@ -15,6 +15,7 @@ from ..tools.models.prices import load
 from ..tools.starting import StartCheck
 from ..tools.windows import check_windows
 from .supervision.tree import Tree
+from .team.undoing import UndoActor
 
 
 def gate_of(
@@ -42,7 +43,8 @@ def gate_of(
     budgets = (*windows, *(mount.actor.budget for mount in tree.directory.mounts()))
     if any(one is not None and one.usd is not None for one in budgets):
         load()
-    pretends = in_shadow(shadow, tree.tools)
+    undoers = frozenset(mount.template for mount in tree.directory.mounts() if isinstance(mount.actor, UndoActor))
+    pretends = in_shadow(shadow, tree.tools, undoers)
     first: tuple[StartCheck, ...] = () if pretends is None else (pretends,)
     return Gate(
         tree.grants, shared=(*first, Budgets(windows, known, tree.models), *tree.shared(rates, breakers)), skip=skip

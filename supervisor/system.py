@@ -199,6 +199,11 @@ class System(Calling, Answering, Breaking, Viewing, Retaining):
         return self._tasks is not None
 
     @property
+    def shadow(self) -> str:
+        """Whose calls are simulated: ``all``, names of tools, or empty for nobody's."""
+        return self._gate.shadow
+
+    @property
     def opened(self) -> Opened:
         """What the journal said of itself when it was opened."""
         if self._shell.opened is None:
@@ -321,8 +326,8 @@ class System(Calling, Answering, Breaking, Viewing, Retaining):
 
     def _kernel(self, opened: Opened, flying: dict[str, int]) -> Kernel:
         note = {"pid": str(os.getpid()), "target": self._target, "model": self._model}
-        if self._gate.shadow:
-            note["shadow"] = self._gate.shadow
+        if self.shadow:
+            note["shadow"] = self.shadow
         now = self._shell.clock.now()
         kernel = Kernel(
             self.tree.directory, self._gate, opened, rng=system_random(), now=now, note=note, flying=flying,

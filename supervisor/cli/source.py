@@ -253,6 +253,19 @@ def definitions(target: str, model: str) -> Tree | None:
         return None
 
 
+def shadow_of(path: Path) -> str | None:
+    """Whose calls the last process that worked on a journal simulated (``System.shadow``); None where none has, or nobody can say."""
+    if not path.exists():
+        return None
+    try:
+        with read_only(path) as reader:
+            begun = [note for row in reader.stream(SYSTEM) if "epoch" in (note := record_of(row).note)]
+    except UnderstudyError:
+        return None
+    lives = [note for note in begun if note.get("for") != "one answer"]
+    return lives[-1].get("shadow", "") if lives else None
+
+
 def target_of(source: Source, run: str = "") -> Made:
     """With what a run, or without one the journal, was last worked on; empty where the journal does not say."""
     begun = [(row.gid, note) for row in source.stream(SYSTEM) if "epoch" in (note := record_of(row).note)]

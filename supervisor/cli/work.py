@@ -110,6 +110,7 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
     stop = anyio.Event()
     system = job.system(partial(_asked, stop, say))
     check_models(system)
+    was = source.shadow_of(job.journal)
     before: set[str] = set()
     strays: set[str] = set()
     warnings: tuple[str, ...] = ()
@@ -118,6 +119,7 @@ async def work(job: Job, progress: Progress, say: Say) -> Outcome:
         async with system:
             warnings = system.opened.warnings
             before, strays = left_open(system)
+            _say_shadow(system, was, before, say)
             async with anyio.create_task_group() as inside:
                 inside.start_soon(_until, stop, inside.cancel_scope)
                 await _bring(system, job, refused, progress)
@@ -140,11 +142,14 @@ async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[st
     stop = anyio.Event()
     system = job.system(partial(_asked, stop, say))
     check_models(system)
+    was = source.shadow_of(job.journal)
     async with anyio.create_task_group() as tasks:
         await tasks.start(_listen, system, stop, say)
         async with system:
             began(system)
-            for warning in _stray(job, left_open(system)[1]):
+            ours, strays = left_open(system)
+            _say_shadow(system, was, ours, say)
+            for warning in _stray(job, strays):
                 say(warning)
             async with anyio.create_task_group() as inside:
                 inside.start_soon(_until, stop, inside.cancel_scope)
@@ -161,6 +166,20 @@ def left_open(system: System) -> tuple[set[str], set[str]]:
     owners += [(t.envelope.context, t.envelope.to) for t in opened.timers]
     ours = {str(context.run or actor) for context, actor in owners if find(actor) is not None}
     return ours, {str(context.run or actor) for context, actor in owners if find(actor) is None} - ours
+
+
+def _say_shadow(system: System, was: str | None, runs: set[str], say: Say) -> None:
+    """Say that runs go on otherwise than they did before. ``was``: whose calls were simulated then."""
+    if not runs or was is None or was == system.shadow:
+        return
+    one = len(runs) == 1
+    what = f"{len(runs)} unfinished run{'s' * (not one)} go{'es' * one} on"
+    if system.shadow:
+        say(
+            f"{what} in shadow: from now on calls of {system.shadow} are simulated, and what they believe to have done is not"
+        )
+    else:
+        say(f"{what} for real: so far calls of {was} were simulated, and what they believe to have done is not")
 
 
 def _stray(job: Job, runs: set[str]) -> tuple[str, ...]:

@@ -56,12 +56,23 @@ def test_what_a_kill_cut_off_is_simulated_again_by_a_process_without_shadow(stag
         process.wait()
     assert stage.seen == ["pretend"]
     assert stage.json("inbox") == []
-    said = stage.json("run", "rehearsal:clerk", "--journal", "understudy.db")
-    assert said["runs"][0]["status"] == "done"
+    real = stage.run("run", "rehearsal:clerk", "--journal", "understudy.db")
+    assert "1 unfinished run goes on for real: so far calls of all were simulated" in real.stderr
+    assert stage.json("runs")[0]["status"] == "done"
     assert stage.seen == ["pretend", "pretend"]
     assert stage.json("replay", "a")["equal"]
     stage.json("run", "rehearsal:clerk", "send it", "--id", "b")
     assert stage.seen == ["pretend", "pretend", "send"], "what comes later is real"
+
+
+def test_a_run_that_began_for_real_and_goes_on_in_shadow_is_named(stage: Desk) -> None:
+    with stage.held("run", "rehearsal:clerk", "look", "--id", "a") as (process, _):
+        process.kill()
+        process.wait()
+    went = stage.run("run", "rehearsal:clerk", "--shadow")
+    assert "1 unfinished run goes on in shadow: from now on calls of all are simulated" in went.stderr
+    again = stage.run("run", "rehearsal:clerk", "--shadow")
+    assert "unfinished" not in again.stderr
 
 
 def test_one_that_does_not_say_what_it_would_give_is_named(stage: Desk) -> None:

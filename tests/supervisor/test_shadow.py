@@ -578,3 +578,27 @@ def test_an_agent_plays_its_part_to_the_end() -> None:
     assert (answer.output, answer.waiting) == ("It is paid.", ())
     assert world == ["look ada"]
     assert us.run(clerk, "Pay ada.").waiting != (), "the control: a person is asked"
+
+
+def test_a_worker_that_is_called_undo_undoes_nothing() -> None:
+    """Where no tool says how it is undone, the name is free."""
+    done: list[str] = []
+
+    def take_back(objective: str) -> str:
+        """Take it back."""
+        done.append(objective)
+        return "taken back"
+
+    worker = us.Worker("undo", take_back)
+
+    @worker.simulate
+    def pretend(objective: str) -> str:
+        return "would be taken back"
+
+    def other(objective: str) -> str:
+        """Something else."""
+        return objective
+
+    team = us.Supervisor("desk", [worker, us.Worker("other", other)], route=lambda task: "undo")
+    assert us.run(team, "it", shadow=True).output == "would be taken back"
+    assert done == []

@@ -130,3 +130,14 @@ def test_a_doubt_is_a_question_without_a_deadline() -> None:
     assert said.question.kind == "in_doubt"
     assert said.question.deadline is None
     assert "has not been run again" in said.question.text
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_what_was_simulated_fails_or_is_simulated_again_and_is_never_in_doubt(cls: EffectClass) -> None:
+    made, late = effect(cls, simulated=True), NOW + 10 * 86_400.0
+    for kind in get_args(FailureKind):
+        assert ledger.after_failure(made, failure(kind), NOW, random.Random(1)).step == "settle"
+        assert ledger.after_silence(made, failure(kind), NOW, random.Random(1)).step == "settle"
+    assert ledger.after_crash(made, late).step == "start"
+    killer = msgspec.structs.replace(made, interrupted=ledger.INTERRUPTIONS)
+    assert ledger.after_crash(killer, late).step == "settle", "it may be what kills the process"

@@ -13,7 +13,6 @@ from ...protocols.effects import CALL, Effect
 from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure
 from ...protocols.hooks import Clearance
-from ...protocols.undoing import UNDO
 from ...protocols.verdicts import Verdict
 from ..inside import InsideTool
 from ..person import PersonTool
@@ -36,12 +35,15 @@ class Shadow:
     Args:
         tools: all there are.
         names: of those that are in shadow; None for all.
+        undoers: agents that undo calls which have really happened.
     """
 
     name = CHECK
 
-    def __init__(self, tools: Granted, names: frozenset[str] | None = None) -> None:
-        self._tools, self._names = tools, names
+    def __init__(
+        self, tools: Granted, names: frozenset[str] | None = None, undoers: frozenset[str] = frozenset()
+    ) -> None:
+        self._tools, self._names, self._undoers = tools, names, undoers
 
     @property
     def note(self) -> str:
@@ -63,7 +65,7 @@ class Shadow:
         if effect.unsure and not again:
             why = "an earlier attempt was made, and this system runs in shadow, which makes none"
             return deny(CHECK, Failure("abandon", "shadowed", f"{effect.name}: {why}", where=effect.name))
-        if effect.agent.endswith(f"/{UNDO}"):
+        if effect.agent in self._undoers:
             why = "what it undoes has really happened, and this system runs in shadow, which would not undo it"
             return deny(CHECK, Failure("abandon", "shadowed", f"{effect.name}: {why}", where=effect.name))
         return Ruling(Verdict(CHECK, "simulate", f"{effect.name} is in shadow"))
@@ -98,8 +100,8 @@ def reasked(effect: Effect, case: Case) -> Ruling:
     )
 
 
-def shadow(said: object, tools: Granted) -> Shadow | None:
-    """The check as it is declared: of all tools, of those named, or none.
+def shadow(said: object, tools: Granted, undoers: frozenset[str] = frozenset()) -> Shadow | None:
+    """The check as it is declared: of all tools, of those named, or none. ``undoers``: see ``Shadow``.
 
     Raises:
         DefinitionError: no such tool, or one that is never simulated.
@@ -107,7 +109,7 @@ def shadow(said: object, tools: Granted) -> Shadow | None:
     if said is False:
         return None
     if said is True:
-        return Shadow(tools)
+        return Shadow(tools, None, undoers)
     hint = "True for all tools, or a list of names: shadow=['pay']"
     if isinstance(said, str) or not isinstance(said, Sequence):
         raise DefinitionError(f"System(shadow={said!r})", hint=hint)
@@ -125,4 +127,4 @@ def shadow(said: object, tools: Granted) -> Shadow | None:
                 f"System(shadow=…): {name!r} only looks, or is done inside the node: it is never simulated",
                 hint="leave it out",
             )
-    return Shadow(tools, frozenset(cast("Sequence[str]", names))) if names else None
+    return Shadow(tools, frozenset(cast("Sequence[str]", names)), undoers) if names else None
