@@ -171,6 +171,7 @@ class Flights:
 
     def _begin(self, cell: Cell, effect: Effect, clear: Clearance, request: ModelRequest | None) -> None:
         """It leaves; what may not be repeated, and what has something reserved for it, only after a row that says so."""
+        checked: tuple[Verdict, ...] = ()
         if clear.simulate:
             effect = msgspec.structs.replace(effect, simulated=True)
         if effect.effect in ("once", "reconcilable") or clear.books or clear.simulate:
@@ -179,12 +180,13 @@ class Flights:
             self._pump.write(cell, "started", Record(changes=(begun,), books=clear.books), effect.id)
         else:
             begun = msgspec.structs.replace(effect, state="started", attempt=effect.attempt + 1)
-            if clear.verdicts:
-                self._checked[effect.id] = clear.verdicts
+            checked = clear.verdicts
+            if checked:
+                self._checked[effect.id] = checked
         self.flying[effect.id] = begun.attempt
         if clear.timeout is not None:
             begun = msgspec.structs.replace(begun, timeout=min(begun.timeout, clear.timeout))
-        self._pump.after(Start(begun, request))
+        self._pump.after(Start(begun, request, checked))
 
     def _wait(self, cell: Cell, effect: Effect, clear: Clearance, due: float) -> None:
         """There is no room for it yet."""
@@ -215,6 +217,10 @@ class Flights:
             self._pump.after(Done(settlement.id))
             return
         self.flying.pop(effect.id, None)
+        if (
+            settlement.checked and settlement.attempt > effect.attempt
+        ):  # in no row yet; an earlier kernel may have let it out
+            self._checked.setdefault(effect.id, settlement.checked)
         tried = msgspec.structs.replace(effect, attempt=max(effect.attempt, settlement.attempt))
         came = Attempt(settlement.value, settlement.failure, settlement.unknown)
         tried, books = self._book(tried, came)
@@ -325,6 +331,12 @@ class Flights:
         after = allowed_by(effect, answer, self._pump.now)
         self._pump.write(cell, "accepted", Record(changes=(after,), answer=answer), effect.id)
         self._answered(cell, after)
+
+    def adopt(self, before: Flights) -> None:
+        """Know what a kernel before this one knew of attempts that go on."""
+        for id, attempt in self.flying.items():
+            if before.flying.get(id) == attempt and id in before._checked:
+                self._checked.setdefault(id, before._checked[id])
 
     def stands(self, effect: Effect) -> bool:
         """Whether this attempt is still to be performed, now that its row is durable."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
+from ..protocols import verdicts
 from ..protocols.approvals import Answer
 from ..protocols.books import Entry
 from ..protocols.circuits import closed_by_hand, opened_by_hand
@@ -22,10 +23,15 @@ from .ephemeral import Asking
 
 
 class Start(Struct, frozen=True):
-    """Perform one attempt of an effect. ``request``: what a model is asked."""
+    """Perform one attempt of an effect.
+
+    ``request``: what a model is asked. ``checked``: what the gate said when it was let out, where no row says so: it comes back with the
+    outcome, whichever kernel takes that.
+    """
 
     effect: Effect
     request: ModelRequest | None = None
+    checked: tuple[verdicts.Verdict, ...] = ()
 
 
 class Withdraw(Struct, frozen=True):
@@ -134,6 +140,7 @@ class Settlement(Struct, frozen=True):
         failure: why there is none.
         unknown: nobody knows whether it happened: a timeout, a cancel, an exception that the tool did not declare.
         serial: tells the outcomes of one attempt apart: it may be late and come after its timeout, or come twice.
+        checked: as in ``Start``.
     """
 
     effect: str
@@ -142,6 +149,7 @@ class Settlement(Struct, frozen=True):
     failure: Failure | None = None
     unknown: bool = False
     serial: int = 0
+    checked: tuple[verdicts.Verdict, ...] = ()
 
     @property
     def id(self) -> str:

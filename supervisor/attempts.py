@@ -114,7 +114,9 @@ class Attempts:
         flight = self._flights.get(effect)
         if flight is not None:
             over = cancelled(flight.start.effect)
-            word = Settlement(effect, flight.start.effect.attempt, None, over.failure, over.unknown, ABORTED)
+            word = Settlement(
+                effect, flight.start.effect.attempt, None, over.failure, over.unknown, ABORTED, flight.start.checked
+            )
             flight.outcomes = [(now, word), *(flight.outcomes or ())]
 
     def forget(self) -> None:
@@ -151,12 +153,14 @@ class Attempts:
             failure = reply.failure if reply is not None else Failure("retry_later", "lease_unknown", "simulated")
             if failure is not None:
                 a = not_entered(effect, failure)
-                flight.outcomes = [(now, Settlement(id, effect.attempt, a.value, a.failure, a.unknown, 0))]
+                flight.outcomes = [
+                    (now, Settlement(id, effect.attempt, a.value, a.failure, a.unknown, 0, flight.start.checked))
+                ]
                 return
             assert reply is not None
             self._fences[id] = decode(reply.value, Lease).token
         flight.outcomes = [
-            (due, Settlement(id, flight.start.effect.attempt, a.value, a.failure, a.unknown, serial))
+            (due, Settlement(id, effect.attempt, a.value, a.failure, a.unknown, serial, flight.start.checked))
             for serial, (due, a) in enumerate(self._attempt(flight, now))
         ]
 
@@ -183,7 +187,9 @@ class Attempts:
         if not left.last:
             return settlement
         came = self._call(left.start)
-        return Settlement(id, settlement.attempt, came.value, came.failure, came.unknown, settlement.serial)
+        return Settlement(
+            id, settlement.attempt, came.value, came.failure, came.unknown, settlement.serial, settlement.checked
+        )
 
     def _attempt(self, flight: _Flight, now: float) -> list[tuple[float, Attempt]]:
         """What comes of an attempt, and when."""

@@ -230,8 +230,9 @@ class Shell(Pump):
 
     def _begin_anew(self, opened: Opened) -> None:
         # The journal was not stopped in order, but nobody died either: no mail is suspected of having killed the process.
-        late, dead = self.kernel.late, self.kernel.memory.dead
+        late, dead, flights = self.kernel.late, self.kernel.memory.dead, self.kernel.flights
         self.kernel = self._build(msgspec.structs.replace(opened, clean=True), dict(self._attempts))
+        self.kernel.flights.adopt(flights)
         self.kernel.late.update(late)
         self.kernel.memory.dead.update(dead)
         self.kernel.flights.hold = bool(self._draining)
@@ -394,21 +395,22 @@ class Shell(Pump):
                     effect,
                     start.request,
                     lambda text: self._on_delta(effect, text),
-                    lambda late: self._settle(effect, late),
+                    lambda late: self._settle(start, late),
                 )
                 self._aborted.discard(effect.id)
-                self._settle(effect, attempt)
+                self._settle(start, attempt)
             finally:
                 if effect.id in self._aborted:
                     self._aborted.discard(effect.id)
-                    self._settle(effect, cancelled(effect))
+                    self._settle(start, cancelled(effect))
                 self._scopes.pop(effect.id, None)
                 self._attempts.pop(effect.id, None)
                 self.nudge()
 
-    def _settle(self, effect: Effect, attempt: Attempt) -> None:
+    def _settle(self, start: Start, attempt: Attempt) -> None:
+        effect = start.effect
         settlement = Settlement(
-            effect.id, effect.attempt, attempt.value, attempt.failure, attempt.unknown, self._next()
+            effect.id, effect.attempt, attempt.value, attempt.failure, attempt.unknown, self._next(), start.checked
         )
         if self.failure is None:
             self._take(settlement.id, settlement)

@@ -577,7 +577,9 @@ class Simulated:
             for reply in record.replies:
                 self._release(Answered(reply))
         self.journal.close()
+        flights = self.kernel.flights
         self.kernel = self._build(self.attempts.flying())
+        self.kernel.flights.adopt(flights)
         for token, waiting in list(
             self._callers.items()
         ):  # memory-only actors are gone, and what they were asked with them

@@ -18,7 +18,8 @@ from tests.crash.programs.deadly import deadly_journal, records
 from tests.crash.programs.exiting_tool import BOUND
 from tests.crash.programs.poison import STATUS
 from tests.crash.programs.world import World
-from understudy.protocols.effects import Attempt, Effect
+from understudy.actors.releases import Start
+from understudy.protocols.effects import Attempt
 from understudy.protocols.errors import JournalFull
 from understudy.protocols.journal import Batch, Mail, Row
 from understudy.supervisor.journal.reader import read_only
@@ -274,9 +275,9 @@ async def test_a_late_outcome_settles_the_doubt(tmp_path: Path) -> None:
 async def test_an_outcome_that_comes_while_the_doubt_is_being_written_settles_it(tmp_path: Path) -> None:
     slow, arrived, taken = Slow(), threading.Event(), Shell._settle
 
-    def settle(shell: Shell, effect: Effect, attempt: Attempt) -> None:
-        taken(shell, effect, attempt)
-        if effect.name == "ship" and attempt.failure is None:
+    def settle(shell: Shell, start: Start, attempt: Attempt) -> None:
+        taken(shell, start, attempt)
+        if start.effect.name == "ship" and attempt.failure is None:
             arrived.set()
 
     def hold(batch: Batch) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 import understudy as us
 from tests.supervisor.buying import Buy, Write, bought, shop, wanted
+from understudy.actors.flights import Flights
 from understudy.protocols.journal import Row
 from understudy.supervisor.auditing import Audit, AuditedCall, audit
 from understudy.supervisor.inbox import inbox
@@ -154,3 +155,40 @@ def test_a_journal_without_the_verdicts_of_a_start_is_told_as_such() -> None:
     report = audit(node.actor("buyer").address, rows)
     assert not report.complete
     assert report.calls[0].gaps
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_said_at_the_start_of_a_call_without_a_row_survives_failed_commits(seed: int) -> None:
+    faults = Faults(commit_fails=0.3, commit_unknown=0.2, fails=0.3)
+    node = shop(seed=seed, faults=faults)
+    for number in range(6):
+        node.ask("buyer", Write(f"note {number}"))
+    node.pass_time(600)
+    node.faults = Faults()
+    node.rest()
+    report = audited(node)
+    assert len(report.calls) == 6
+    for call in report.calls:
+        assert not call.gaps
+        starts = [step for step in call.steps if step.what == "verdict" and step.check == "permission"]
+        failed = len({step.attempt for step in call.steps if step.what == "failed"})
+        assert len(starts) == 1 + failed + 1, "one at the intent, one at each start"
+
+
+def test_without_what_comes_back_with_the_outcome_there_are_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+    monkeypatch.setattr(Flights, "adopt", lambda self, before: None)
+    gaps = 0
+    for seed in range(20):
+        node = shop(seed=seed, faults=Faults(commit_fails=0.3, commit_unknown=0.2))
+        node.attempts.begin = _forgetful(node)  # type: ignore[method-assign]
+        for number in range(6):
+            node.ask("buyer", Write(f"note {number}"))
+        node.pass_time(600)
+        gaps += sum(bool(call.gaps) for call in audited(node).calls)
+    assert gaps > 0
+
+
+def _forgetful(node: Simulated) -> Any:
+    begin = node.attempts.begin
+    return lambda start: begin(msgspec.structs.replace(start, checked=()))
