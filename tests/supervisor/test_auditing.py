@@ -10,6 +10,7 @@ import pytest
 import understudy as us
 from tests.supervisor.buying import Buy, Write, bought, shop, wanted
 from understudy.actors.flights import Flights
+from understudy.actors.releases import Start
 from understudy.protocols.journal import Row
 from understudy.supervisor.auditing import Audit, AuditedCall, audit
 from understudy.supervisor.inbox import inbox
@@ -177,7 +178,7 @@ def test_what_was_said_at_the_start_of_a_call_without_a_row_survives_failed_comm
 
 def test_without_what_comes_back_with_the_outcome_there_are_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
-    monkeypatch.setattr(Flights, "adopt", lambda self, before: None)
+    monkeypatch.setattr(Flights, "adopt", _nothing)
     gaps = 0
     for seed in range(20):
         node = shop(seed=seed, faults=Faults(commit_fails=0.3, commit_unknown=0.2))
@@ -189,6 +190,14 @@ def test_without_what_comes_back_with_the_outcome_there_are_gaps(monkeypatch: py
     assert gaps > 0
 
 
+def _nothing(new: Flights, before: Flights) -> None:
+    pass
+
+
 def _forgetful(node: Simulated) -> Any:
-    begin = node.attempts.begin
-    return lambda start: begin(msgspec.structs.replace(start, checked=()))
+    plain = node.attempts.begin
+
+    def begin(start: Start) -> None:
+        plain(msgspec.structs.replace(start, checked=()))
+
+    return begin
