@@ -15,14 +15,16 @@ from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.journal import RowKind
 from ..protocols.watch import Watch
+from .caller import Asking
 from .cell import Cell
-from .ephemeral import Arrived, Asking, Back, Ephemeral, Inside, Kind, Owed, Post, ephemeral
+from .ephemeral import Arrived, Back, Ephemeral, Inside, Kind, Owed, Post, ephemeral
 from .mailbox import Item
 from .outcome import outcome_envelope
 from .registry import Directory, Mount
 from .releases import Answered, Done, Handed, Refused, Release
-from .spawn import Where, place
+from .spawn import place
 from .undelivered import word_for
+from .where import Where
 
 LONG = 64
 """Turns a memory-only actor may take before the next has its turn. Mail beyond it waits in a deque."""

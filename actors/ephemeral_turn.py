@@ -22,13 +22,15 @@ from ..protocols.journal import MAX_MESSAGE, Missed
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Event, Message, Request, State, asked
 from ..protocols.provenance import Provenance, joined, mark, values
+from .caller import Asking
 from .derived import Derived
-from .ephemeral import Asking, Back, Ephemeral, Inside, Owed, Post, Sent
+from .ephemeral import Back, Ephemeral, Inside, Owed, Post, Sent
 from .ephemeral_mail import waits
 from .mailbox import Item
 from .outcome import Later, Pending, Tag, tag_json
-from .spawn import Where, covered
+from .spawn import covered
 from .turn import Turn
+from .where import Where
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..protocols.books import Entry
 from ..protocols.effects import Effect, Intent
@@ -14,9 +14,7 @@ from ..protocols.journal import Schedule
 from ..protocols.messages import Event
 from ..protocols.people import People
 from ..protocols.provenance import Known, Provenance
-
-if TYPE_CHECKING:
-    from .spawn import Where
+from .where import Where
 
 
 class Frame(Protocol):

@@ -1,13 +1,9 @@
 """The mailroom of the kernel: full mailboxes, mail that is put by, called back, expired or cancelled, and who is told of it.
 
-``Kernel`` derives from this class and gives it what it needs; it is a file of its own because it is a concept of its own. Nothing here
-takes part in an ordinary turn: the kernel comes here only where a mailbox, a row or an alarm says so.
+Nothing here takes part in an ordinary turn: the kernel comes here only where a mailbox, a row or an alarm says so.
 """
 
 from __future__ import annotations
-
-from abc import abstractmethod
-from collections import Counter
 
 from msgspec import Raw
 
@@ -16,69 +12,23 @@ from ..protocols.envelope import Envelope
 from ..protocols.errors import AskFailed
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address, item_id
-from ..protocols.journal import Record, RowKind
+from ..protocols.journal import Record
 from ..protocols.lifecycle import Started
 from ..protocols.mail import CancelAsk, Overloaded, Post
 from .cell import Cell
-from .door import Door, gave_way, overloaded, policy
-from .draft import Draft
+from .door import gave_way, overloaded, policy
 from .ephemeral import Ephemeral
 from .failing import failed
 from .given_up import called_off, turned_away
+from .holdings import Holdings
 from .mailbox import Item
 from .orders import word_to_stop
-from .registry import Directory
-from .releases import Refused, Release
-from .suspects import Suspects
-from .undelivered import Word, expired, unhandled
-from .working_sets import WorkingSets
+from .releases import Refused
+from .undelivered import expired, unhandled
 
 
-class Mailroom:
-    """What the kernel does with mail beside giving it turns.
-
-    Attributes:
-        late: answers that came too late in this life, by who should have heard them or gave them.
-    """
-
-    now: float
-    gid: int
-    sets: WorkingSets
-    late: Counter[Address]
-    _unheard: list[tuple[Cell, str]]
-    """Requests to actors on which their supervisor gave up; they are answered at the next step."""
-    _cells: dict[Address, Cell]
-    _directory: Directory
-    _door: Door
-    _suspended: dict[Address, Cell]
-    _suspects: Suspects
-    _unsaved: dict[str, tuple[Cell, Item, RowKind]]
-    _word: Word
-
-    @abstractmethod
-    def put(self, cell: Cell | Ephemeral, item: Item, kind: RowKind) -> None:
-        """Deliver mail."""
-
-    @abstractmethod
-    def after(self, release: Release) -> None:
-        """Release something once every row made so far is durable."""
-
-    @abstractmethod
-    def addressee(self, address: Address) -> Cell | Ephemeral:
-        """Who takes the mail of an address."""
-
-    @abstractmethod
-    def _row(self, cell: Cell, draft: Draft, cause: str) -> None: ...
-    @abstractmethod
-    def _write_system(self, kind: RowKind, record: Record) -> None: ...
-    @abstractmethod
-    def _more(self, cell: Cell, item: Item) -> None: ...
-    @abstractmethod
-    def _less(self, cell: Cell, item: Item) -> None: ...
-    @abstractmethod
-    def _is_in(self, item: Item) -> None: ...
-    @abstractmethod
-    def _wake(self, cell: Cell) -> None: ...
+class Mailroom(Holdings):
+    """What the kernel does with mail beside giving it turns."""
 
     def _at_door(self, cell: Cell, item: Item) -> None:
         """A message from outside finds no room."""

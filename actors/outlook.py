@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Literal
 
 from ..protocols.ids import Address
-from ..protocols.journal import RowKind, Want
-from .cell import Cell
-from .ephemeral import Ephemeral
-from .ephemerals import Ephemerals
-from .mailbox import Item
-from .registry import Directory
-from .releases import Release
-from .residents import Residents
-from .suspects import Suspects
-from .working_sets import DEADLINE, FOR_PEOPLE, WorkingSets
+from .holdings import Holdings
+from .working_sets import DEADLINE, FOR_PEOPLE
 
 
-class Outlook:
-    """Looks at what ``Kernel``, which derives from this class, holds. Changes nothing but what it says was asked."""
-
-    sets: WorkingSets
-    loads: list[Want]
-    residents: Residents
-    memory: Ephemerals
-    _directory: Directory
-    _mail_of: dict[Address, int]
-    _outbox: deque[tuple[int, Release | tuple[str, ...]]]
-    _ready: deque[Cell | Ephemeral]
-    _retiring: deque[tuple[int, Cell]]
-    _suspects: Suspects
-    _suspended: dict[Address, Cell]
-    _unheard: list[tuple[Cell, str]]
-    _unsaved: dict[str, tuple[Cell, Item, RowKind]]
+class Outlook(Holdings):
+    """Looks at what the kernel holds. Changes nothing but what it says was asked."""
 
     @property
     def unsaved(self) -> bool:

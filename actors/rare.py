@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, Self, TypeVar, cast, overload
 
 import msgspec
 
@@ -11,9 +11,6 @@ from ..protocols.envelope import ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.journal import Timer
 from ..protocols.lifecycle import Life
-
-if TYPE_CHECKING:
-    from .turn import Turn
 
 T = TypeVar("T")
 
@@ -50,6 +47,18 @@ class Rare(msgspec.Struct):
     budgeted: bool = False
 
 
+class HasRare(Protocol):
+    """A turn."""
+
+    made: Rare | None
+    """None as long as it has made nothing of this."""
+
+    @property
+    def rare(self) -> Rare:
+        """Made when it is asked for."""
+        ...
+
+
 class Seldom(Generic[T]):
     """An attribute of a turn that stands in its ``Rare``, under the same name. ``default``: its value where there is none."""
 
@@ -62,11 +71,11 @@ class Seldom(Generic[T]):
     @overload
     def __get__(self, turn: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, turn: Turn[Any], owner: type) -> T: ...
-    def __get__(self, turn: Turn[Any] | None, owner: type) -> T | Self:
+    def __get__(self, turn: HasRare, owner: type) -> T: ...
+    def __get__(self, turn: HasRare | None, owner: type) -> T | Self:
         if turn is None:
             return self
         return self._default if turn.made is None else cast("T", getattr(turn.made, self._name))
 
-    def __set__(self, turn: Turn[Any], value: T) -> None:
+    def __set__(self, turn: HasRare, value: T) -> None:
         setattr(turn.rare, self._name, value)

@@ -19,7 +19,7 @@ from ..protocols.ids import item_id
 from ..protocols.journal import Snapshot
 from ..protocols.mail import Resolution
 from ..protocols.model import ModelRequest
-from .ephemeral import Asking
+from .caller import Asking
 
 
 class Start(Struct, frozen=True):

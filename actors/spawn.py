@@ -10,11 +10,8 @@ from msgspec import Struct
 
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address, address
-from .actor import Actor
 from .registry import Directory
-
-Where = str | type[Actor] | Actor
-"""A template or address, or what is mounted at one."""
+from .where import Where
 
 
 class Place(Struct, frozen=True):
@@ -46,7 +43,7 @@ def place(directory: Directory | None, where: Where) -> Place:
     """
     if not isinstance(where, str):
         mounts = directory.mounts() if directory is not None else ()
-        found = [m.template for m in mounts if m.actor is where or m.actor.__class__ is where]
+        found = [mount.template for mount in mounts if _is_of(mount.actor, where)]
         name = where.__name__ if isinstance(where, type) else type(where).__name__
         if len(found) != 1:
             at = f"at {', '.join(found)}" if found else "nowhere here"
@@ -61,6 +58,11 @@ def place(directory: Directory | None, where: Where) -> Place:
         else:
             parts[-1] += slash + segment
     return Place(tuple(parts))
+
+
+def _is_of(actor: object, definition: object) -> bool:
+    """Whether it is this very object, or of this very class."""
+    return definition in (actor, type(actor))
 
 
 def keys(key: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ from .drawing import drawing, reporting
 from .family import CHECK, counted, handed_by, key_of
 from .mailbox import Item
 from .provenance import known
-from .spawn import Where, covered
+from .spawn import covered
+from .where import Where
 
 
 def surround(

@@ -7,7 +7,7 @@ If the handler returns, all of it becomes one row; if it raises, none of it does
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, cast, get_args, overload
+from typing import Any, Generic, TypeVar, TypeVarTuple, cast, get_args, overload
 
 import msgspec
 from msgspec import Raw
@@ -37,9 +37,7 @@ from .outcome import Later, Pending, Tag, effect_outcome, outcome_envelope, tag_
 from .patience import addressed, begin, checked, due
 from .rare import Rare, Seldom
 from .sizes import SMALL, bounded
-
-if TYPE_CHECKING:
-    from .spawn import Where
+from .where import Where
 
 S = TypeVar("S", bound=State)
 R = TypeVar("R")

@@ -10,7 +10,8 @@ import anyio
 from msgspec import Raw
 
 from ..actors.asking import cancellation
-from ..actors.spawn import Where, covered
+from ..actors.spawn import covered
+from ..actors.where import Where
 from ..protocols import given, ids
 from ..protocols.codec import roundtrip
 from ..protocols.envelope import Context, Envelope, ReplyTo

@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import uuid
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
 from msgspec import Raw
 
-from ..actors.ephemeral import Asking, Ephemeral
+from ..actors.caller import Asking
+from ..actors.ephemeral import Ephemeral
 from ..actors.ephemeral_mail import LONG
 from ..actors.ephemerals import Ephemerals, Torn, unhandled
-from ..actors.spawn import Where
+from ..actors.kernel import Kernel
+from ..actors.where import Where
 from ..protocols.envelope import ReplyTo
-from ..protocols.errors import AskFailed
+from ..protocols.errors import AskFailed, UnderstudyError
 from ..protocols.failures import Failure
 from ..protocols.handover import hand_on
 from ..protocols.ids import OUTSIDE, Address, address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message, Request, answer_type
+from ..tools.patience import Patience
+from .clock import Clock
 from .results import in_its_type
 from .unopened import Unopened
 from .waiter import Waiter
-
-if TYPE_CHECKING:
-    from .shell import Shell
 
 R = TypeVar("R")
 
@@ -61,10 +62,38 @@ class _StandIn(Waiter):
             self._asking.told(self.reply.value, self.reply.failure)
 
 
+class House(Protocol):
+    """What a door is in: the shell."""
+
+    clock: Clock
+    kernel: Kernel
+    patience: Patience
+
+    def nudge(self) -> None:
+        """There is something for the pump to do."""
+        ...
+
+    def tear(self, torn: Torn) -> None:
+        """Memory-only actors were broken off between two turns."""
+        ...
+
+    def refusing(self) -> UnderstudyError | None:
+        """Why nothing is taken in, if so."""
+        ...
+
+    def stand_in(self, token: str, waiter: Waiter) -> None:
+        """Who takes the answer that a durable actor gives in a memory-only one's place."""
+        ...
+
+    def forget(self, token: str, waiter: Waiter) -> None:
+        """Nobody waits for it any more."""
+        ...
+
+
 class Door:
     """Asks and tells from outside to the memory-only actors of one shell."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: House) -> None:
         self.memory = cast("Ephemerals", Unopened())
         """Those of the present kernel."""
         self._shell = shell
