@@ -213,6 +213,9 @@ class Flights:
         stale = settlement.failure is not None and settlement.attempt < current
         if effect is not None and settlement.attempt <= effect.before:
             stale = True  # of a tool whose place another one has taken
+        if effect is not None and settlement.failure is not None and settlement.attempt <= effect.attempt:
+            # It was judged before, and what it waits for since, such as its turn under a rate, is not moved by word that comes twice.
+            stale = stale or effect.state in ("waiting", "asking", "intended")
         if effect is None or effect.id in self._landing or stale:
             self._pump.after(Done(settlement.id))
             return

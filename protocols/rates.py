@@ -11,6 +11,9 @@ from .errors import DefinitionError
 LONGEST_WINDOW = 31 * 86_400.0
 """Seconds."""
 
+SHORTEST_WINDOW = 0.001
+"""Seconds. Time is a float, and of less no part can be told from the next."""
+
 
 class Rate(Struct, frozen=True, kw_only=True):
     """So much in any ``per`` seconds, of all that one journal runs.
@@ -20,7 +23,7 @@ class Rate(Struct, frozen=True, kw_only=True):
         tokens: of a model, in and out. Those of one call are known when it has ended: until then a guess is held for it, at first a tenth
             of the limit, later what recent calls took.
         usd: US dollars: what a tool says that a call costs (``us.tool(cost=…)``), what a model's answer did cost; guessed likewise.
-        per: seconds of the window, wherever it begins.
+        per: seconds of the window, wherever it begins; a thousandth at least, 31 days at most.
         wait: seconds that a call waits for its turn at most. Where that would be longer it is refused (``rate_limited``, a failure to
             retry later, which says after how long).
 
@@ -40,6 +43,8 @@ class Rate(Struct, frozen=True, kw_only=True):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise DefinitionError(f"Rate({name}={value!r})", hint="a whole number, 1 or more")
         above_zero("Rate", "per", self.per, most=LONGEST_WINDOW)
+        if self.per < SHORTEST_WINDOW:
+            raise DefinitionError(f"Rate(per={self.per!r})", hint=f"{SHORTEST_WINDOW} s at least")
         if self.usd is not None:
             above_zero("Rate", "usd", self.usd)
         not_below_zero("Rate", "wait", self.wait)

@@ -145,9 +145,14 @@ def begins(every: Every | None, tz: str, now: float) -> float:
     """Journal time at which the window began that is now; 0 for one without end."""
     if every is None:
         return 0.0
-    local = datetime.fromtimestamp(now, _zone(tz)).replace(minute=0, second=0, microsecond=0)
-    if every == "hour":
-        return local.timestamp()
+    local = datetime.fromtimestamp(now, _zone(tz))
+    into = local.minute * 60 + local.second + local.microsecond / 1e6
+    local = local.replace(minute=0, second=0, microsecond=0)
+    if (
+        every == "hour"
+    ):  # where clocks were put forward in the middle of an hour, its beginning was not, or is still to come
+        began = local.timestamp()
+        return began if began <= now else round(now - into, 3)
     local = local.replace(hour=0, fold=0)
     if every == "week":
         local -= timedelta(days=local.weekday())

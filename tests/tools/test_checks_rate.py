@@ -11,11 +11,13 @@ import pytest
 import understudy as us
 from tests.actors.crew import said
 from tests.tools.served import Fetch, Line, Server, crowd, most_in, settled, started
+from understudy.actors.releases import Settlement
 from understudy.protocols.books import Books, Entry
 from understudy.protocols.effects import Attempt, Counters, Effect
 from understudy.protocols.ids import Address
 from understudy.tools.checks.rate import RateCheck, Window
 from understudy.tools.gate import Gate, Grants
+from understudy.tools.starting import Starting
 
 
 class Overload(Server):
@@ -352,3 +354,83 @@ def test_a_check_that_raises_refuses_and_says_so(monkeypatch: pytest.MonkeyPatch
     assert (said(sent), server.calls) == ("check_failed", [])
     (effect,) = settled(node)
     assert (effect.verdicts[-1].check, effect.verdicts[-1].verdict) == ("rate", "deny")
+
+
+def test_word_of_a_failure_that_comes_twice_moves_nobodys_turn() -> None:
+    """The effect waits for its turn by then; what says so is its time, and a second failure of the same attempt would set another."""
+    server = Server()
+    server.serve = lambda now, what: (_ for _ in ()).throw(us.RetryLater("down"))
+    node = server.node(rates={"look": us.Rate(requests=1, per=300.0)}, breakers={"look": None})
+    node.ask("client/a", Fetch("a"))
+    while not node.attempts.waiting():
+        assert node.step()
+    (effect,) = node.kernel.sets.effects.values()
+    while not any(e.due and e.due > node.now + 100.0 for e in node.kernel.sets.effects.values()):
+        assert node.step()
+    turn = node.kernel.sets.effects[effect.id].due
+    for serial in range(3):
+        failure = us.Failure("retry_later", "down", "again the same")
+        node.kernel.settle(Settlement(effect.id, 1, failure=failure, serial=serial))
+        assert node.kernel.sets.effects[effect.id].due == turn
+
+
+def test_a_call_that_costs_more_than_a_whole_window_is_refused_where_it_is_declared_and_where_it_begins() -> None:
+    server = Server()
+    with pytest.raises(
+        us.DefinitionError, match=r"one call of put costs 0.25 USD, more than the 0.2 of a whole window"
+    ):
+        server.node(rates={"put": us.Rate(usd=0.2, per=1_000.0)})
+    check = RateCheck({"put": us.Rate(usd=0.2, per=1_000.0)})  # as for an older version of a tool
+    effect = Effect("1.0", Address("a/1"), "call", "put", msgspec.Raw(b"{}"), "", agent="a", effect="idempotent")
+    starting = Starting(effect, 1_000.0, Books({}), server.put, None, us.Limits())
+    failure = check.start(starting).failure
+    assert failure is not None
+    assert (failure.kind, failure.code, starting.books.changes) == ("abandon", "rate_too_small", ())
+
+
+@pytest.mark.parametrize("per", [1e-12, 1e-6, 0.000_999])
+def test_a_window_of_no_time_is_refused(per: float) -> None:
+    """Of less than a thousandth of a second a float cannot tell the parts, and turns would come and go by for ever."""
+    with pytest.raises(us.DefinitionError, match="per="):
+        us.Rate(requests=1, per=per)
+
+
+def test_the_shortest_window_lets_all_through_in_order() -> None:
+    line = Line(model_gate(requests=1, per=0.001), 1_700_000_000.0)
+    for n in range(200):
+        line.come(f"w{n}", 1_700_000_000.0)
+    line.go()
+    assert [id for _, id in line.began] == [f"w{n}" for n in range(200)]
+    assert max(line.waits.values()) <= 3
+
+
+def test_one_answer_that_says_it_took_a_quadrillion_tokens_slows_down_its_own_window_and_a_few_more() -> None:
+    line = Line(model_gate(tokens=1_000, per=60.0), 1_000.0)
+    line.come("liar", 1_000.0)
+    line.go()
+    effect = Effect("liar", Address("a/liar"), "think", "m", msgspec.Raw(b"{}"), "", agent="a", attempt=1)
+    line.write(
+        line.gate.book(effect, Attempt(value=b'{"usage":{"input_tokens":1000000000000000}}'), 1_001.0, line.books).books
+    )
+    for n in range(40):
+        at = line.now
+        line.come(f"w{n}", at)
+        line.go()
+        one = Effect(f"w{n}", Address("a/1"), "think", "m", msgspec.Raw(b"{}"), "", agent="a", attempt=1)
+        said = Attempt(value=b'{"usage":{"input_tokens":10}}')
+        line.write(line.gate.book(one, said, line.now, line.books).books)
+    assert line.began[-1][0] < 1_000.0 + 15 * 70.0, "the guess falls from a whole window, not from a quadrillion"
+
+
+@pytest.mark.parametrize("took", [b"-5", b"0", b"1e400", b"null", b'"many"', b"[1]"])
+def test_what_no_number_of_tokens_can_be_is_counted_as_it_was_guessed(took: bytes) -> None:
+    line = Line(model_gate(tokens=1_000, per=60.0), 1_000.0)
+    line.come("a", 1_000.0)
+    line.go()
+    effect = Effect("a", Address("a/a"), "think", "m", msgspec.Raw(b"{}"), "", agent="a", attempt=1)
+    booked = line.gate.book(effect, Attempt(value=b'{"usage":{"input_tokens":' + took + b"}}"), 1_001.0, line.books)
+    line.write(booked.books)
+    window = Books(line.books).read("rate/m", Window)
+    assert window is not None
+    assert [spent[2] for spent in window.spent] == [100.0], "a tenth of the limit"
+    assert "slot/a" not in line.books

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ...protocols.approvals import Question
-from ...protocols.budget import ASKS, EXHAUSTED, UNPRICED, Hold, Price, Spending, dollars, nano
+from ...protocols.budget import ASKS, EXHAUSTED, UNPRICED, Account, Hold, Price, Spending, dollars, nano
 from ...protocols.codec import decode
 from ...protocols.effects import HAPPENED, PERSON, THINK, AskingArgs, Effect
 from ...protocols.failures import Failure
@@ -107,12 +107,12 @@ class Budgets:
         if hold is None:
             return ()
         usd, tokens, odd = self._charge(ending, hold)
-        for one in drawn(self._spending, effect.context, books, ending.now):
-            if one.key not in hold.accounts:
-                continue
-            a = one.account
-            held_usd, held_tokens = max(0, a.held_usd - hold.usd), max(0, a.held_tokens - hold.tokens)
-            books.write(one.key, a.changed(a.usd + usd, a.tokens + tokens, held_usd, held_tokens))
+        now = {one.key: one.account for one in drawn(self._spending, effect.context, books, ending.now)}
+        for key in hold.accounts:
+            a = now.get(key) or books.read(key, Account)  # of a window that is declared no more: as it stands
+            if a is not None:
+                held_usd, held_tokens = max(0, a.held_usd - hold.usd), max(0, a.held_tokens - hold.tokens)
+                books.write(key, a.changed(a.usd + usd, a.tokens + tokens, held_usd, held_tokens))
         books.strike(HELD + effect.id)
         return (Verdict(CHECK, "alert", odd, ending.now),) if odd else ()
 
@@ -193,7 +193,8 @@ class Budgets:
             more = one.limits()
             text = f"{why}. {effect.stream} wants to go on with {effect.name}. May it spend as much again ({more})?"
             limit = starting.limits.approval
-            question = Question("approval", text, policy=ASKS, deadline=None if limit is None else now + limit)
+            deadline = None if limit is None else now + limit
+            question = Question("approval", text, policy=ASKS, deadline=deadline, takes=("approve", "reject"))
             return Ruling(Verdict(CHECK, "ask", why), question=question)
         hint = "us.Budget(…) or us.Spending(…) says how much it may be; hit=(…, 'person') lets a person give more"
         return deny(CHECK, Failure("abandon", EXHAUSTED, why, hint, where=one.name))

@@ -21,12 +21,13 @@ from msgspec import Struct
 
 from ...protocols.codec import decode
 from ...protocols.effects import PERSON, THINK, Effect
+from ...protocols.failures import Failure
 from ...protocols.model import Usage
 from ...protocols.rates import Rate, spacing
 from ...protocols.verdicts import Verdict
 from ..ledger import PATIENCE
 from ..starting import Ending, Starting
-from .case import Ruling, allow
+from .case import Ruling, allow, deny
 from .waiting import wait_or_not
 
 CHECK = "rate"
@@ -119,6 +120,8 @@ class RateCheck:
         earliest = max(now, window.until)
         if hinted or queued:
             earliest = max(earliest, window.tail + _gap(window, limit))
+        if (never := _never(starting, limit)) is not None:
+            return never
         wants = _wants(starting, window, limit)
         place, at = (0, earliest) if limit is None else _fit(window, limit, earliest, wants)
         ruling = allow(CHECK)
@@ -156,7 +159,7 @@ class RateCheck:
         if held is not None:
             books.strike(f"slot/{effect.id}")
             if attempt is not None and attempt.value is not None:
-                _put_right(window, held, attempt.value)
+                _put_right(window, held, attempt.value, self._rates.get(effect.name))
         books.write(key, window)
         return ()
 
@@ -224,8 +227,9 @@ def _spend(window: Window, place: int, wants: tuple[int, float, float]) -> None:
     window.spent = [*spent, (place, *wants)]
 
 
-def _put_right(window: Window, held: Held, value: bytes) -> None:
-    """What it took instead of what was guessed. What nobody says, or says wrongly, stays as it was guessed."""
+def _put_right(window: Window, held: Held, value: bytes, limit: Rate | None) -> None:
+    """What it took instead of what was guessed. What nobody says, or says wrongly, stays as it was guessed. Nothing is guessed to take
+    more than a whole window, or one answer with a number too large would slow down many after it."""
     try:
         answer: _Answer = decode(value, _Answer)
     except msgspec.DecodeError:
@@ -233,16 +237,28 @@ def _put_right(window: Window, held: Held, value: bytes) -> None:
     took = float(answer.usage.input_tokens + answer.usage.output_tokens)
     tokens = took if took > 0.0 else held.tokens
     usd = answer.cost if answer.cost is not None and 0.0 <= answer.cost < math.inf else held.usd
-    window.tokens, window.usd = _guess(window.tokens, tokens), _guess(window.usd, usd)
+    most = (limit.tokens, limit.usd) if limit is not None else (None, None)
+    window.tokens, window.usd = _guess(window.tokens, tokens, most[0]), _guess(window.usd, usd, most[1])
     window.spent = [
         (s, r, max(0.0, t + tokens - held.tokens), max(0.0, u + usd - held.usd)) if s == held.slice else (s, r, t, u)
         for s, r, t, u in window.spent
     ]
 
 
-def _guess(before: float, took: float) -> float:
+def _guess(before: float, took: float, most: float | None) -> float:
     """As much as the last one took, or a little less than one before it took."""
+    took = took if most is None else min(took, float(most))
     return max(took, 0.9 * before + 0.1 * took)
+
+
+def _never(starting: Starting, limit: Rate | None) -> Ruling | None:
+    """Refused where a call costs more than a whole window has, as an older version of a tool may."""
+    cost = starting.tool.spec.cost if starting.tool is not None else 0.0
+    if limit is None or limit.usd is None or cost <= limit.usd:
+        return None
+    name = starting.effect.name
+    why = f"one call of {name} costs {cost:g} USD, more than the {limit.usd:g} that any {limit.per:g} s may have"
+    return deny(CHECK, Failure("abandon", "rate_too_small", why, "us.System(rates=…) says how much", where=name))
 
 
 def _sweep(starting: Starting) -> None:

@@ -132,7 +132,7 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], datetime] | None =
         return seconds
     try:
         date = parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits
         return None
     present = now() if now is not None else datetime.now(UTC)
     return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - present).total_seconds())
