@@ -392,7 +392,16 @@ class Flights:
     def _press(self, cell: Cell, effect: Effect) -> None:
         """Whoever is asked is reminded, or the next one is asked, or nobody answered in time; or there is nothing to ask any more."""
         if moot(effect, self._pump.books):
-            after = msgspec.structs.replace(effect, state="intended", question=None, addressed=None, due=None, yes=())
+            told = Verdict("breaker", "allow", "there is no probe to ask about any more", self._pump.now)
+            after = msgspec.structs.replace(
+                effect,
+                state="intended",
+                question=None,
+                addressed=None,
+                due=None,
+                yes=(),
+                verdicts=(*effect.verdicts, told),
+            )
             self._pump.write(cell, "attempt", Record(changes=(after,)), effect.id)
             self.launch(cell, after)
             return

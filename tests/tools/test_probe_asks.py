@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import understudy as us
-from tests.actors.crew import said
+from tests.actors.crew import rows, said
 from tests.tools.served import Fetch, Server, crowd, settled
 from understudy.protocols.circuits import Circuit, Trouble, circuits, standing
 from understudy.testing import Faults, Simulated
@@ -183,12 +183,14 @@ def test_the_question_and_the_yes_survive_a_crash(when: str) -> None:
 def test_a_question_that_has_no_use_any_more_is_gone(by_opening: bool) -> None:
     server, node = broken()
     node.pass_time(60.0)
-    asked(node)
+    item = asked(node)
     before = len(server.calls)
     server.serve = lambda now, what: what
     node.switch("pay", open=by_opening, by="bob", reason="I have looked")
     node.pass_time(5.0)
     assert node.inbox() == ()
+    told = [v.reason for _, record in rows(node, item.actor) for effect in record.changes for v in effect.verdicts[-3:]]
+    assert "there is no probe to ask about any more" in told
     assert len(server.calls) == before + (0 if by_opening else 5)
 
 
