@@ -449,7 +449,12 @@ class Flights:
                 self._pump.now,
             )
         else:
-            after = msgspec.structs.replace(effect, state="waiting", due=step.due or self._pump.now, failure=failure)
+            due = step.due or self._pump.now
+            if (
+                effect.state == "waiting" and effect.due is not None
+            ):  # told late, or again: it has its turn, and no earlier one
+                due = max(due, effect.due)
+            after = msgspec.structs.replace(effect, state="waiting", due=due, failure=failure)
         try:
             self._pump.write(cell, "attempt", Record(changes=(after,), failure=failure, books=books), effect.id)
         except NotStorable:  # it is the failure that is too long

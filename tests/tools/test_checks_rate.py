@@ -167,6 +167,29 @@ def test_no_window_ever_has_more_under_faults_and_crashes(seed: int) -> None:
     assert sum(map(len, times.values())) >= 20
 
 
+def test_a_failure_that_is_told_late_or_twice_brings_no_earlier_turn() -> None:
+    server = Server()
+
+    def down(now: float, what: str) -> str:
+        raise us.RetryLater("not now")
+
+    server.serve = down
+    node = server.node(rates={"put": us.Rate(requests=1, per=1_000.0)})
+    node.ask("client/1", Fetch("a", "put"))
+    node.pass_time(60)
+    (waits,) = node.kernel.sets.effects.values()
+    assert (waits.state, waits.attempt) == ("waiting", 1)
+    assert waits.due is not None
+    assert waits.due > node.now + 100.0, "it has the next turn"
+    for word in ("not now", "gone, it seems"):
+        late = Settlement(waits.id, 1, None, us.Failure("retry_later", "late", word), unknown=True)
+        node.kernel.settle(late)
+        node.pass_time(60)
+        (still,) = node.kernel.sets.effects.values()
+        assert (still.state, still.due) == ("waiting", waits.due)
+    assert len(server.calls) == 1
+
+
 def test_a_half_used_window_survives_a_crash() -> None:
     server = Server()
     node = server.node(rates={"look": us.Rate(requests=4, per=1_000.0)})
