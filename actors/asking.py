@@ -110,10 +110,11 @@ def begin_anew(cell: Cell, turn: Turn[Any], restart: Restart, changes: list[Effe
     memory, postal = cell.memory, cell.memory.postal
     lost = {later_id(bytes(effect.tag)) for effect in changes if effect.state == "withdrawn"}
     if postal is not None:
-        lost |= {asked.request for asked in postal.asks.values()}
-        if postal.asks:
-            turn.note("heard", tuple(postal.asks))
-            turn.rare.dropped += [alarm for alarm in map(time_out_id, postal.asks) if alarm in memory.timers]
+        asks = {id: asked for id, asked in postal.asks.items() if id not in memory.effects}  # calls go on
+        lost |= {asked.request for asked in asks.values()}
+        if asks:
+            turn.note("heard", tuple(asks))
+            turn.rare.dropped += [alarm for alarm in map(time_out_id, asks) if alarm in memory.timers]
         if postal.stash:
             turn.note("unstashed", True)
         anew = (turn.notes or {}).get("watches", ())  # the new life's own
@@ -127,7 +128,9 @@ def begin_anew(cell: Cell, turn: Turn[Any], restart: Restart, changes: list[Effe
     elif takes_up(cell):
         return
     else:
-        lost -= {later_id(bytes(e.tag)) for e in memory.effects.values() if e.state in ("started", "in_doubt")}
+        lost -= {
+            later_id(bytes(e.tag)) for e in memory.effects.values() if e.state in ("started", "in_doubt", "inside")
+        }
     disappoint(cell, turn, lost, restart.cause)
 
 

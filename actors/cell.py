@@ -23,7 +23,7 @@ from .registry import Mount
 LAST = 16
 """Answers by which a finished actor is remembered, the newest."""
 
-OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt"})
+OPEN_STATES = frozenset({"intended", "asking", "waiting", "started", "in_doubt", "inside"})
 
 
 _LED = Post(led=True)

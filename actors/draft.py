@@ -6,7 +6,7 @@ import msgspec
 
 from ..protocols.codec import decode
 from ..protocols.effects import Effect
-from ..protocols.envelope import OutcomeBody
+from ..protocols.envelope import OUTCOME, Envelope, OutcomeBody
 from ..protocols.journal import Record, RowKind
 from ..protocols.messages import State
 from .cell import Cell
@@ -34,7 +34,12 @@ class Draft(msgspec.Struct):
 
 def settled(cell: Cell, item: Item) -> list[Effect]:
     """The effect that this mail settles, as it stands in the ledger afterwards."""
-    effect = cell.memory.effects.get(item.settles) if item.settles else None
+    if item.settles:
+        effect = cell.memory.effects.get(item.settles)
+    elif item.envelope.wire == OUTCOME and cell.memory.effects:
+        effect = done_inside(cell, item.envelope)
+    else:
+        return []
     if effect is None:
         return []
     body: OutcomeBody = decode(item.envelope.body, OutcomeBody)
@@ -43,3 +48,11 @@ def settled(cell: Cell, item: Item) -> list[Effect]:
         effect, state="settled", failure=body.failure, due=None, verdicts=verdicts, came=body.came
     )
     return [lean(after, item.envelope.body)]
+
+
+def done_inside(cell: Cell, envelope: Envelope) -> Effect | None:
+    """The open call of which this mail is the outcome, because another actor has done it; None for any other mail."""
+    if envelope.wire != OUTCOME or not envelope.sender:
+        return None
+    effect = cell.memory.effects.get(decode(envelope.body, OutcomeBody).of)
+    return effect if effect is not None and effect.state == "inside" else None

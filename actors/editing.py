@@ -38,7 +38,7 @@ def edited(effect: Effect, answer: Answer, gate: Gate, counters: Counters, peopl
     around = effect.context.provenance
     intent = Intent("call", effect.name, args, effect.agent, effect.stream, None, labels, around, effect.version)
     admission = gate.admit(intent, counters.without(effect), now)
-    if admission.decision == "deny" or admission.inside is not None:
+    if admission.decision == "deny" or (admission.inside is not None and not admission.inside.settles):
         why = admission.failure.message if admission.failure is not None else "it is done inside the node"
         raise WrongAnswer(f"{answer.item}: with these arguments the call is refused: {why}", hint=_OPEN)
     assert effect.question is not None

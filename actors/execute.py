@@ -318,7 +318,7 @@ def _whole(cell: Cell, item: Item, turn: Turn[Any], restart: Restart | None, rec
     life: Life | None = (
         "stopped" if ending else "finished" if rare.finished else "running" if restart is not None else rare.life
     )
-    changes = settled(cell, item) if item.settles else []
+    changes = settled(cell, item) if item.settles or envelope.wire == OUTCOME else []
     changes += rare.changes
     if rare.finished or rare.ended_by is not None:
         tell_end(cell, turn)
@@ -357,11 +357,14 @@ def _end(cell: Cell, turn: Turn[Any], life: str | None, failure: Failure | None,
         msgspec.structs.replace(effect, state="withdrawn", due=None)
         for effect in cell.memory.effects.values()
         if effect.id not in settled and effect.state not in ("started", "in_doubt")
+        if effect.state != "inside" or life != "running"  # who does it goes on, and the next incarnation hears of it
     ]
     if life == "running":
         return withdrawn
     turn.rare.effects[:] = [
-        msgspec.structs.replace(e, state="withdrawn") if e.state in ("intended", "asking") else e
+        msgspec.structs.replace(e, state="withdrawn" if e.state in ("intended", "asking") else "sent")
+        if e.state in ("intended", "asking", "inside")
+        else e
         for e in turn.rare.effects
     ]
     turn.rare.timers.clear()

@@ -31,6 +31,7 @@ from ..protocols.watch import Blocked, Watch
 from .answers import YES, accept, allowed_by, considered, worded
 from .cell import Cell
 from .editing import edited
+from .handing_in import handed_in
 from .mailbox import Item
 from .outcome import effect_outcome
 from .patience import addressed, opened, pressed, silence
@@ -136,6 +137,8 @@ class Flights:
                 self._ask(cell, effect, clear, clear.question)
             elif clear.due is not None:
                 self._wait(cell, effect, clear, clear.due)
+            elif clear.inside is not None:
+                self._pump.write(cell, "attempt", handed_in(cell, effect, clear, self._pump.now), effect.id)
             else:
                 self._begin(cell, effect, clear, request)
         except NotStorable as error:

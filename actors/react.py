@@ -207,7 +207,7 @@ class AgentActor(Actor):
             return
         if turn.state.stuck is not None:
             self._ask_person(turn, f"could not go on: {turn.state.stuck.message}", turn.state.stuck)
-        flying = {str(e.id) for e in turn.pending() if e.state in ("started", "in_doubt")}
+        flying = {str(e.id) for e in turn.pending() if e.state in ("started", "in_doubt", "inside")}
         known = {msgspec.json.decode(e.tag)["call"] for e in turn.pending() if e.id in flying and e.tag != NULL}
         lost = Failure("abandon", "outcome_lost", "the run was restarted before the outcome could be taken in")
         for call in [c for c in turn.state.waiting if c not in known]:

@@ -21,7 +21,7 @@ from ..protocols.people import People
 from ..protocols.provenance import Known, Provenance, beyond, joined
 from ..protocols.tasks import Task
 from .cell import Cell, context_for
-from .draft import settled
+from .draft import done_inside, settled
 from .drawing import drawing, reporting
 from .family import CHECK, counted, handed_by, key_of
 from .mailbox import Item
@@ -145,7 +145,9 @@ class Surroundings(msgspec.Struct, eq=False):
         return after
 
     def open_effects(self) -> Mapping[str, Effect]:
-        return {id: e for id, e in self._cell.memory.effects.items() if id != self._item.settles}
+        over = done_inside(self._cell, self._item.envelope)
+        settles = over.id if over is not None else self._item.settles
+        return {id: e for id, e in self._cell.memory.effects.items() if id != settles}
 
     def reminders(self) -> Mapping[str, Schedule | None]:
         return self._cell.memory.timers

@@ -589,6 +589,8 @@ class Turn(Generic[S]):
             if admission.decision == "deny"
             else "intended"
             if admission.inside is None
+            else "inside"
+            if admission.inside.settles
             else "sent",
             verdicts=admission.verdicts,
             question=question,
@@ -614,7 +616,7 @@ class Turn(Generic[S]):
         context = handed_on(context, self.me, inside.body) if task else context
         self.sends.append(
             Envelope(
-                id, inside.to, inside.wire, inside.body, sender=self.me, context=context, reply_to=back,
+                id, inside.addressee(id), inside.wire, inside.body, sender=self.me, context=context, reply_to=back,
                 version=inside.version, at=self.now,
             )
         )  # fmt: skip

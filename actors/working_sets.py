@@ -21,6 +21,9 @@ from .keys import Keys
 FOR_PEOPLE = frozenset({"asking", "in_doubt"})
 """States in which an effect waits for a person."""
 
+INSIDE = "inside"
+"""State of an effect that another actor does: whether anything moves is to be seen there."""
+
 DEADLINE = Overdue.__wire__
 """A timer that only ends what still waits: nothing goes on by itself because of it."""
 
@@ -210,11 +213,12 @@ class WorkingSets:
     def _effect(self, effect: Effect) -> None:
         before = self.effects.get(effect.id)
         run = _run(effect.context.run, effect.stream)
-        if before is not None:
+        if before is not None and before.state != INSIDE:
             _less(self.asking if before.state in FOR_PEOPLE else self.moving, run)
         if effect.state in OPEN_STATES:
             self.effects[effect.id] = effect
-            (self.asking if effect.state in FOR_PEOPLE else self.moving)[run] += 1
+            if effect.state != INSIDE:
+                (self.asking if effect.state in FOR_PEOPLE else self.moving)[run] += 1
             self.of.setdefault(effect.stream, {})[effect.id] = None
         else:
             self.effects.pop(effect.id, None)

@@ -10,6 +10,7 @@ The life of an effect, each step a row of the journal (``*`` may repeat):
     started  -> waiting -> started *                           (failed, tried again after a while)
     started  -> in_doubt -> settled | intended                 (nobody knows whether it happened; a person or a late outcome says)
     intended -> sent                                           (done inside the node: the rest is mail)
+    intended | asking -> inside -> settled                     (a composite tool: an actor makes its steps, and its answer is the outcome)
     any open -> withdrawn                                      (its actor stopped before it began)
 
 ``read`` and ``idempotent`` effects leave with the row of their intent; ``reconcilable`` and ``once`` effects only after
@@ -38,9 +39,9 @@ EffectClass = Literal["read", "idempotent", "reconcilable", "once"]
 Verb = Literal["call", "think", "person"]
 """A tool, a model, or a person (an escalation: the answer is the outcome)."""
 
-EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "settled", "withdrawn", "sent"]
+EffectState = Literal["intended", "asking", "waiting", "started", "in_doubt", "settled", "withdrawn", "sent", "inside"]
 
-UNDER_WAY = frozenset({"intended", "asking", "waiting", "started"})
+UNDER_WAY = frozenset({"intended", "asking", "waiting", "started", "inside"})
 """Neither settled nor in doubt."""
 
 HAPPENED = frozenset({"schema_drift", "result_too_large", "transform_failed"})

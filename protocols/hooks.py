@@ -56,12 +56,18 @@ NO_CALENDAR: Calendar = NoCalendar()
 
 
 class Inside(Struct, frozen=True):
-    """A call that is done by an actor of the same journal: who is asked, and what (wire name, version and body)."""
+    """A call that is done by an actor of the same journal: who is asked, and what (wire name, version and body). ``settles``: the call is
+    under way until the answer comes, which is its outcome; it has an actor of its own, below ``to``."""
 
     to: Address
     wire: str
     version: int
     body: Raw
+    settles: bool = False
+
+    def addressee(self, call: str) -> Address:
+        """Who is asked. ``call``: id of the call; one that failed and is made again is another one."""
+        return Address(f"{self.to}/{call.replace('.', '-')}") if self.settles else self.to
 
 
 class Admission(Struct, frozen=True):
@@ -120,6 +126,7 @@ class Clearance(Struct, frozen=True):
         timeout: seconds that this attempt may take, where that is less than the effect's own.
         answer: tokens that the answer of a model may have, where that is bounded.
         simulate: it starts without touching the world (shadow mode). That makes a ``started`` row necessary, too.
+        inside: the request that it is, where it is done inside the node.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -131,6 +138,7 @@ class Clearance(Struct, frozen=True):
     answer: int | None = None
     shut: bool = False
     simulate: bool = False
+    inside: Inside | None = None
 
 
 class Booked(Struct, frozen=True):

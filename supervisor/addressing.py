@@ -8,6 +8,7 @@ from ..actors.react import AgentActor
 from ..actors.registry import Directory, Mount
 from ..protocols.ids import Address
 from ..protocols.people import People
+from .composing import ComposingActor
 from .supervision.definitions import Supervisor
 
 
@@ -30,6 +31,8 @@ def _teams(definitions: Sequence[object]) -> Iterator[Supervisor]:
 
 
 def _own(mount: Mount) -> People | None:
+    if isinstance(mount.actor, ComposingActor):
+        return mount.actor.people
     return mount.actor.agent.people if isinstance(mount.actor, AgentActor) else None
 
 

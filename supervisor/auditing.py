@@ -40,7 +40,8 @@ What = Literal[
 * ``failed``: an attempt failed, or was cut off by the end of the process
 * ``waits``: it waits for its time
 * ``in_doubt``: nobody knows whether it happened
-* ``settled``, ``withdrawn``, ``sent``: how it ended; ``sent``: it is done by another actor of this journal, as mail
+* ``settled``, ``withdrawn``, ``sent``: how it ended; ``sent``: it is done by another actor of this journal, as mail (a composite tool is
+  settled after that, by the answer)
 """
 
 Outcome = Literal["done", "failed", "denied", "withdrawn", "sent", "waits for a person", "in doubt", "open"]
@@ -171,6 +172,15 @@ class _Auditor:
             call = self.calls.get(effect.id)
             if call is not None:
                 call.changed(effect, row, record)
+        for sent in record.sends:
+            if sent.wire == OUTCOME:
+                self._came(decode(sent.body, OutcomeBody))
+
+    def _came(self, body: OutcomeBody) -> None:
+        """Another actor answers somebody: it may have done a call."""
+        call = self.calls.get(body.of)
+        if call is not None and call.now.state == "inside" and body.failure is None:
+            call.value = body.value
 
 
 class _Call:
@@ -184,8 +194,8 @@ class _Call:
         self._question(effect, None, row)
         if effect.state == "settled":
             self.steps.append(AuditStep("settled", row.at, row.gid, failure=effect.failure))
-        elif effect.state in ("sent", "withdrawn"):
-            self.steps.append(AuditStep("sent" if effect.state == "sent" else "withdrawn", row.at, row.gid))
+        elif effect.state in ("sent", "inside", "withdrawn"):
+            self.steps.append(AuditStep("withdrawn" if effect.state == "withdrawn" else "sent", row.at, row.gid))
 
     def changed(self, effect: Effect, row: Row, record: Record) -> None:
         """A row in which it changed."""
@@ -215,6 +225,8 @@ class _Call:
                 self._settled(effect, row, record)
             case "withdrawn":
                 self.steps.append(AuditStep("withdrawn", row.at, row.gid))
+            case "inside":
+                self.steps.append(AuditStep("sent", row.at, row.gid))
             case _:
                 pass
         self._question(effect, before, row)
@@ -287,6 +299,8 @@ class _Call:
         """What the gate said when it started, where no row holds that: of versions before this one."""
         if self.intent.verb != CALL or self.now.state in ("intended", "sent", "asking") or self._outcome() == "denied":
             return
+        if any(step.what == "sent" for step in self.steps):
+            return  # whoever did it was told with that very row
         checks = [step.check for step in self.steps if step.what == "verdict"]
         ended = self.now.failure is None or any(step.what == "started" for step in self.steps)
         if self.now.state == "settled" and ended and checks.count("permission") < 2:

@@ -169,6 +169,7 @@ class _Teller:
             self._changed(effect, record)
         for effect in record.effects:
             self._intended(effect)
+        self._said_inside(record)
         if row.kind == "turn" and record.life == "running":
             self.restarts += 1
             self._say(f"starts again (restart {row.incarnation})", "bad")
@@ -213,7 +214,7 @@ class _Teller:
         result = self.result or (
             Result("failed", reason=self.failure.message, failure=self.failure) if self.failure is not None else None
         )
-        moving = any(e.state not in ("asking", "in_doubt") or e.answer for e in self.effects.values())
+        moving = any(e.state not in ("asking", "in_doubt", "inside") or e.answer for e in self.effects.values())
         status = result.status if result is not None else "waiting" if waiting and not moving else "unfinished"
         gone = self.result is None and self.erased > 0  # whoever asked again was told so, as a failure
         return Story(
@@ -395,6 +396,14 @@ class _Teller:
         elif effect.verb == CALL and record.message is not None and record.message.wire == OUTCOME:
             self._say(f"{name} gives {_short(decode(record.message.body, OutcomeBody).value)}", "good")
 
+    def _said_inside(self, record: Record) -> None:
+        """An actor answers another: it may be what it made of a composite tool's call."""
+        for sent in record.sends:
+            body = decode(sent.body, OutcomeBody) if sent.wire == OUTCOME and sent.sender else None
+            effect = self.effects.get(body.of) if body is not None and body.failure is None else None
+            if body is not None and effect is not None and effect.state == "inside":
+                self._say(f"{effect.name} gives {_short(body.value)}", "good")
+
     def _asks(self, effect: Effect) -> None:
         question = effect.question
         if question is not None and effect.state in ("asking", "in_doubt"):
@@ -473,7 +482,8 @@ _FORMS: dict[str, type[Struct]] = {
 }
 _SILENT = frozenset(
     {"team.closed", "agent.stuck", "agent.helped", "agent.ended", "worker.accepted", "worker.ended"}
-)  # the question and its answer are told by their own rows
+    | {f"composite.{what}" for what in ("began", "step_done", "step_failed", "ended")}
+)  # the question and its answer, and the steps of a composite, are told by their own rows
 _SUPERVISION: dict[str, type[Struct]] = {form.__wire__: form for form in (Restarting, GaveUp, Resolved, Decided)}
 
 

@@ -239,6 +239,8 @@ def _under_way(
         return True
     if effect.id in flights._landing:  # its outcome is mail of the actor that no row holds yet
         return _held(kernel, cell, f"{effect.id}!", effect.stream)
+    if effect.state == "inside":
+        return True  # whether the actor that does it goes on is looked at by itself
     if effect.due is not None and effect.answer is None:
         return effect.id in alarms
     if effect.state in ("asking", "in_doubt"):

@@ -21,6 +21,7 @@ from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import Effect, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.undoing import Undoable
+from .composite import CompositeTool
 from .inside import InsideTool
 from .tool import AsyncTool, SyncTool, Tool
 
@@ -42,6 +43,9 @@ def made(tool: Tool[..., Any], function: object, *, depth: int) -> Tool[..., Any
         raise DefinitionError(f"tool {name!r} has a compensation already: {tool.compensation.spec.name!r}")
     if tool.spec.effect == "read":
         raise DefinitionError(f"tool {name!r} only reads: there is nothing to undo", hint="leave @compensate out")
+    if isinstance(tool, CompositeTool):
+        what = f"tool {name!r} is a composite, and is undone step by step, by what undoes the tools of its steps"
+        raise DefinitionError(what, hint="declare @compensate on these tools")
     if isinstance(tool, InsideTool):
         raise DefinitionError(
             f"tool {name!r} is done by mail, and its calls are not undone", hint="use one that is performed"

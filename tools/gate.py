@@ -19,7 +19,7 @@ from ..protocols.codec import digest
 from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
 from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
-from ..protocols.hooks import Admission, Booked, Clearance, Instead, Next, Rng
+from ..protocols.hooks import Admission, Booked, Clearance, Inside, Instead, Next, Rng
 from ..protocols.model import ModelRequest
 from ..protocols.provenance import Provenance
 from ..protocols.rules import ApprovalRule
@@ -36,10 +36,11 @@ from .checks.lease import lease
 from .checks.limits import FAMILY, LIMITS, calls, family, loop, refused_again, steps, still, waited
 from .checks.permission import permission
 from .checks.provenance import gives, provenance
-from .checks.rules import rules
+from .checks.rules import about, rules
 from .checks.shadow import Shadow, reasked
 from .checks.shadow import still as still_simulated
 from .compensating import undoing
+from .composite import CompositeTool
 from .fallback import instead
 from .inside import InsideTool
 from .person import PersonTool
@@ -105,7 +106,7 @@ class Gate:
         for name, check in checks:
             if free and name.startswith("limits."):
                 continue
-            if name == "rules" and (not case.rules or isinstance(case.tool, (InsideTool, PersonTool))):
+            if name == "rules" and (not case.rules or not about(case.tool)):
                 continue
             if name == "conditions" and intent.name not in self._conditional:
                 continue
@@ -140,18 +141,23 @@ class Gate:
     def _inside(
         self, case: Case, tool: InsideTool[..., Any], verdicts: tuple[Verdict, ...], stopped: Ruling | None
     ) -> Admission:
-        """A call that is done inside the node: nobody is asked about it, so what a person would be asked is a refusal."""
-        if stopped is not None:
+        """A call that is done inside the node: nobody is asked about it, so what a person would be asked is a refusal. (A composite is made
+        of calls, so somebody may be.)"""
+        if stopped is not None and (stopped.question is None or not isinstance(tool, CompositeTool)):
             failure = Failure("abandon", "loop", stopped.verdict.reason, where=tool.spec.name)
             return self._admission(case, verdicts, deny(stopped.verdict.check, failure))
+        allowed = self._admission(case, verdicts, stopped)
+        inside = self._request(case, tool, allowed.key)
+        if isinstance(inside, Failure):
+            return self._admission(case, verdicts, deny("schema", inside))
+        return allowed if stopped is not None else msgspec.structs.replace(allowed, inside=inside)
+
+    def _request(self, case: Case, tool: InsideTool[..., Any], key: str) -> Inside | Failure:
+        """What the actor is asked that does this call; why there is no such request."""
         try:
-            allowed = self._admission(case, verdicts, None)
-            place = self._of(case.intent.agent).place
-            inside = tool.request(place, case.intent.run, allowed.key, case.arguments)
+            return tool.request(self._of(case.intent.agent).place, case.intent.run, key, case.arguments)
         except (ValueError, TypeError, NotStorable) as error:
-            failure = Failure("change_arguments", "bad_arguments", f"{tool.spec.name}: {error}", where=tool.spec.name)
-            return self._admission(case, verdicts, deny("schema", failure))
-        return msgspec.structs.replace(allowed, inside=inside)
+            return Failure("change_arguments", "bad_arguments", f"{tool.spec.name}: {error}", where=tool.spec.name)
 
     def _person(
         self, case: Case, tool: PersonTool[..., Any], verdicts: tuple[Verdict, ...], stopped: Ruling | None
@@ -193,6 +199,8 @@ class Gate:
     ) -> Clearance:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
         clear = self._still(effect, counters, now, books, until)
+        if effect.verb == CALL and isinstance(tool := _tool(self._of(effect.agent), effect), CompositeTool):
+            return self._enter(effect, tool, clear, counters, now)
         checks = [check for check in self._shared if check.concerns(effect)]
         if effect.simulated and not any(v.verdict == "deny" for v in clear.verdicts):
             return still_simulated(clear, now)
@@ -202,6 +210,21 @@ class Gate:
         tool = _tool(grants, effect)
         starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits(), known=known)
         return started(checks, clear, starting, books)
+
+    def _enter(
+        self, effect: Effect, tool: CompositeTool[..., Any], clear: Clearance, counters: Counters, now: float
+    ) -> Clearance:
+        """A composite about which a person was asked. What many share is looked at where its steps start."""
+        if clear.question is not None or any(v.verdict == "deny" for v in clear.verdicts):
+            return clear
+        case = self._case(_intent(effect, effect.name), counters, now)
+        permission(case)  # which finds the tool
+        ruling = _guarded("schema", arguments, case)
+        inside = ruling.failure or self._request(case, tool, effect.key)
+        if isinstance(inside, Failure):
+            denied = Verdict("schema", "deny", inside.message, now)
+            return msgspec.structs.replace(clear, verdicts=(*clear.verdicts, denied), failure=inside)
+        return msgspec.structs.replace(clear, inside=inside)
 
     def _still(
         self, effect: Effect, counters: Counters, now: float, books: Mapping[str, Entry], until: float | None

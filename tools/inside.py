@@ -38,9 +38,17 @@ Ask = Callable[..., tuple[Address, Request[Any]]]
 class InsideTool(SyncTool[P, R]):
     """A tool whose call is a request to an actor of the caller's own team."""
 
-    def __init__(self, function: Callable[..., Any], effect: EffectClass, ask: Ask) -> None:
+    def __init__(
+        self, function: Callable[..., Any], effect: EffectClass, ask: Ask, *, name: str = "", depth: int = 2
+    ) -> None:
         super().__init__(
-            function, name=function.__name__, effect=effect, timeout=30.0, retry=Retry(), key_ttl=86_400.0, depth=2
+            function,
+            name=name or function.__name__,
+            effect=effect,
+            timeout=30.0,
+            retry=Retry(),
+            key_ttl=86_400.0,
+            depth=depth,
         )
         self.said = frozenset(("effect",))
         self._ask = ask

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from ..protocols.tool import Kind
+from .composite import CompositeTool
 from .describing import fields_of, parameters_of, result_of
 from .tool import Tool
 
@@ -174,6 +175,21 @@ def _classes(tool: Tool[..., Any]) -> Findings:
         yield "timeout", "advice", why, "timeout=…: seconds that one attempt may take"
 
 
+def _steps(tool: Tool[..., Any]) -> Findings:
+    if not isinstance(tool, CompositeTool):
+        return
+    names = {one.spec.name: one for one in tool.tools}
+    for number, step in enumerate(tool.steps[:-1], 1):
+        if tool.undo and step.effect != "read" and not step.undo and not isinstance(names[step.tool], CompositeTool):
+            why = f"where a later step fails, what {step.tool} did stays as it is"
+            yield (
+                f"step {number}",
+                "advice",
+                why,
+                f"@{step.tool}.compensate, if it can be undone; a step that cannot, last",
+            )
+
+
 RULES: tuple[Callable[[Tool[..., Any]], Findings], ...] = (
     _name,
     _description,
@@ -183,4 +199,5 @@ RULES: tuple[Callable[[Tool[..., Any]], Findings], ...] = (
     _outward,
     _trust,
     _classes,
+    _steps,
 )

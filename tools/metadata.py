@@ -149,6 +149,11 @@ def _others(tool: str, field: str, said: object) -> tuple[str, ...]:
     return tuple(names)
 
 
+def names_of(said: Iterable[object]) -> list[object]:
+    """Names of tools that were given as tools or as names."""
+    return [getattr(getattr(one, "spec", None), "name", one) for one in said]
+
+
 def _conditions(after: Sequence[str], excludes: Sequence[str]) -> Iterator[str]:
     """What a model is told of them."""
     if after:

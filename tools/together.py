@@ -8,6 +8,7 @@ from typing import Any
 
 from ..protocols.errors import DefinitionError
 from ..protocols.lookalike import seen
+from .composite import CompositeTool
 from .inside import InsideTool
 from .tool import Tool
 
@@ -71,7 +72,7 @@ def _in_order(who: str, first: str, tools: Mapping[str, Tool[..., Any]]) -> None
         for other in tools[name].spec.after:
             if other == first:
                 raise DefinitionError(f"{who}: tool {first!r} can be called only after itself", hint="break the circle")
-            if isinstance(tools[other], InsideTool):
+            if isinstance(tools[other], InsideTool) and not isinstance(tools[other], CompositeTool):
                 raise DefinitionError(
                     f"{who}: tool {name!r} says after={other!r}, which is done by mail: the gate does not hear how it ended",
                     hint="name a tool that is performed",

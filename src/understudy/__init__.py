@@ -125,6 +125,8 @@ if TYPE_CHECKING:
     from .supervisor.watchers import Delta as Delta
     from .supervisor.worker import Worker as Worker
     from .tools import builtin as builtin
+    from .tools.composite import Steps as Steps
+    from .tools.composite import composite as composite
     from .tools.inside import board_drop as board_drop
     from .tools.inside import board_keys as board_keys
     from .tools.inside import board_read as board_read
@@ -174,6 +176,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Child": "supervisor.supervision.children",
         "ChildInfo": "supervisor.supervision.live",
         "Claim": "protocols.conflicts",
+        "composite": "tools.composite",
         "Conflict": "protocols.conflicts",
         "Conflicts": "supervisor.conflicts.policy",
         "DefinitionError": "protocols.errors",
@@ -272,6 +275,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Spending": "protocols.budget",
         "Planner": "actors.planner",
         "Step": "protocols.plans",
+        "Steps": "tools.composite",
         "Part": "protocols.tasks",
         "Undone": "protocols.undoing",
         "least_busy": "supervisor.team.routing",

@@ -116,7 +116,9 @@ class Books:
         for entry in inbox(open_effects):
             asked.setdefault(entry.run, []).append(entry)
         moving = {
-            str(e.context.run or e.stream) for e in open_effects if e.state not in ("asking", "in_doubt") or e.answer
+            str(e.context.run or e.stream)
+            for e in open_effects
+            if e.state not in ("asking", "in_doubt", "inside") or e.answer
         } | {str(m.envelope.context.run or m.envelope.to) for m in self._reader.mail()}
         erased = {line[0] for line in self._reader.query(_ERASED, _json([run for _, run in wanted]))}
         return [

@@ -27,6 +27,7 @@ from ...protocols.children import Policy
 from ...protocols.errors import DefinitionError, UnderstudyError
 from ...protocols.ids import SYSTEM, Address, fits
 from ...protocols.model import Model
+from ...protocols.people import People
 from ...protocols.rates import Rate
 from ...protocols.rules import ApprovalRule
 from ...protocols.tool import ToolSpec
@@ -36,12 +37,14 @@ from ...tools.checks.declared import declared
 from ...tools.checks.rate import RateCheck
 from ...tools.checks.rules import check_rules
 from ...tools.compensating import compensations
+from ...tools.composite import CompositeTool
 from ...tools.gate import Grants
 from ...tools.models.registry import model as resolve
 from ...tools.starting import StartCheck
 from ...tools.together import complete
 from ...tools.tool import Tool
 from ..addressing import address_people
+from ..composing import composing
 from ..conflicts.actor import ConflictActor
 from ..conflicts.board import BoardActor
 from ..conflicts.known import Known
@@ -247,6 +250,7 @@ class Tree:
         self.places[template] = supervisor
         self.tools[template] = tools
         self.models[template] = {name: resolve(m) for name, m in zip(agent.model_names(), agent.models, strict=True)}
+        self._composites(template, agent.people)
 
     def _worker(self, worker: Worker[Any], template: str, supervisor: Address) -> None:
         tools = complete(f"worker {worker.name!r}", [worker.work])
@@ -255,6 +259,18 @@ class Tree:
         self.grants[template] = Grants(tools, limits=None, place=supervisor, rules=self._rules.get(supervisor, ()))
         self.places[template] = supervisor
         self.tools[template] = tools
+        self._composites(template)
+
+    def _composites(self, template: str, people: People | None = None) -> None:
+        """Who makes the steps of its composite tools, and who undoes them: only they may call the tools of the steps."""
+        mine = self.grants[template]
+        if not any(isinstance(tool, CompositeTool) for tool in mine.tools.values()):
+            return
+        for inner in composing(template, mine.tools, people):
+            self._add(inner.template, inner.actor, self.places[template])
+            self.grants[inner.template] = Grants(inner.tools, limits=None, place=mine.place, rules=mine.rules)
+            self.places[inner.template] = self.places[template]
+            self.tools[inner.template] = inner.tools
 
     def _said(self, who: str, rules: tuple[ApprovalRule, ...]) -> tuple[ApprovalRule, ...]:
         """Rules that somebody declared; that they name what there is can be told when everything is mounted."""
@@ -273,6 +289,7 @@ class Tree:
         )
         self.places[child.template] = supervisor
         self.tools[child.template] = tools
+        self._composites(child.template)
 
     def _add(self, template: str, actor: Actor, supervisor: Address, begun: Begun = "by mail") -> None:
         for name, whose in ((SYSTEM, "the journal's own rows"), (ROOT, "the supervisor of everything")):

@@ -11,6 +11,8 @@ then. So this actor stays for as long as anything might still come. Each undoing
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from ...actors.actor import ANY_TOOL, PERSON, Actor, applies, handles, settles
@@ -107,6 +109,8 @@ class UndoActor(Actor):
 
     State = UndoState
     inner = True
+    what: ClassVar[str] = "Its plan was given up"
+    """What people are told has happened."""
 
     @handles(Undoable)
     def noted(self, turn: Turn[UndoState], msg: Undoable) -> None:
@@ -187,7 +191,7 @@ class UndoActor(Actor):
 
     def _ask(self, turn: Turn[UndoState], call: Undoable, what: str, failure: Failure | None) -> None:
         text = (
-            f"{call.call} ({call.of}) of {call.by} is not undone by {call.tool}: {what[:500]}. Its plan was given up: "
+            f"{call.call} ({call.of}) of {call.by} is not undone by {call.tool}: {what[:500]}. {self.what}: "
             f"{turn.state.why}. Try again, leave this call as it is (skip), or leave all that is not undone yet (stop)?"
         )
         turn.escalate(Question("escalation", text, failure=failure, takes=TAKES), topic=UNDO, tag=call.of)

@@ -72,6 +72,30 @@ def pretended_something_else(to: str, usd: float) -> str:
     return ""
 
 
+@us.composite
+def pay_by_rate(do: us.Steps, to: str, currency: str) -> Trip:
+    price = do(rate, currency)
+    assert_type(price, float)
+    do(rate, currency=5)  # type: ignore[arg-type]
+    do(rate)  # type: ignore[call-arg]
+    return do(pay, to, usd=price)
+
+
+@us.composite(undo=False, tags=["money"])
+def twice(do: us.Steps, to: str) -> None:
+    assert_type(do(pay_by_rate, to, "EUR"), Trip)
+    do(pay_by_rate, to, 7)  # type: ignore[arg-type]
+
+
+assert_type(pay_by_rate("ada", currency="EUR"), Trip)
+pay_by_rate("ada")  # type: ignore[call-arg]
+
+
+@pay_by_rate.approve_if
+def abroad(to: str, currency: str) -> bool:
+    return currency != "USD"
+
+
 class Account(us.Actor):
     State = Balance
 

@@ -10,11 +10,10 @@ from ...protocols.effects import Effect
 from ...protocols.failures import Failure
 from ...protocols.grants import key
 from ...protocols.shadow import by_shadow
-from ..inside import InsideTool
 from .approval import Broken, asks, unasked
 from .case import Case, Ruling, allow, deny
+from .rules import about, idle
 from .rules import asks as asks_of_rule
-from .rules import idle
 
 
 def approved(case: Case, effect: Effect, books: Mapping[str, Entry]) -> Ruling:
@@ -56,8 +55,7 @@ def other_rules(case: Case, effect: Effect) -> bool:
     policy = case.tool.policy
     if policy is not None and _said(effect, "approval") != unasked(policy):
         return True
-    inside = isinstance(case.tool, InsideTool)
-    return bool(case.rules) and not inside and _said(effect, "rules") != idle(case.rules)
+    return bool(case.rules) and about(case.tool) and _said(effect, "rules") != idle(case.rules)
 
 
 def _said(effect: Effect, check: str) -> str | None:

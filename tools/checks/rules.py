@@ -13,7 +13,9 @@ from ...protocols.codec import digest
 from ...protocols.errors import DefinitionError
 from ...protocols.rules import EXTERNAL, FINAL, ApprovalRule
 from ...protocols.tool import ToolSpec
+from ..composite import CompositeTool
 from ..inside import InsideTool
+from ..person import PersonTool
 from ..tool import Tool
 from .approval import asked
 from .case import Case, Ruling, allow, ask
@@ -22,7 +24,10 @@ from .case import Case, Ruling, allow, ask
 def rules(case: Case) -> Ruling:
     """Ask a person where one rule or several say so; one question for all of them."""
     assert case.tool is not None
-    asking = [(rule, why) for rule in _meant(case.rules, case.tool.spec) if (why := _why(rule, case)) is not None]
+    meant = _meant(case.rules, case.tool.spec)
+    if isinstance(case.tool, CompositeTool):
+        meant = tuple(rule for rule in meant if _of_composite(rule))
+    asking = [(rule, why) for rule in meant if (why := _why(rule, case)) is not None]
     if not asking:
         return allow("rules", idle(case.rules))
     why = " ".join(rule.text or f"The rule {rule.name!r} asks: {reason}." for rule, reason in asking)
@@ -47,7 +52,19 @@ _idle: dict[int, tuple[tuple[ApprovalRule, ...], str]] = {}
 def asks(rule: ApprovalRule, case: Case) -> str | None:
     """Why a rule asks about this call; None where it does not."""
     assert case.tool is not None
+    if isinstance(case.tool, CompositeTool) and not _of_composite(rule):
+        return None
     return _why(rule, case) if _may_ask(rule, case.tool.spec) else None
+
+
+def about(tool: Tool[..., Any] | None) -> bool:
+    """Whether anybody is asked about calls of it because a rule says so: not where a call is mail, or a question to a person itself."""
+    return isinstance(tool, CompositeTool) or not isinstance(tool, (InsideTool, PersonTool))
+
+
+def _of_composite(rule: ApprovalRule) -> bool:
+    """Whether a rule is about a composite itself, because it names it or its tag; any other is asked at the step that it is about, once."""
+    return bool(rule.tools or rule.tags)
 
 
 def _why(rule: ApprovalRule, case: Case) -> str | None:
@@ -163,7 +180,7 @@ def check_rules(who: str, given: Iterable[ApprovalRule], tools: Iterable[Tool[..
     specs: list[ToolSpec] = []
     inside: set[str] = set()
     for tool in tools:
-        if isinstance(tool, InsideTool):
+        if isinstance(tool, InsideTool) and not isinstance(tool, CompositeTool):
             inside.add(tool.spec.name)
         else:
             specs.append(tool.spec)

@@ -14,6 +14,7 @@ from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure
 from ...protocols.hooks import Clearance
 from ...protocols.verdicts import Verdict
+from ..composite import CompositeTool
 from ..inside import InsideTool
 from ..person import PersonTool
 from ..starting import Ending, Starting
@@ -51,12 +52,17 @@ class Shadow:
         return ALL if self._names is None else ", ".join(sorted(self._names))
 
     def concerns(self, effect: Effect) -> bool:
-        """Calls in shadow that do more than look."""
-        if effect.verb != CALL or (self._names is not None and effect.name not in self._names):
+        """Calls in shadow that do more than look. A composite, where all its steps are such, or look."""
+        if effect.verb != CALL:
             return False
         tool = self._tools.get(effect.agent, {}).get(effect.name)
         tool = None if tool is None else tool.at(effect.version)
-        return tool is None or acts(tool)
+        if isinstance(tool, CompositeTool):
+            return all(self._has(step) for step in tool.leaves() if acts(step))
+        return (self._names is None or effect.name in self._names) and (tool is None or acts(tool))
+
+    def _has(self, tool: Tool[..., Any]) -> bool:
+        return self._names is None or tool.spec.name in self._names
 
     def start(self, starting: Starting) -> Ruling:
         """Simulate it, unless that would hide something that is real."""
