@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from ..protocols.handover import as_it_is
 from ..protocols.ids import Address
 from ..protocols.lifecycle import Restarted, Started, Stopping
 from ..protocols.messages import Event, State
+from ..protocols.provenance import Provenance
+from ..protocols.tasks import Task
 from .actor import Handler
 from .caller import Asking
 from .outcome import Tag
@@ -95,10 +98,23 @@ class Kind:
         """Of each message that it takes: whether it may be handed on as it is."""
         self.begin = self.handlers.pop(Started, None)
         self.again = self.handlers.pop(Restarted, None)
+        self.all = dict(self.handlers)
+        """The handlers, also for what is looked at message by message: tasks, which may say that strangers wrote in them, and
+        whatever comes to those that have read labels."""
+        self.handlers.pop(Task, None)
+        self._labelled: Kind | None = None
         self.last = self.handlers.pop(Stopping, None)
         self.odd = int(self.begin is not None)
         self.shared = behaviour.state() if as_it_is(behaviour.state)(behaviour.state()) else None
         """A first state, one object for all, where nobody can change it."""
+
+    def labelled(self) -> Kind:
+        """The same for those that have read labels: the quick way finds no handler, so nobody else pays for them."""
+        if self._labelled is None:
+            self._labelled = copy(self)
+            self._labelled.handlers = {}
+            self._labelled._labelled = self._labelled
+        return self._labelled
 
     def state(self) -> State:
         """A first state."""
@@ -117,14 +133,16 @@ class More:
         askers: requests that it left open, by the id of their ``Later``.
         led: its supervisor started it, and is told when it ends itself.
         begun: when it failed, its ``Started`` handler had run.
+        read: labels of all that it has read; a restart does not take them away.
     """
 
-    __slots__ = ("askers", "asks", "begun", "control", "held", "incarnation", "led", "life")
+    __slots__ = ("askers", "asks", "begun", "control", "held", "incarnation", "led", "life", "read")
 
     def __init__(self) -> None:
         self.life = "running"
         self.led = False
         self.begun = False
+        self.read: Provenance | None = None
         self.incarnation = 0
         self.control: deque[Post] = deque()
         self.held: deque[Post] = deque()

@@ -29,6 +29,7 @@ from ..protocols.mail import Terminated, Watch
 from ..protocols.messages import Message
 from ..protocols.watch import Blocked
 from .ephemeral import Ephemeral, More, Post
+from .ephemeral_labels import mark_all
 from .ephemeral_mail import EphemeralMail, box_of
 from .ephemeral_turn import EphemeralTurn
 from .mailbox import Item
@@ -39,8 +40,10 @@ class EphemeralLife(EphemeralMail):
 
     def _let_out(self, turn: EphemeralTurn) -> None:
         """What a turn that returned has sent and left open."""
-        for sent in turn.out or ():
-            self.put(sent[4], sent)
+        if turn.out is not None:
+            mark_all(turn.out)
+            for sent in turn.out:
+                self.put(sent[4], sent)
         if turn.acts is not None:
             self._act(turn)
 

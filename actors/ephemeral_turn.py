@@ -25,6 +25,7 @@ from ..protocols.provenance import Provenance, joined, mark, values
 from .caller import Asking
 from .derived import Derived
 from .ephemeral import Back, Ephemeral, Inside, Owed, Post, Sent
+from .ephemeral_labels import carry, mark_all
 from .ephemeral_mail import waits
 from .mailbox import Item
 from .outcome import Later, Pending, Tag, tag_json
@@ -47,6 +48,8 @@ class EphemeralTurn(Turn[Any]):
     _post: Post
     _opened: dict[str, Back] | None = None
     _random: Derived | None = None
+    came: tuple[Provenance | None] | None = None
+    """Where its message comes from, where that was looked at; its context has the labels of all that the actor has read."""
 
     def __init__(self, cell: Ephemeral, post: Post) -> None:  # the base's has lists for a row, which nobody needs here
         self.state = cell.state
@@ -87,6 +90,8 @@ class EphemeralTurn(Turn[Any]):
 
     @property
     def provenance(self) -> Provenance | None:
+        if self.came is not None:
+            return self.came[0]
         context = self._post[2]
         return context.provenance if context is not None else None
 
@@ -104,6 +109,13 @@ class EphemeralTurn(Turn[Any]):
         self.context = structs.replace(self.context, provenance=provenance)
         post: Any = self._post
         self._post = cast("Post", (*post[:2], self.context, *post[3:]))
+        if provenance is not None:
+            self._act(self._labels)
+
+    def _labels(self) -> None:
+        """The actor has read what this turn was told to be under, and so have those to whom it wrote."""
+        carry(self._cell, self._post)
+        mark_all(self.out or ())
 
     # -- what happened ------------------------------------------------------------------------------------------
 

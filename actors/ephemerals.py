@@ -27,12 +27,15 @@ from ..protocols.handover import as_it_is
 from ..protocols.ids import OUTSIDE, Address
 from ..protocols.lifecycle import Started
 from ..protocols.messages import Message
+from ..protocols.tasks import Task
 from ..protocols.watch import Blocked
 from .ephemeral import Arrived, Back, Ephemeral, Handles, Owed, Post
+from .ephemeral_labels import carry
 from .ephemeral_life import EphemeralLife, Refusal, rejected
 from .ephemeral_mail import LONG
 from .ephemeral_turn import EphemeralTurn, sized
 from .outcome import Later, Outcome, Tag
+from .provenance import distrusted
 from .undelivered import too_late
 
 T = TypeVar("T")
@@ -162,7 +165,11 @@ class Ephemerals(EphemeralLife):
         if late is not None:
             self.refuse(cell, post, late)
             return
+        came = post[2].provenance if post[2] is not None else None
+        if came is not None or (cell.more is not None and cell.more.read is not None):
+            post = carry(cell, post)
         turn = EphemeralTurn(cell, post)
+        turn.came = (came,)
         try:
             answer = self._special(cell, turn, post)
         except Refusal as refused:  # no turn of it failed: a dead letter
@@ -199,9 +206,11 @@ class Ephemerals(EphemeralLife):
         if type(message) is Started:
             return NULL  # it has begun: whoever wants to know it is told
         cls: type[Message] = message.__class__
-        handles = cell.kind.handlers.get(cls)
+        handles = cell.kind.all.get(cls)
         if handles is None:
             raise Refusal(unhandled(where, cls.__wire__, cls.__version__, None))
+        if cls is Task and message.untrusted:
+            turn.distrust(distrusted(message))
         answer = handles.method(turn, message)
         return answer if back is None else _value(back, handles, answer)
 

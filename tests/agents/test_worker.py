@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 import understudy as us
+from understudy.actors.cell import read_record
+from understudy.protocols.ids import Address
 from understudy.testing import Faults, Simulated
 
 
@@ -187,3 +189,17 @@ def test_a_task_survives_crashes_and_failed_commits_and_a_once_is_never_called_t
         node.rest()
     assert len(calls) == len(set(calls))
     assert {task.reply.failure for task in sent if task.reply is not None} == {None}
+
+
+def test_the_rows_of_its_call_name_the_version_of_its_function() -> None:
+    @us.tool(effect="once", kind="write", sinks=(), version="2")
+    def print_it(objective: str) -> str:
+        """Print something."""
+        return objective
+
+    node = Simulated(us.Worker("printer", print_it))
+    node.ask("printer/1", us.Task("a page"))
+    node.rest()
+    records = [read_record(row) for row in node.journal.stream(Address("printer/1"))]
+    versions = [effect.version for record in records for effect in (*record.effects, *record.changes)]
+    assert versions == ["2", "2", "2"]
