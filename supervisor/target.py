@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ..actors.agent import Agent
 from ..protocols.errors import TargetError
+from ..tools.composite import steps_of
 from ..tools.tool import Tool
 from .program import Program, Team
 from .supervision.definitions import Supervisor
@@ -68,6 +69,8 @@ def tools_of(target: str) -> list[Tool[..., Any]]:
             several = cast("Sequence[object]", value if isinstance(value, (list, tuple)) else (value,))
             tools = (cast("Tool[..., Any]", one) for one in several if isinstance(one, Tool))
             known.update((id(tool), tool) for tool in tools)
+    for tool in list(known.values()):
+        known.update((id(one), one) for one in steps_of(tool))
     if not known:
         raise TargetError(f"there are no tools in {target}", hint=_offers(sys.modules[module_name], module_name))
     return sorted(known.values(), key=lambda tool: (tool.spec.name, tool.spec.version))

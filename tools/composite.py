@@ -29,6 +29,7 @@ from ..protocols.effects import EffectClass
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.hooks import Inside
 from ..protocols.ids import Address, address
+from ..protocols.tasks import Result
 from ..protocols.tool import KINDS, Kind, P, ToolRef
 from .describing import told
 from .fitting import misfit
@@ -147,14 +148,6 @@ class CompositeTool(InsideTool[P, R]):
             hint="declare under_lease on the tools of its steps",
         )
 
-    def leaves(self) -> Iterator[Tool[..., Any]]:
-        """The tools that are called in the end, where some of its steps are composites, too."""
-        for tool in self.tools:
-            if isinstance(tool, CompositeTool):
-                yield from tool.leaves()
-            else:
-                yield tool
-
     def _flowing(self, into: Callable[[Tool[..., Any]], frozenset[str]]) -> list[str]:
         """The parameters that come to such parameters of its steps."""
         found = {
@@ -188,6 +181,13 @@ class CompositeTool(InsideTool[P, R]):
     def _each(self) -> Iterable[tuple[ComposedStep, Tool[..., Any]]]:
         known = {(tool.spec.name, tool.spec.version): tool for tool in self.tools}
         return [(step, known[step.tool, step.version]) for step in self.steps]
+
+
+def steps_of(tool: Tool[..., Any]) -> Iterator[Tool[..., Any]]:
+    """The tools that a composite's steps call, and theirs; none of any other tool."""
+    for one in tool.tools if isinstance(tool, CompositeTool) else ():
+        yield one
+        yield from steps_of(one)
 
 
 class _Trace:
@@ -243,6 +243,11 @@ class _Trace:
             )
         called = cast("Tool[..., Any]", tool)
         spec = called.spec
+        if isinstance(called, InsideTool) and called.returns is Result:
+            what = (
+                f"{where}: {spec.name} hands a task on, and how often a run may do that is looked at in its own calls"
+            )
+            raise DefinitionError(what, hint="give the agent that tool beside the composite, or make it a us.Plan")
         if number > MOST_STEPS:
             raise DefinitionError(f"composite {self._name!r} has more than {MOST_STEPS} steps")
         if self._tools.setdefault((spec.name, spec.version), called) is not called:

@@ -16,6 +16,7 @@ from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import Restart
 from understudy.supervisor.auditing import Audit, audit
 from understudy.supervisor.story import tell
+from understudy.supervisor.target import tools_of
 from understudy.testing import Faults, Sent, Simulated
 from understudy.tools.composite import CompositeTool
 from understudy.tools.models.scripted import call
@@ -782,3 +783,100 @@ def test_in_shadow_its_steps_are_simulated_and_nobody_is_asked() -> None:
     node = Simulated(bank.clerk(), seed=1, shadow=["withdraw"])
     run(node)
     assert len(node.inbox()) == 1, "a step of it is real"
+
+
+def test_what_is_done_inside_the_node_and_what_a_person_is_asked_may_be_steps() -> None:
+    ask = us.builtin.ask_person()
+
+    @us.composite
+    def record(do: us.Steps, key: str) -> Any:
+        """Ask for a value, and put it on the board."""
+        said = do(ask, question="What is it?")
+        do(us.board_write, key, said, 0)
+        return do(us.board_read, key)
+
+    agent = us.Agent("clerk", "x", model=us.Scripted(call("record", key="k"), "Done."), tools=[record])
+    node = Simulated(us.Supervisor("desk", [agent]), seed=1)
+    sent = node.ask("desk/r", TASK, key="r")
+    node.pass_time(100)
+    (item,) = node.inbox()
+    assert item.text.endswith("asks: What is it?")
+    node.answer(item.id, "result", value="blue", by="ada")
+    node.pass_time(100)
+    assert result(sent).status == "done"
+    entry = msgspec.json.decode(told(node, "desk/r/clerk")[0])["result"]
+    assert (entry["value"], entry["version"]) == ("blue", 1)
+
+
+def test_whose_call_it_is_and_what_it_draws_on_is_known_at_each_step() -> None:
+    bank = Bank()
+    agent = bank.clerk(budget=us.Budget(tokens=1_000_000))
+    node = Simulated(agent, seed=1)
+    node.ask("clerk/r", us.Task("Move 5 from a to b.", user="ada", tenant="acme", tags=("x",)), key="r")
+    node.pass_time(100)
+    for effect in calls(node):
+        context = effect.context
+        assert (context.run, context.user, context.tenant, context.tags) == ("clerk/r", "ada", "acme", ("x",))
+        assert [one.owner for one in context.budgets] == ["clerk/r"]
+
+
+def test_a_standing_approval_answers_for_it() -> None:
+    bank = Bank(approve=True)
+    node = Simulated(bank.clerk(move(), move("c")), seed=1)
+    sent = run(node)
+    node.answer(node.inbox()[0].id, "approve", by="ada", scope="run")
+    node.pass_time(100)
+    assert result(sent).status == "done"
+    assert len(bank.did) == 4
+    assert node.inbox() == ()
+
+
+def test_a_definition_that_has_changed_does_not_change_a_call_under_way() -> None:
+    bank = Bank()
+
+    @bank.deposit.approve_if
+    def always(account: str, usd: float, memo: str) -> bool:
+        """All of them."""
+        return True
+
+    node = Simulated(bank.clerk(), seed=1)
+    run(node)
+    began = [e.data for row in rows(node) for e in read_record(row).events if e.wire == "composite.began"]
+    (data,) = [msgspec.json.decode(one) for one in began]
+    assert [step["tool"] for step in data["call"]["steps"]] == ["withdraw", "deposit"], "they stand in the journal"
+    bank.transfer.steps = ()
+    node.answer(node.inbox()[0].id, "approve")
+    node.pass_time(100)
+    assert bank.did == MOVED
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("fails", [False, True])
+def test_whatever_crashes_what_a_person_allowed_is_done_once_or_undone_once(seed: int, *, fails: bool) -> None:
+    bank = Bank(approve=True)
+    if fails:
+        bank.fails["deposit"] = CLOSED
+    faults = Faults(crash=0.03, commit_fails=0.02, commit_unknown=0.02)
+    node = Simulated(bank.clerk(limits=us.Limits(approval=None, approved=None)), seed=seed, faults=faults)
+    sent = node.ask("clerk/r", TASK, key="r")
+    for _ in range(50):
+        see_through(node, sent)
+        if not node.inbox():
+            break
+        for item in node.inbox():
+            happened = any(line.startswith("withdraw") for line in bank.log)
+            if item.kind == "approval":
+                node.answer(item.id, "approve", by="ada")
+            else:
+                slip = {"number": "slip-a"} if happened else None
+                node.answer(item.id, "happened" if happened else "run_again", value=slip)
+    assert result(sent).status == "done"
+    lost = any("could not be taken in" in text for text in told(node))
+    undone = ["withdraw a 5", "put_back a slip-a"]
+    assert bank.did == undone if fails else bank.did == MOVED or (lost and bank.did[-1] == undone[-1])
+    assert node.stuck() == ()
+
+
+def test_tools_check_looks_at_the_tools_of_its_steps_too() -> None:
+    found = tools_of("tests.crash.programs.composing:transfer")
+    assert [tool.spec.name for tool in found] == ["deposit", "note", "transfer", "withdraw"]

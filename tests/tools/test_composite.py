@@ -375,6 +375,12 @@ def test_what_is_no_composite_is_said_to_be_none() -> None:
     refused("is an async def", waits)
     refused("takes a us.Call", calls)
     refused("more than 50 steps", many)
+
+    def hands_on(do: us.Steps, a: str) -> Any:
+        """Hand it on."""
+        return do(us.hand_over, "ada", a)
+
+    refused("hands a task on", hands_on)
     refused("is no function", 5)
     refused("is no function", withdraw)
     refused("undo='yes'", fine, undo="yes")

@@ -14,7 +14,7 @@ from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure
 from ...protocols.hooks import Clearance
 from ...protocols.verdicts import Verdict
-from ..composite import CompositeTool
+from ..composite import CompositeTool, steps_of
 from ..inside import InsideTool
 from ..person import PersonTool
 from ..starting import Ending, Starting
@@ -58,7 +58,7 @@ class Shadow:
         tool = self._tools.get(effect.agent, {}).get(effect.name)
         tool = None if tool is None else tool.at(effect.version)
         if isinstance(tool, CompositeTool):
-            return all(self._has(step) for step in tool.leaves() if acts(step))
+            return all(self._has(step) for step in steps_of(tool) if acts(step))
         return (self._names is None or effect.name in self._names) and (tool is None or acts(tool))
 
     def _has(self, tool: Tool[..., Any]) -> bool:
