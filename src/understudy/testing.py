@@ -13,12 +13,13 @@ Whatever a message, event or state holds is proven to come back from its JSON as
 
 from typing import TYPE_CHECKING
 
-from .supervisor.attempts import Faults
 from .supervisor.kit.faults import FaultPlan
 from .supervisor.kit.node import system
 from .supervisor.kit.one_turn import ASKED, Called, OpenGate, Settled, Taken, outcome, take
 from .supervisor.kit.probe import Got, Probe
-from .supervisor.simulated import Sent, Simulated
+from .supervisor.simulation.attempts import Faults
+from .supervisor.simulation.sent import Sent
+from .supervisor.simulation.simulated import Simulated
 from .tools.models.scripted import Scripted
 
 if TYPE_CHECKING:

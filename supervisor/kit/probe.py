@@ -19,7 +19,7 @@ from ...protocols.ids import Address
 from ...protocols.journal import Row
 from ...protocols.messages import Event, Message, Request, State
 from ..journal.batch import record_of
-from ..simulated import Simulated
+from ..simulation.simulated import Simulated
 from ..supervision.children import Child
 from ..system import System
 

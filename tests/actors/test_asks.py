@@ -6,7 +6,7 @@ import pytest
 
 import understudy as us
 from tests.actors.crew import Add, Break, Close, Note, Relay, Unhandled, crash_and_go_on, node, rows, said, state
-from understudy.supervisor.simulated import Simulated
+from understudy.supervisor.simulation.simulated import Simulated
 
 
 def asked(board: Simulated, to: str, how: str = "add") -> str:

@@ -10,7 +10,7 @@ import understudy as us
 from tests.conformance.bench import Opens, Virtual
 from tests.conformance.part import OFTEN, QUICK, Count, Fail, Finish, Fleeting, World, part
 from understudy.protocols.children import Strategy
-from understudy.supervisor.simulated import EPOCH
+from understudy.supervisor.simulation.node import EPOCH
 from understudy.supervisor.supervision.supervisor import SupervisorActor
 
 

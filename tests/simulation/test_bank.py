@@ -18,7 +18,7 @@ from tests import soak
 from tests.simulation.many import many
 from tests.simulation.run_bank import run
 from tests.telling import Tell
-from understudy.actors import execute, failing, kernel
+from understudy.actors import arrivals, execute, failing
 from understudy.actors.cell import Cell
 from understudy.actors.draft import Draft
 from understudy.actors.ephemeral import Ephemeral, Owed
@@ -38,8 +38,8 @@ from understudy.protocols.hooks import Next
 from understudy.protocols.ids import OUTSIDE
 from understudy.protocols.journal import Found, Known, Opened, RowKind, Snapshot
 from understudy.protocols.lifecycle import ChildFailed
-from understudy.supervisor.attempts import Attempts, _Flight
-from understudy.supervisor.simulated import Simulated
+from understudy.supervisor.simulation.attempts import Attempts, _Flight
+from understudy.supervisor.simulation.simulated import Simulated
 from understudy.tools import ledger
 
 SEEDS = int(os.environ.get("UNDERSTUDY_SEEDS", soak.count("seeds")))
@@ -233,7 +233,7 @@ def _a_snapshot_forgets_what_is_remembered_besides_the_state(patch: pytest.Monke
         cell.memory.askers, cell.memory.timers = {}, {}
         return known
 
-    patch.setattr(kernel, "restore", forgetful)
+    patch.setattr(arrivals, "restore", forgetful)
 
 
 def _an_actor_leaves_before_its_rows_are_durable(patch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import understudy as us
-from understudy.supervisor.simulated import Sent
+from understudy.supervisor.simulation.sent import Sent
 from understudy.testing import Simulated
 
 bought: list[str] = []

@@ -11,7 +11,7 @@ from tests.supervisor.buying import LARGE, Buy, Buyer, Write, bought, note, pay,
 from understudy.actors.answers import who
 from understudy.protocols.errors import UnknownItem, WrongAnswer
 from understudy.supervisor.inbox import following
-from understudy.supervisor.simulated import Sent
+from understudy.supervisor.simulation.sent import Sent
 from understudy.testing import Simulated
 
 TWO = us.ApprovalRule("large", money_above=50, quorum=2)

@@ -11,7 +11,7 @@ from tests.actors.crew import rows, said
 from tests.tools.served import Fetch, Server, crowd, settled
 from understudy.protocols.circuits import Circuit, circuits
 from understudy.protocols.errors import BadArgument, NotStorable, UnknownItem
-from understudy.supervisor.simulated import Sent
+from understudy.supervisor.simulation.sent import Sent
 from understudy.testing import Faults, Simulated
 
 

@@ -15,7 +15,7 @@ from understudy.protocols.approvals import Scope
 from understudy.protocols.effects import Effect
 from understudy.protocols.errors import UnknownItem, WrongAnswer
 from understudy.protocols.ids import Address
-from understudy.supervisor.simulated import Sent
+from understudy.supervisor.simulation.sent import Sent
 from understudy.testing import Simulated
 
 DAY = 86_400.0

@@ -18,7 +18,7 @@ from understudy.protocols.envelope import OUTCOME
 from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import Restart
 from understudy.supervisor.cli.app import app
-from understudy.supervisor.simulated import Simulated
+from understudy.supervisor.simulation.simulated import Simulated
 
 
 class Wait(us.Request[str]):

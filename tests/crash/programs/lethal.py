@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 
 import understudy as us
-from understudy.actors import kernel
+from understudy.actors import arrivals, kernel
 from understudy.supervisor.parked import of_file
 
 
@@ -132,6 +132,6 @@ async def main(journal: str, how: str, *, resent: bool) -> None:
 
 if __name__ == "__main__":
     if "--unmarked" in sys.argv:
-        for name, unsuspecting in (("may_be_marked", _never), ("WARY", 0.0)):
-            setattr(kernel, name, unsuspecting)
+        for module, name, unsuspecting in ((arrivals, "may_be_marked", _never), (kernel, "WARY", 0.0)):
+            setattr(module, name, unsuspecting)
     anyio.run(lambda: main(sys.argv[1], sys.argv[2], resent="--resent" in sys.argv))

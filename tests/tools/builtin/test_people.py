@@ -12,7 +12,7 @@ from tests.tools.intents import admit, call, gate
 from understudy.protocols.codec import decode
 from understudy.protocols.effects import Counters
 from understudy.protocols.provenance import unframed
-from understudy.supervisor.simulated import Sent
+from understudy.supervisor.simulation.sent import Sent
 from understudy.testing import Simulated
 from understudy.tools.models.scripted import call as say
 

@@ -10,21 +10,21 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from ..actors.releases import Settlement, Start
-from ..protocols.codec import decode, encode
-from ..protocols.effects import CALL, Attempt, Effect
-from ..protocols.envelope import Reply
-from ..protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, RetryNow, UnderstudyError
-from ..protocols.failures import Failure, of_exception
-from ..protocols.leases import Lease
-from ..protocols.model import ModelRequest
-from ..protocols.secrets import of_attempt, without_secrets
-from ..protocols.tool import Call
-from ..tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running, without
-from ..tools.pretending import as_begun
-from ..tools.tool import LeaseRule, Tool
-from .kit.faults import FaultPlan, failed
-from .supervision.tree import Tree
+from ...actors.releases import Settlement, Start
+from ...protocols.codec import decode, encode
+from ...protocols.effects import CALL, Attempt, Effect
+from ...protocols.envelope import Reply
+from ...protocols.errors import Abandon, ChangeArguments, Failed, RetryLater, RetryNow, UnderstudyError
+from ...protocols.failures import Failure, of_exception
+from ...protocols.leases import Lease
+from ...protocols.model import ModelRequest
+from ...protocols.secrets import of_attempt, without_secrets
+from ...protocols.tool import Call
+from ...tools.perform import cancelled, not_entered, reconcile_plain, run_plain, still_running, without
+from ...tools.pretending import as_begun
+from ...tools.tool import LeaseRule, Tool
+from ..kit.faults import FaultPlan, failed
+from ..supervision.tree import Tree
 
 T = TypeVar("T")
 

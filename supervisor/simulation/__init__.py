@@ -1,0 +1,1 @@
+"""A node in a simulation: the production kernel, gate and journal in memory under a seeded scheduler and a virtual clock."""
