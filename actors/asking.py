@@ -22,7 +22,8 @@ from ..protocols.tasks import Cancel
 from .cell import Cell
 from .outcome import Later, effect_outcome
 from .postal import later_id
-from .turn import Turn, time_out_id
+from .speaking import time_out_id
+from .turn import Turn
 
 NOT_BEGUN = ("intended", "asking", "waiting")
 """States of an effect that can still be taken back."""

@@ -333,7 +333,10 @@ def test_one_that_settles_effects_or_has_tools_is_refused_when_it_is_defined() -
 def test_every_way_to_act_in_a_turn_is_kept_or_refused_by_a_memory_only_one() -> None:
     """A method that only rows make true must not be inherited silently."""
     through = {"call", "call_named", "think", "escalate"}  # they all come to ``_intend``
-    public = {name for name, thing in vars(Turn).items() if callable(thing) and not name.startswith("_")}
+    own = [kind for kind in Turn.__mro__ if kind.__module__.startswith("understudy.")]
+    public = {
+        name for kind in own for name, thing in vars(kind).items() if callable(thing) and not name.startswith("_")
+    }
     mine = set(vars(EphemeralTurn))
     of_rows = {"respond", "next_id", "note", "post", "control", "call_off"}  # what a durable turn makes its row with
     assert public - mine - through == of_rows
