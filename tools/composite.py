@@ -353,7 +353,8 @@ def _without_do(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The function as people call it: without ``do``, which is given."""
     signature = inspect.signature(function)
     first, *rest = signature.parameters.values() or (None,)
-    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+    positional = first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    if first is None or not positional or _said(function, first.name) not in (first.empty, Steps):
         raise DefinitionError(
             f"composite {name!r} takes no us.Steps", hint=f"def {name}(do: us.Steps, …): do(tool, …) is a step"
         )
@@ -365,6 +366,15 @@ def _without_do(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     plain.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
     plain.__annotations__ = {k: v for k, v in function.__annotations__.items() if k != first.name}
     return plain
+
+
+def _said(function: Callable[..., Any], name: str) -> Any:  # an annotation
+    """What a parameter is annotated with; nothing, where that is known only inside of another function."""
+    try:
+        found = inspect.signature(function, eval_str=True)
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return inspect.Parameter.empty
+    return found.parameters[name].annotation
 
 
 def _effect(tools: Iterable[Tool[..., Any]]) -> EffectClass:

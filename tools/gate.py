@@ -94,6 +94,12 @@ class Gate:
         self._names = frozenset(name for g in grants.values() for name in g.tools)
         specs = [tool.spec for g in grants.values() for tool in g.tools.values()]
         self._conditional = {s.name for s in specs if s.after or s.excludes} | {n for s in specs for n in s.excludes}
+        self._composed = frozenset(
+            name
+            for g in grants.values()
+            for name, tool in g.tools.items()
+            if any(isinstance(one, CompositeTool) for one in (tool, *tool.versions.values()))
+        )
         self._skip = skip
 
     def admit(self, intent: Intent, counters: Counters, now: float) -> Admission:
@@ -199,8 +205,10 @@ class Gate:
     ) -> Clearance:
         """What may have changed since the intent; then what is shared with others: budgets, rates, breakers."""
         clear = self._still(effect, counters, now, books, until)
-        if effect.verb == CALL and isinstance(tool := _tool(self._of(effect.agent), effect), CompositeTool):
-            return self._enter(effect, tool, clear, counters, now)
+        if effect.name in self._composed:
+            composite = _tool(self._of(effect.agent), effect)
+            if isinstance(composite, CompositeTool):
+                return self._enter(effect, composite, clear, counters, now)
         checks = [check for check in self._shared if check.concerns(effect)]
         if effect.simulated and not any(v.verdict == "deny" for v in clear.verdicts):
             return still_simulated(clear, now)

@@ -880,3 +880,56 @@ def test_whatever_crashes_what_a_person_allowed_is_done_once_or_undone_once(seed
 def test_tools_check_looks_at_the_tools_of_its_steps_too() -> None:
     found = tools_of("tests.crash.programs.composing:transfer")
     assert [tool.spec.name for tool in found] == ["deposit", "note", "transfer", "withdraw"]
+
+
+def test_a_step_under_way_when_the_run_is_cancelled_is_undone_when_it_has_come_to_its_end() -> None:
+    bank = Bank()
+    node = Simulated(bank.clerk(), seed=1)
+    sent = node.ask("clerk/r", TASK, key="r")
+    until(
+        node,
+        lambda: any(e.name == "withdraw" and e.state == "started" for r in rows(node) for e in read_record(r).changes),
+    )
+    node.tell("clerk/r", us.Cancel("changed my mind"))
+    node.pass_time(100)
+    assert result(sent).status == "failed"
+    assert bank.did in ([], ["withdraw a 5", "put_back a slip-a"])
+    assert not any(e.name == "deposit" for e in calls(node))
+    assert node.stuck() == ()
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_types_that_are_known_only_where_it_is_defined_are_found(*, bare: bool) -> None:
+    class Here(msgspec.Struct):
+        """Only known here."""
+
+        number: int
+
+    @us.tool(effect="read", trusted=True)
+    def here(number: int) -> Here:
+        """Here."""
+        return Here(number)
+
+    def find(do: us.Steps, at: Here, again: int = 3) -> Here:
+        """Find."""
+        do(here, again)
+        return do(here, at.number)
+
+    made: Any
+    if bare:
+
+        @us.composite
+        def found(do: us.Steps, at: Here, again: int = 3) -> Here:
+            """Find."""
+            do(here, again)
+            return do(here, at.number)
+
+        made = found
+    else:
+        made = us.composite(name="found")(find)
+    assert made(Here(4)) == Here(4)
+    agent = us.Agent("clerk", "x", model=us.Scripted(call("found", at={"number": 4}), "Done."), tools=[made])
+    node = Simulated(agent, seed=1)
+    run(node)
+    assert told(node) == ['{"result":{"number":4}}']
+    assert [bytes(e.args) for e in calls(node)[1:]] == [b'{"number":3}', b'{"number":4}']
