@@ -18,7 +18,8 @@ import msgspec
 from _measure import Line, Options, main, spread
 
 import understudy as us
-from understudy.actors import turn
+from understudy.actors import intending
+from understudy.actors.makings import Makings
 from understudy.tools import gate
 
 
@@ -65,8 +66,8 @@ class Stopwatch:
         self._before: dict[tuple[Any, str], Callable[..., Any]] = {
             (gate.Gate, name): getattr(gate.Gate, name) for name in QUESTIONS
         }
-        self._before[turn, "labels_of"] = vars(turn)["labels_of"]
-        self._before[turn.Turn, "_known"] = vars(turn.Turn)["_known"]
+        self._before[intending, "labels_of"] = vars(intending)["labels_of"]
+        self._before[Makings, "_known"] = vars(Makings)["_known"]
 
     def __enter__(self) -> "Stopwatch":
         for (where, name), question in self._before.items():
