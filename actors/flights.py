@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from ..protocols.approvals import Answer, Question
+from ..protocols.binding import approves, leave
 from ..protocols.books import Entry
 from ..protocols.circuits import answered, declined, free, moot
 from ..protocols.codec import NULL, decode, encode
@@ -39,7 +40,7 @@ from .provenance import comes_from
 from .releases import Done, Refused, Release, Resolve, Settlement, Start
 from .reporting import happened, reported
 from .sizes import asked_briefly, brief
-from .unsure import no_time, not_again, told, until
+from .unsure import judged, no_time, not_again, told, until
 
 ENDED = ("finished", "stopped")
 
@@ -203,7 +204,8 @@ class Flights:
         asked = addressed(question, people, self._pump.now)
         cleared = 0.0 if by_shadow(effect.answer) else effect.cleared
         after = msgspec.structs.replace(
-            effect, state="asking", question=asked, answer=None, cleared=cleared, verdicts=effect.verdicts + clear.verdicts
+            effect, state="asking", question=asked, answer=None, cleared=cleared, verdicts=effect.verdicts + clear.verdicts,
+            yes=(), leave=None if approves(asked) else leave(effect),
         )  # fmt: skip
         after = opened(after, self._pump.now)
         self._pump.write(cell, "attempt", Record(changes=(after,), books=clear.books), effect.id)
@@ -216,9 +218,8 @@ class Flights:
         stale = settlement.failure is not None and settlement.attempt < current
         if effect is not None and settlement.attempt <= effect.before:
             stale = True  # of a tool whose place another one has taken
-        if effect is not None and settlement.failure is not None and settlement.attempt <= effect.attempt:
-            # It was judged before, and what it waits for since, such as its turn under a rate, is not moved by word that comes twice.
-            stale = stale or effect.state in ("waiting", "asking", "intended")
+        if effect is not None and settlement.failure is not None and judged(effect, settlement):
+            stale = True
         if effect is None or effect.id in self._landing or stale:
             self._pump.after(Done(settlement.id))
             return
@@ -500,7 +501,7 @@ class Flights:
             timeout=given.timeout, retry=given.retry, key_ttl=given.key_ttl,
             version=given.version, resource=given.resource, verdicts=verdicts,
             state="intended" if question is None else "asking", question=question, answer=None, addressed=None, yes=(),
-            cleared=0.0, interrupted=0, due=None, failure=failure, unsure=False,
+            cleared=0.0, interrupted=0, due=None, failure=failure, unsure=False, leave=None,
             instead=(*effect.instead, name), before=effect.attempt,
         )  # fmt: skip
         after = opened(after, self._pump.now) if question is not None else after
@@ -513,8 +514,8 @@ class Flights:
             self._pump.after(Done(input))
         if question is None:
             self.launch(cell, after)
-        elif after.due is not None:
-            self._pump.alarm(after.due, effect.id)
+        else:
+            self.asked(cell, after)
         return True
 
     def _answered(self, cell: Cell, effect: Effect) -> None:

@@ -14,6 +14,7 @@ from ..protocols.journal import Timer
 from ..protocols.tasks import Overdue
 from .cell import Cell
 from .postal import later_id
+from .releases import Settlement
 
 
 def told(effect: Effect, *, unknown: bool) -> Effect:
@@ -29,6 +30,16 @@ def not_again(effect: Effect, failure: Failure) -> Next:
         return Next("settle", failure=failure)
     text = f"Did {effect.name} happen? {failure.message}. Nobody knows what an earlier attempt did."
     return Next("doubt", question=Question("in_doubt", text, failure=failure), failure=failure)
+
+
+def judged(effect: Effect, settlement: Settlement) -> bool:
+    """Whether a failure is of an attempt about which was decided before: it is told late, or again, as after an append that failed and
+    had stored it. It then moves nothing, such as a turn under a rate, and says nothing of later attempts."""
+    if settlement.attempt >= effect.attempt and effect.state == "in_doubt":
+        return settlement.attempt == effect.attempt and effect.failure == settlement.failure
+    return settlement.attempt < effect.attempt or (
+        settlement.attempt == effect.attempt and effect.state in ("waiting", "asking", "intended")
+    )
 
 
 def until(cell: Cell, effect: Effect, timers: Iterable[Timer]) -> float | None:

@@ -98,6 +98,14 @@ class AskingArgs(ThinkArgs, frozen=True):
     asks: bool = False
 
 
+class Leave(Struct, frozen=True, omit_defaults=True):
+    """The question and the yes by which a call was let go, kept while it is asked whether more may be spent on it; ``cleared``: when."""
+
+    question: Question
+    answer: Answer
+    cleared: float = 0.0
+
+
 class Effect(Struct, frozen=True, omit_defaults=True):
     """The ledger's record of one effect. ``id`` to ``context`` never change, unless a person approves it with other arguments (then
     ``args``, ``key``, ``occurrence``, ``digest`` and ``resource`` are those of the changed call); the rest goes forward only.
@@ -133,6 +141,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
         unsure: an earlier attempt may have happened; where no further one may be made, it is in doubt, not failed.
         labels: of its arguments, as in ``Intent``.
         simulated: it was let out in shadow mode: no attempt touches the world. Never taken back.
+        leave: the approval that it had when a question about money took the place of that in ``question``; it goes on being looked at.
     """
 
     id: str
@@ -172,6 +181,7 @@ class Effect(Struct, frozen=True, omit_defaults=True):
     before: int = 0
     version: str = ""
     simulated: bool = False
+    leave: Leave | None = None
 
 
 class Counters(Struct, frozen=True, omit_defaults=True):

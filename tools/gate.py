@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..protocols.approvals import Question
-from ..protocols.binding import approves
+from ..protocols.binding import approves, as_allowed
 from ..protocols.books import Books, Entry
 from ..protocols.codec import digest
 from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
@@ -248,6 +248,7 @@ class Gate:
         if late and (not rulings or rulings[0].failure is None):
             rulings.append(_guarded(LIMITS, partial(still, effect=effect, until=until), case))
         if case.tool is not None and rulings[-1].failure is None and "approval" not in self._skip:
+            effect = as_allowed(effect)
             checks: tuple[tuple[str, Check], ...] = ()
             if by_shadow(effect.answer) and not self.pretends(effect):  # nobody's yes
                 rulings.append(reasked(effect, case))

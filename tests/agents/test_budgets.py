@@ -198,6 +198,30 @@ def test_a_tool_call_asks_a_person_where_the_ladder_has_one() -> None:
     assert (result(sent).status, purse.witness.used["buy"]) == ("done", 1)
 
 
+@pytest.mark.parametrize(("wait", "bought"), [(10.0, 1), (200.0, 0)])
+def test_a_person_who_gives_more_money_does_not_renew_the_yes_to_the_call(wait: float, bought: int) -> None:
+    @us.tool(name="buy", effect="once", cost=0.4, kind="write", sinks=(), payload=(), trusted=True, approve=True)
+    def careful(what: str) -> str:
+        """Buy."""
+        purse.witness.used["careful"] += 1
+        return f"bought {what}"
+
+    purse.witness.used["careful"] = 0
+    model = Scripted(us.ModelReply("", (call("buy", what="it"),), "tool_calls", ENOUGH), "done", price=FAIR)
+    limits = us.Limits(answer=300, approval=None, approved=100.0)
+    made, _ = run(us.Agent("a", "Do it.", model=model, tools=[careful], limits=limits, budget=budget(0.3, "person")))
+    (item,) = made.inbox()
+    made.answer(item.id, "approve")
+    made.rest()
+    (item,) = made.inbox()
+    assert "as much again" in item.text
+    made.pass_time(wait)
+    made.kernel.tick(made.now)
+    made.answer(item.id, "approve")
+    made.rest()
+    assert purse.witness.used["careful"] == bought
+
+
 def test_time_ends_a_run_with_what_there_is() -> None:
     slow = agent(talks("m", step("so far"), step("further")), budget=us.Budget(seconds=30.0))
     made, _ = node(slow)

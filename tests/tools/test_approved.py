@@ -11,7 +11,9 @@ from msgspec import Raw
 import understudy as us
 from tests.tools.intents import call, effect, gate
 from understudy.actors.answers import accept
-from understudy.protocols.binding import bound
+from understudy.protocols.approvals import Question
+from understudy.protocols.binding import bound, leave
+from understudy.protocols.budget import ASKS
 from understudy.protocols.effects import Counters, Effect, Limits
 from understudy.protocols.hooks import Clearance
 from understudy.protocols.ids import Address
@@ -119,3 +121,41 @@ def test_the_binding_covers_all_of_it() -> None:
 
 def test_verdicts_of_a_later_start_have_its_time() -> None:
     assert {v.at for v in start(allowed(), now=7.0).verdicts} == {7.0}
+
+
+def paid_for(one: Effect, now: float) -> Effect:
+    """A call about which a person was asked, after its yes, whether it may cost more, and said so."""
+    money = Question("approval", "As much again?", policy=ASKS, takes=("approve", "reject"))
+    asking = msgspec.structs.replace(one, state="asking", question=money, answer=None, leave=leave(one))
+    return accept(asking, us.Answer("1.0", "approve", by="bob"), now)
+
+
+def test_a_yes_to_the_money_takes_nothing_from_the_yes_to_the_call() -> None:
+    one = paid_for(allowed(now=100.0), 50_000.0)
+    assert verdict(start(one, now=50_001.0)) == "allow"
+    assert verdict(start(one, now=101.0 + 86_400.0)) == "approval_expired"
+    assert verdict(start(one, version="2", now=50_001.0)) == "tool_changed"
+    other = msgspec.structs.replace(one, args=Raw(b'{"to":"adb","usd":60.0}'))
+    assert verdict(start(other, now=50_001.0)) == "approval_mismatch"
+    twice = paid_for(one, 60_000.0)
+    assert (twice.leave, verdict(start(twice, now=101.0 + 86_400.0))) == (one.leave, "approval_expired")
+    assert one.leave is not None
+    by_grant = msgspec.structs.replace(one.leave.answer, grant="9.0")
+    granted = msgspec.structs.replace(allowed(), answer=by_grant)
+    assert verdict(start(paid_for(granted, 1.0))) == "grant_revoked"
+
+
+def test_a_yes_to_the_money_is_none_to_a_call_about_which_nobody_was_asked() -> None:
+    @us.tool(effect="once", name="pay")
+    def pay(to: str, usd: float) -> str:
+        """Pay somebody."""
+        return to
+
+    intent = call("pay", {"to": "ada", "usd": 60.0})
+    before = gate(pay)
+    one = paid_for(effect(intent, before.admit(intent, Counters(), 0.0)), 5.0)
+    assert verdict(before.start(one, Counters(), 6.0, {})) == "allow"
+    since = gate(pay, rules=(us.ApprovalRule("large", money_above=50, amount="usd"),))
+    clear = since.start(one, Counters(), 6.0, {})
+    assert clear.question is not None
+    assert clear.question.policy.startswith("large@")

@@ -159,6 +159,25 @@ def test_a_person_who_says_no_is_not_passed_by() -> None:
     assert observed(model)["failure"]["code"] == "person_rejected"
 
 
+def test_a_question_about_an_alternative_is_answered_by_a_standing_approval_and_by_shadow_mode() -> None:
+    world = World()
+    plain: dict[str, Any] = {"trusted": True, "kind": "write", "sinks": (), "payload": (), "private": False}
+    chat = world.tool("chat", approve=True, **plain)
+    mail = world.tool("mail", abandons, fallback=[chat], **plain)
+    model = us.Scripted(say("mail", to="ann"), say("mail", to="bob"), "Done.")
+    simulated = Simulated(us.Agent("clerk", "Tells.", model=model, tools=(mail, chat)))
+    simulated.ask("clerk/1", us.Task("tell"), key="1")
+    simulated.pass_time(100.0)
+    (item,) = simulated.inbox()
+    simulated.answer(item.id, "approve", scope="run")
+    simulated.pass_time(100.0)
+    assert (world.done, simulated.inbox()) == (["mail 1", "chat 1", "mail 1", "chat 1"], ())
+
+    shadowed, model = ran(world.tool("mail", abandons, fallback=[chat]), chat, shadow=["chat"])
+    assert (shadowed.inbox(), len(world.done)) == ((), 5)
+    assert observed(model)["failure"]["code"] == "shadowed"
+
+
 @pytest.mark.parametrize(
     ("kind", "more", "failure", "taken"),
     [

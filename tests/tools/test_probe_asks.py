@@ -6,11 +6,15 @@ import random
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 import understudy as us
 from tests.actors.crew import rows, said
+from tests.supervisor.buying import bought, shop, wanted
 from tests.tools.served import Fetch, Server, crowd, settled
-from understudy.protocols.circuits import Circuit, Trouble, circuits, standing
+from understudy.protocols.books import Entry
+from understudy.protocols.circuits import Circuit, Trouble, circuits, key, standing
+from understudy.protocols.codec import encode
 from understudy.testing import Faults, Simulated
 
 HOUR = 3_600.0
@@ -218,6 +222,24 @@ def test_an_attempt_before_that_may_have_happened_is_in_doubt_after_a_no() -> No
     node.answer(asked(node).id, "reject", reason="no")
     node.pass_time(5.0)
     assert asked(node).kind == "in_doubt", "nobody knows what the first attempt did"
+
+
+def test_where_two_must_say_yes_to_the_call_two_must_say_it_to_its_probe() -> None:
+    node = shop(us.ApprovalRule("large", money_above=50, quorum=2), breakers={"pay": us.Breaker(wait=1e6, probe="ask")})
+    _, first = wanted(node)
+    down = Trouble(node.now, until=node.now + 5.0, opened=1, failed=9)
+    node.kernel.books[key("pay")] = Entry(key("pay"), Raw(encode(down)))
+    for name in ("ada", "bob"):
+        assert node.answer(first.id, "approve", by=name).error is None
+    node.pass_time(60.0)
+    second = asked(node)
+    assert second.policy == f"{first.policy}, breaker"
+    node.answer(second.id, "approve", by="carol")
+    node.pass_time(60.0)
+    assert bought == []
+    assert node.answer(second.id, "approve", by="ada").error is None
+    node.pass_time(60.0)
+    assert bought == ["ada 60"]
 
 
 def test_a_call_that_a_rule_asks_about_too_is_asked_with_both_reasons_and_begins() -> None:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ...protocols.approvals import Question
-from ...protocols.binding import approves
+from ...protocols.binding import approves, as_allowed
 from ...protocols.breakers import Breaker
 from ...protocols.circuits import CHECK, Trouble, key, under_way
 from ...protocols.decisions import Decision
@@ -225,6 +225,7 @@ def _ask(starting: Starting, trouble: Trouble, rule: Breaker) -> Ruling:
         question = msgspec.structs.replace(
             question, version=tool.spec.version, sinks=tool.spec.sinks or (), amounts=amounts
         )
+    effect = as_allowed(effect)
     before, answer = effect.question, effect.answer
     if before is not None and approves(before) and answer is not None and answer.decision in ("approve", "change"):
         labels = [label for label in before.policy.split(", ") if label not in ("", CHECK)]
