@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -14,18 +15,18 @@ from ..actors.cell import read_record
 from ..protocols import given
 from ..protocols.ids import Address, address
 from ..protocols.journal import ActorLine, Row
-from . import stuck
 from .access import Access
-from .auditing import Audit, audited
-from .causes import Causes
 from .results import recorded
 from .stats import Stats
-from .stuck import Stuck
 from .supervision.overview import IDLE as SHOWN
 from .supervision.overview import TreeNode, overview
 from .team.events import TeamState
 from .team.progress import Progress, apply, progress
 from .watchers import Delta, Watchers
+
+if TYPE_CHECKING:
+    from .auditing import Audit
+    from .stuck import Stuck
 
 
 class Viewing(Access):
@@ -77,6 +78,9 @@ class Viewing(Access):
         Raises:
             LookupError: there is no such run.
         """
+        from .auditing import audited  # most programs never look: they do not pay for it at their start
+        from .causes import Causes
+
         where = given.name("run", run)
         self._must_be_open()
         lines = await self._shell.journal.actors(where)
@@ -121,6 +125,8 @@ class Viewing(Access):
         return self._shell.stats()
 
     async def _stuck(self) -> tuple[Stuck, ...]:
+        from . import stuck
+
         if self.path is not None:
             picture = await anyio.to_thread.run_sync(stuck.of_file, self.path)
         else:

@@ -20,7 +20,8 @@ from ..protocols.ids import address
 from ..protocols.plans import texts
 from ..protocols.tasks import Task
 from ..protocols.tool import Call, Kind
-from ..tools.tool import AsyncTool, SyncTool, Tool
+from ..tools.declaring import AsyncTool, Declared, SyncTool
+from ..tools.tool import Tool
 
 T = TypeVar("T")
 
@@ -81,9 +82,9 @@ class Worker(Generic[T]):
             raise DefinitionError(f"worker: {error}") from error
         if "/" in name:
             raise DefinitionError(f"worker {name!r}: a name is one segment, without '/'")
-        work: Tool[..., Any]
+        work: Declared[..., Any]
         if isinstance(function, Tool):
-            work = cast("Tool[..., Any]", function)
+            work = cast("Declared[..., Any]", function)
             given = (effect, timeout, retry, heartbeat, kind, trusted or None, private)
             if any(option is not None for option in given):
                 raise DefinitionError(
@@ -91,7 +92,7 @@ class Worker(Generic[T]):
                     hint="say effect, timeout, retry, heartbeat, kind, trusted and private where the tool is declared",
                 )
         else:
-            form = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
+            form = cast("type[Declared[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
             work = form(
                 function,
                 name=name,

@@ -10,7 +10,6 @@ It is a tool like any other: it has an effect class, passes the gate, stands in 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -21,9 +20,7 @@ from ..protocols.codec import NULL, decode, encode
 from ..protocols.effects import Effect, Retry
 from ..protocols.errors import DefinitionError
 from ..protocols.undoing import Undoable
-from .composite import CompositeTool
-from .inside import InsideTool
-from .tool import AsyncTool, SyncTool, Tool
+from .tool import Tool
 
 RESULT = "result"
 """The parameter that takes what the call gave."""
@@ -43,24 +40,24 @@ def made(tool: Tool[..., Any], function: object, *, depth: int) -> Tool[..., Any
         raise DefinitionError(f"tool {name!r} has a compensation already: {tool.compensation.spec.name!r}")
     if tool.spec.effect == "read":
         raise DefinitionError(f"tool {name!r} only reads: there is nothing to undo", hint="leave @compensate out")
-    if isinstance(tool, CompositeTool):
+    if tool.composed:
         what = f"tool {name!r} is a composite, and is undone step by step, by what undoes the tools of its steps"
         raise DefinitionError(what, hint="declare @compensate on these tools")
-    if isinstance(tool, InsideTool):
+    if tool.inside:
         raise DefinitionError(
             f"tool {name!r} is done by mail, and its calls are not undone", hint="use one that is performed"
         )
+    undo: Tool[..., Any]
     if isinstance(function, Tool):
         undo = cast("Tool[..., Any]", function)
     elif callable(function):
-        form = cast("type[Tool[..., Any]]", AsyncTool if inspect.iscoroutinefunction(function) else SyncTool)
-        undo = form(
+        undo = Tool(
             function, name=f"{name}.undo", effect="once", timeout=30.0, retry=Retry(), key_ttl=86_400.0, depth=depth + 1
         )
         undo._spec = msgspec.structs.replace(undo.spec, version=tool.spec.version)
     else:
         raise DefinitionError(f"tool {name!r}: {function!r} undoes nothing", hint="a function, or a us.tool")
-    if undo is tool or undo.compensation is not None or undo.spec.effect == "read" or isinstance(undo, InsideTool):
+    if undo is tool or undo.compensation is not None or undo.spec.effect == "read" or undo.inside:
         raise DefinitionError(
             f"tool {name!r}: {undo.spec.name!r} cannot be what undoes it",
             hint="another tool, that changes something, is performed by the gate, and has no compensation itself",

@@ -62,6 +62,8 @@ class CompositeTool(InsideTool[P, R]):
         undo: whether steps that are done are undone where a later one fails.
     """
 
+    composed = True
+
     def __init__(self, function: Callable[..., Any], name: str, undo: bool, *, depth: int) -> None:
         if inspect.iscoroutinefunction(function):
             what = f"composite {name!r} is an async def"

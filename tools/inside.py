@@ -21,7 +21,8 @@ from ..protocols.leases import MAX_RESOURCE, MAX_SECONDS, Lease, LeaseAcquire, L
 from ..protocols.messages import Request
 from ..protocols.tasks import Result, Task
 from ..protocols.tool import Kind, P
-from .tool import R, SyncTool
+from .declaring import SyncTool
+from .tool import R
 
 Key = Annotated[str, Meta(description="Name of the entry, such as findings/may.")]
 Expected = Annotated[int, Meta(description="The version that you read; 0 where there was no entry.", ge=0)]
@@ -37,6 +38,8 @@ Ask = Callable[..., tuple[Address, Request[Any]]]
 
 class InsideTool(SyncTool[P, R]):
     """A tool whose call is a request to an actor of the caller's own team."""
+
+    inside = True
 
     def __init__(
         self, function: Callable[..., Any], effect: EffectClass, ask: Ask, *, name: str = "", depth: int = 2

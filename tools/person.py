@@ -11,7 +11,8 @@ from ..protocols.errors import DefinitionError
 from ..protocols.ids import Address
 from ..protocols.people import People
 from ..protocols.tool import P
-from .tool import R, SyncTool
+from .declaring import SyncTool
+from .tool import R
 
 
 class PersonTool(SyncTool[P, R]):

@@ -19,7 +19,6 @@ from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
 from ..protocols.secrets import Secret
 from ..protocols.tool import Call
-from .inside import InsideTool
 from .tool import Tool
 
 
@@ -32,7 +31,7 @@ def stand_in(tool: Tool[..., Any], function: Callable[..., Any]) -> Tool[..., An
     name, spec = tool.spec.name, tool.spec
     if tool.pretence is not None:
         raise DefinitionError(f"tool {name!r} says already how it is simulated")
-    if isinstance(tool, InsideTool):
+    if tool.inside:
         raise DefinitionError(f"tool {name!r} is done inside the node, and is done in shadow mode, too")
     if spec.effect == "read" and spec.pure_read:
         raise DefinitionError(

@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..protocols.codec import encode, roundtrip
+from ..protocols.effects import Retry
 from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.ids import Address
 from ..protocols.tool import Call
-from .tool import Tool, tool
+from .tool import Tool
 
 
 class Job(Struct, frozen=True):
@@ -113,5 +114,4 @@ def _tool_of(job: Job) -> Tool[..., Any]:
         found = getattr(found, part)
     if isinstance(found, Tool):
         return cast("Tool[..., Any]", found)
-    make: Callable[[Callable[..., Any]], Any] = tool(name=job.tool)
-    return cast("Tool[..., Any]", make(found))
+    return Tool(found, name=job.tool, effect="once", timeout=30.0, retry=Retry(), key_ttl=86_400.0, depth=1)

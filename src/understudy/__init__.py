@@ -127,6 +127,7 @@ if TYPE_CHECKING:
     from .tools import builtin as builtin
     from .tools.composite import Steps as Steps
     from .tools.composite import composite as composite
+    from .tools.declaring import tool as tool
     from .tools.inside import board_drop as board_drop
     from .tools.inside import board_keys as board_keys
     from .tools.inside import board_read as board_read
@@ -144,7 +145,6 @@ if TYPE_CHECKING:
     from .tools.models.scripted import Scripted as Scripted
     from .tools.tool import NOT_DONE as NOT_DONE
     from .tools.tool import NotDone as NotDone
-    from .tools.tool import tool as tool
 else:  # hidden from type checkers: they would take a module with `__getattr__` to have every name
     _HOME = {
         "Abandon": "protocols.errors",
@@ -258,7 +258,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Task": "protocols.tasks",
         "Terminated": "protocols.mail",
         "THINK": "actors.actor",
-        "tool": "tools.tool",
+        "tool": "tools.declaring",
         "Turn": "actors.turn",
         "TreeNode": "supervisor.supervision.overview",
         "Undelivered": "protocols.mail",

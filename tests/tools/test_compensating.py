@@ -12,7 +12,7 @@ import understudy as us
 from understudy.protocols.effects import Effect
 from understudy.protocols.ids import Address
 from understudy.tools.compensating import MOST, compensations, undoing
-from understudy.tools.tool import Tool
+from understudy.tools.declaring import Declared as Tool
 
 
 def tools(**options: Any) -> tuple[Tool[..., Any], Tool[..., Any]]:

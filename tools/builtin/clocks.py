@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from ...protocols.errors import ChangeArguments
 from ...protocols.tool import Call
-from ..tool import SyncTool, tool
+from ..declaring import SyncTool, tool
 
 
 class Moment(Struct, frozen=True):

@@ -16,8 +16,8 @@ from msgspec import Meta, Struct
 from ...protocols.effects import EffectClass
 from ...protocols.errors import ChangeArguments, DefinitionError
 from ...protocols.tool import KINDS, Kind
+from ..declaring import SyncTool, tool
 from ..process import PATH, variables
-from ..tool import SyncTool, tool
 
 MOST = 50_000
 """Bytes of each output that are kept."""

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from msgspec import Meta, Struct
 
 from ...protocols.errors import ChangeArguments, DefinitionError, RetryLater
-from ..tool import SyncTool, tool
+from ..declaring import SyncTool, tool
 
 Cell = str | int | float | None
 

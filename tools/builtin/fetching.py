@@ -26,8 +26,8 @@ from urllib.parse import urljoin
 from msgspec import Meta, Struct
 
 from ...protocols.errors import Abandon, ChangeArguments, DefinitionError, MissingExtra, RetryLater
+from ..declaring import AsyncTool, tool
 from ..threads import in_thread
-from ..tool import AsyncTool, tool
 from .egress import Egress, Place
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from ...protocols.errors import Abandon, ChangeArguments, DefinitionError, Failed, RetryLater
-from ..tool import Tool, tool
+from ..declaring import tool
+from ..tool import Tool
 
 DEEPEST = 32
 """Folders inside each other that a path may name."""

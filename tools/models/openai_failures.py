@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ...protocols.errors import Failed, MissingExtra, MissingKey
@@ -131,6 +130,8 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], datetime] | None =
     if (seconds := _number(said)) is not None or said is None:
         return seconds
     try:
+        from email.utils import parsedate_to_datetime  # a tenth of what this page costs to import, for a rare answer
+
         date = parsedate_to_datetime(said)
     except (ValueError, OverflowError):  # a year of twenty digits
         return None
