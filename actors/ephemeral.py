@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from copy import copy
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -14,17 +14,20 @@ from ..protocols.envelope import Context, ReplyTo
 from ..protocols.failures import Failure
 from ..protocols.handover import as_it_is
 from ..protocols.ids import Address
+from ..protocols.journal import RowKind
 from ..protocols.lifecycle import Restarted, Started, Stopping
 from ..protocols.messages import Event, State
 from ..protocols.provenance import Provenance
 from ..protocols.tasks import Task
+from ..protocols.watch import Watch
 from .actor import Handler
 from .caller import Asking
+from .cell import Cell
+from .mailbox import Item
 from .outcome import Tag
 from .registry import Mount
-
-if TYPE_CHECKING:
-    from .ephemeral_mail import EphemeralMail
+from .releases import Release
+from .where import Where
 
 
 class Owed:
@@ -83,10 +86,70 @@ class Handles:
         self.as_it_is = as_it_is(handler.answer)
 
 
+class Pump(Protocol):
+    """What memory-only actors need of the kernel."""
+
+    now: float
+    gid: int
+    acked: int
+    watch: Watch
+
+    def after(self, release: Release) -> None:
+        """Release something once every row made so far is durable."""
+        ...
+
+    def put(self, cell: Cell | Ephemeral, item: Item, kind: RowKind) -> None:
+        """Deliver mail."""
+        ...
+
+    def addressee(self, address: Address) -> Cell | Ephemeral:
+        """Who takes the mail of an address."""
+        ...
+
+
+class Fleet(Protocol):
+    """All memory-only actors of one kernel, as one of them knows it (``ephemeral_mail``)."""
+
+    cells: dict[str, Ephemeral]
+    paths: dict[str, Kind]
+    pump: Pump
+    seed: str
+
+    def find(self, address: Address) -> Ephemeral | None:
+        """The memory-only actor of an address, made where it is new; None where none is mounted there."""
+        ...
+
+    def known(self, where: Where, key: str) -> Ephemeral | None:
+        """The actor that a known place and a key come to; None where there is more to look at."""
+        ...
+
+    def learn(self, where: Where, to: Address) -> None:
+        """Remember a place for the short way."""
+        ...
+
+    def put(self, cell: Ephemeral, post: Post) -> None:
+        """Behind everything else."""
+        ...
+
+    def now(self) -> float:
+        """Journal time."""
+        ...
+
+    def fresh_id(self) -> str:
+        """An id that no other life of the node gives out."""
+        ...
+
+    def answer(
+        self, cell: Ephemeral, back: Back, value: object, failure: Failure | None, context: Context | None
+    ) -> None:
+        """Tell whoever waits."""
+        ...
+
+
 class Kind:
     """What all memory-only actors of one mount share."""
 
-    def __init__(self, fleet: EphemeralMail, mount: Mount) -> None:
+    def __init__(self, fleet: Fleet, mount: Mount) -> None:
         behaviour = mount.actor.behaviour
         self.fleet, self.mount, self.behaviour = fleet, mount, behaviour
         self.handlers = {handler.message: Handles(mount.actor, handler) for handler in behaviour.handlers.values()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Raw
 
@@ -13,42 +13,19 @@ from ..protocols.envelope import Context, Envelope, Reply
 from ..protocols.errors import AskFailed, NotStorable
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address
-from ..protocols.journal import RowKind
-from ..protocols.watch import Watch
 from .caller import Asking
 from .cell import Cell
-from .ephemeral import Arrived, Back, Ephemeral, Inside, Kind, Owed, Post, ephemeral
+from .ephemeral import Arrived, Back, Ephemeral, Inside, Kind, Owed, Post, Pump, ephemeral
 from .mailbox import Item
 from .outcome import outcome_envelope
 from .registry import Directory, Mount
-from .releases import Answered, Done, Handed, Refused, Release
+from .releases import Answered, Done, Handed, Refused
 from .spawn import place
 from .undelivered import word_for
 from .where import Where
 
 LONG = 64
 """Turns a memory-only actor may take before the next has its turn. Mail beyond it waits in a deque."""
-
-
-class Pump(Protocol):
-    """What memory-only actors need of the kernel."""
-
-    now: float
-    gid: int
-    acked: int
-    watch: Watch
-
-    def after(self, release: Release) -> None:
-        """Release something once every row made so far is durable."""
-        ...
-
-    def put(self, cell: Cell | Ephemeral, item: Item, kind: RowKind) -> None:
-        """Deliver mail."""
-        ...
-
-    def addressee(self, address: Address) -> Cell | Ephemeral:
-        """Who takes the mail of an address."""
-        ...
 
 
 class EphemeralMail:
