@@ -13,9 +13,9 @@ from ..protocols import given
 from ..protocols.budget import Budget
 from ..protocols.budget import budget as checked
 from ..protocols.decisions import Decision
-from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
 from ..protocols.ids import address
+from ..protocols.limits import Limits
 from ..protocols.model import Model
 from ..protocols.people import UNATTENDED, People
 from ..protocols.plans import texts

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from ..protocols.codec import decode
-from ..protocols.effects import Counters, Effect
+from ..protocols.counters import Counters
+from ..protocols.effects import Effect
 from ..protocols.envelope import OUTCOME, Context, Envelope, OutcomeBody, Reply, ReplyTo, without
 from ..protocols.failures import Failure
 from ..protocols.ids import OUTSIDE, Address

@@ -10,7 +10,8 @@ from msgspec import Raw
 
 from ..protocols.approvals import Answer
 from ..protocols.codec import NULL, decode, encode
-from ..protocols.effects import Counters, Effect, Intent
+from ..protocols.counters import Counters
+from ..protocols.effects import Effect, Intent
 from ..protocols.errors import WrongAnswer
 from ..protocols.hooks import Gate
 from ..protocols.people import People

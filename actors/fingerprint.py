@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from ..protocols.codec import canonical, digest
-from ..protocols.effects import Counters
+from ..protocols.counters import Counters
 from .actor import Actor, Behaviour
 from .cell import Cell, Memory
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
+from ..protocols.limits import Limits
 from ..protocols.model import Model
 from ..protocols.plans import Plan
 from .agent import Agent

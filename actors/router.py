@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Raw
 
 from ..protocols.codec import decode
-from ..protocols.effects import Limits
 from ..protocols.errors import DefinitionError
+from ..protocols.limits import Limits
 from ..protocols.model import Model
 from ..protocols.tasks import Route, Routes
 from .agent import Agent

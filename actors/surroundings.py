@@ -10,7 +10,8 @@ import msgspec
 
 from ..protocols.books import Entry
 from ..protocols.codec import digest
-from ..protocols.effects import Counters, Effect, Intent
+from ..protocols.counters import Counters
+from ..protocols.effects import Effect, Intent
 from ..protocols.envelope import Context, ReplyTo
 from ..protocols.hooks import Admission, Calendar, Gate
 from ..protocols.ids import Address

@@ -9,7 +9,8 @@ from msgspec import Raw, Struct
 
 from .approvals import Question
 from .books import Entry
-from .effects import Attempt, Counters, Effect, EffectClass, Intent, Retry
+from .counters import Counters
+from .effects import Attempt, Effect, EffectClass, Intent, Retry
 from .failures import Failure
 from .ids import Address
 from .model import ModelRequest

@@ -16,10 +16,12 @@ from ..protocols.approvals import Question
 from ..protocols.binding import approves, as_allowed
 from ..protocols.books import Books, Entry
 from ..protocols.codec import digest
-from ..protocols.effects import CALL, PERSON, THINK, Attempt, Counters, Effect, EffectClass, Intent, Limits, Retry
+from ..protocols.counters import Counters
+from ..protocols.effects import CALL, PERSON, THINK, Attempt, Effect, EffectClass, Intent, Retry
 from ..protocols.errors import NotStorable
 from ..protocols.failures import Failure, of_exception
 from ..protocols.hooks import Admission, Booked, Clearance, Inside, Instead, Next, Rng
+from ..protocols.limits import Limits
 from ..protocols.model import ModelRequest
 from ..protocols.provenance import Provenance
 from ..protocols.rules import ApprovalRule

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from ..protocols.books import Books, Entry
-from ..protocols.effects import Attempt, Effect, Limits
+from ..protocols.effects import Attempt, Effect
 from ..protocols.failures import of_exception
 from ..protocols.hooks import Booked, Clearance
+from ..protocols.limits import Limits
 from ..protocols.model import ModelRequest
 from ..protocols.verdicts import Verdict
 from .checks.case import Ruling, deny

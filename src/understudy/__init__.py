@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from .protocols.conflicts import Claim as Claim
     from .protocols.conflicts import Conflict as Conflict
     from .protocols.conflicts import Ruling as Ruling
-    from .protocols.effects import Limits as Limits
     from .protocols.effects import Retry as Retry
     from .protocols.errors import Abandon as Abandon
     from .protocols.errors import AskFailed as AskFailed
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from .protocols.lifecycle import Restarted as Restarted
     from .protocols.lifecycle import Started as Started
     from .protocols.lifecycle import Stopping as Stopping
+    from .protocols.limits import Limits as Limits
     from .protocols.mail import MailboxPolicy as MailboxPolicy
     from .protocols.mail import Overloaded as Overloaded
     from .protocols.mail import Terminated as Terminated
@@ -206,7 +206,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "LeaseRelease": "protocols.leases",
         "LeaseRenew": "protocols.leases",
         "LeaseStand": "protocols.leases",
-        "Limits": "protocols.effects",
+        "Limits": "protocols.limits",
         "MailboxPolicy": "protocols.mail",
         "majority": "supervisor.conflicts.resolvers",
         "merge": "supervisor.conflicts.resolvers",

@@ -17,7 +17,8 @@ from ...actors.outcome import Later, tag_value
 from ...actors.registry import Mount
 from ...protocols.books import Entry
 from ...protocols.codec import NULL, decode, digest, encode, roundtrip
-from ...protocols.effects import Attempt, Counters, Effect, Intent, Retry
+from ...protocols.counters import Counters
+from ...protocols.effects import Attempt, Effect, Intent, Retry
 from ...protocols.envelope import OUTCOME, Envelope, OutcomeBody, ReplyTo
 from ...protocols.errors import DefinitionError
 from ...protocols.failures import Failure, of_exception

@@ -12,7 +12,8 @@ from tests.actors.crew import said
 from tests.actors.test_effects import Do, done, hand
 from understudy.protocols.approvals import Question
 from understudy.protocols.books import Books, Entry
-from understudy.protocols.effects import Attempt, Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Booked, Clearance
 from understudy.protocols.journal import Record

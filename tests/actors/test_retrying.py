@@ -12,7 +12,8 @@ import understudy as us
 from tests.actors.crew import said
 from tests.actors.test_effects import Do, done, hand, raising
 from understudy.protocols.books import Entry
-from understudy.protocols.effects import Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect
 from understudy.protocols.hooks import Clearance
 from understudy.protocols.verdicts import Verdict
 from understudy.testing import Sent, Simulated

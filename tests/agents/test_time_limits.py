@@ -8,7 +8,7 @@ import pytest
 
 import understudy as us
 from understudy.protocols.codec import decode
-from understudy.protocols.effects import Limits
+from understudy.protocols.limits import Limits
 from understudy.testing import Faults, Simulated
 
 

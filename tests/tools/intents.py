@@ -8,9 +8,11 @@ import msgspec
 from msgspec import Raw
 
 from understudy.protocols.codec import encode
-from understudy.protocols.effects import Counters, Effect, Intent, Limits
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect, Intent
 from understudy.protocols.hooks import Admission
 from understudy.protocols.ids import Address
+from understudy.protocols.limits import Limits
 from understudy.protocols.rules import ApprovalRule
 from understudy.tools.gate import Gate, Grants
 from understudy.tools.tool import Tool

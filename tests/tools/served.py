@@ -14,7 +14,8 @@ from msgspec import Raw, structs
 import understudy as us
 from understudy.actors.cell import read_record
 from understudy.protocols.books import Entry, kept
-from understudy.protocols.effects import Attempt, Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Booked
 from understudy.protocols.ids import Address

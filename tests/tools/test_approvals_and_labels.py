@@ -14,7 +14,8 @@ from understudy.actors.answers import accept
 from understudy.actors.editing import edited
 from understudy.protocols.binding import bound
 from understudy.protocols.codec import encode
-from understudy.protocols.effects import Counters, Effect, Intent
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect, Intent
 from understudy.protocols.errors import WrongAnswer
 from understudy.protocols.grants import made, standing
 from understudy.protocols.provenance import Label, Provenance

@@ -14,9 +14,11 @@ from understudy.actors.answers import accept
 from understudy.protocols.approvals import Question
 from understudy.protocols.binding import bound, leave
 from understudy.protocols.budget import ASKS
-from understudy.protocols.effects import Counters, Effect, Limits
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect
 from understudy.protocols.hooks import Clearance
 from understudy.protocols.ids import Address
+from understudy.protocols.limits import Limits
 
 
 def paying(version: str = "1") -> Any:

@@ -11,8 +11,10 @@ import understudy as us
 from tests.tools.intents import call, effect, gate
 from understudy.actors.answers import accept
 from understudy.protocols.binding import bound
-from understudy.protocols.effects import Counters, Effect, Limits
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect
 from understudy.protocols.errors import UnknownItem, WrongAnswer
+from understudy.protocols.limits import Limits
 from understudy.tools.policies import Policy
 from understudy.tools.tool import Tool
 

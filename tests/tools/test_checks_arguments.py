@@ -8,7 +8,7 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import call, gate
-from understudy.protocols.effects import Counters
+from understudy.protocols.counters import Counters
 from understudy.tools import gate as gates
 from understudy.tools.checks.case import Case, Ruling, allow
 from understudy.tools.checks.permission import permission

@@ -15,7 +15,8 @@ from tests.tools.served import Fetch, Line, Server, crowd, settled
 from understudy.actors.cell import read_record
 from understudy.protocols.books import Books
 from understudy.protocols.circuits import Trouble
-from understudy.protocols.effects import Attempt, Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.ids import Address
 from understudy.testing import Simulated
 from understudy.tools.checks.breaker import BreakerCheck

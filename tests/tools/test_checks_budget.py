@@ -16,11 +16,12 @@ from understudy.protocols.approvals import Answer, Question
 from understudy.protocols.books import Books, Entry, kept
 from understudy.protocols.budget import NANO, Account, Allowance, Price, Spending, dollars, nano
 from understudy.protocols.codec import encode
-from understudy.protocols.effects import Attempt, Effect, Limits
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.envelope import Context
 from understudy.protocols.errors import DefinitionError
 from understudy.protocols.failures import Failure
 from understudy.protocols.ids import Address
+from understudy.protocols.limits import Limits
 from understudy.protocols.model import ModelMessage, ModelReply, ModelRequest, ToolOffer, Usage
 from understudy.protocols.verdicts import Verdict
 from understudy.tools.checks.budget import PATIENCE, Budgets

@@ -9,7 +9,8 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import admit, call, effect, gate
-from understudy.protocols.effects import Counters, EffectState
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import EffectState
 from understudy.protocols.failures import Failure
 from understudy.tools.models.scripted import call as say
 from understudy.tools.together import complete

@@ -9,10 +9,11 @@ import msgspec
 import understudy as us
 from tests.tools.intents import AGENT, admit, call, effect, gate, think
 from understudy.actors.cell import Cell
-from understudy.protocols.effects import Counters, Limits
+from understudy.protocols.counters import Counters
 from understudy.protocols.hooks import Admission
 from understudy.protocols.ids import Address
 from understudy.protocols.journal import Record, Row
+from understudy.protocols.limits import Limits
 from understudy.supervisor.supervision.tree import Tree
 from understudy.tools.gate import Gate, Grants
 from understudy.tools.tool import Tool

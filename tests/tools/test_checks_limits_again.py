@@ -8,7 +8,8 @@ import pytest
 import understudy as us
 from tests.tools.intents import call, effect, gate, think
 from tests.tools.served import Fetch, Server, settled
-from understudy.protocols.effects import Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect
 from understudy.protocols.model import ToolCall
 from understudy.testing import Simulated
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import understudy as us
 from tests.tools.intents import call, gate
-from understudy.protocols.effects import Counters
+from understudy.protocols.counters import Counters
 
 
 @us.tool(effect="read")

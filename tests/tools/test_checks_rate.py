@@ -13,7 +13,8 @@ from tests.actors.crew import said
 from tests.tools.served import Fetch, Line, Server, crowd, most_in, settled, started
 from understudy.actors.releases import Settlement
 from understudy.protocols.books import Books, Entry
-from understudy.protocols.effects import Attempt, Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.ids import Address
 from understudy.tools.checks.rate import RateCheck, Window
 from understudy.tools.gate import Gate, Grants

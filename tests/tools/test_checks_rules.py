@@ -11,7 +11,7 @@ import understudy as us
 from tests.tools.intents import call, effect, gate
 from understudy.actors.answers import accept
 from understudy.protocols.approvals import Question
-from understudy.protocols.effects import Counters
+from understudy.protocols.counters import Counters
 from understudy.protocols.rules import ApprovalRule
 
 

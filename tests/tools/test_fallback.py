@@ -11,7 +11,8 @@ import pytest
 import understudy as us
 from tests.tools.intents import call, effect, gate
 from understudy.protocols.breakers import Breaker
-from understudy.protocols.effects import Counters, Effect, EffectClass
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Effect, EffectClass
 from understudy.protocols.failures import Failure
 from understudy.protocols.journal import Record
 from understudy.protocols.provenance import unframed

@@ -7,7 +7,8 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import RUN, admit, call, effect, gate, think
-from understudy.protocols.effects import Counters, Intent
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Intent
 from understudy.protocols.ids import Address
 from understudy.tools import gate as gates
 from understudy.tools.checks.case import Case, Ruling

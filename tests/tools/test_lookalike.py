@@ -6,7 +6,7 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import call, gate
-from understudy.protocols.effects import Counters
+from understudy.protocols.counters import Counters
 from understudy.protocols.lookalike import meant
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import AGENT, call, effect, gate
-from understudy.protocols.effects import Attempt, Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.tool import MAX_RESULT
 from understudy.tools.perform import Performer
 from understudy.tools.tool import NotDone, Tool

@@ -11,7 +11,8 @@ import understudy as us
 from tests.tools.intents import AGENT, admit, call, effect
 from understudy.protocols.approvals import Question
 from understudy.protocols.books import Books, Entry
-from understudy.protocols.effects import Attempt, Counters, Effect
+from understudy.protocols.counters import Counters
+from understudy.protocols.effects import Attempt, Effect
 from understudy.protocols.failures import Failure
 from understudy.protocols.hooks import Clearance
 from understudy.protocols.verdicts import Verdict

@@ -9,7 +9,7 @@ import pytest
 
 import understudy as us
 from tests.tools.intents import AGENT, RUN, call, gate
-from understudy.protocols.effects import Counters
+from understudy.protocols.counters import Counters
 from understudy.protocols.provenance import unframed
 from understudy.supervisor.journal.memory import MemoryJournal
 from understudy.testing import Simulated

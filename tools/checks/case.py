@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from ...protocols.approvals import Question
-from ...protocols.effects import Counters, Intent, Limits
+from ...protocols.counters import Counters
+from ...protocols.effects import Intent
 from ...protocols.failures import Failure
+from ...protocols.limits import Limits
 from ...protocols.rules import ApprovalRule
 from ...protocols.verdicts import Verdict
 from ...protocols.visible import cut, visible

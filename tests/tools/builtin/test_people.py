@@ -10,7 +10,7 @@ import pytest
 import understudy as us
 from tests.tools.intents import admit, call, gate
 from understudy.protocols.codec import decode
-from understudy.protocols.effects import Counters
+from understudy.protocols.counters import Counters
 from understudy.protocols.provenance import unframed
 from understudy.supervisor.simulation.sent import Sent
 from understudy.testing import Simulated
