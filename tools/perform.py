@@ -172,7 +172,8 @@ class Performer:
         attempting.listen(None if effect.simulated else tool.spec.heartbeat)
         name = f"tool {effect.name}"
         if runs.isolation == "process":
-            return await _apart(runs, effect, call, attempting, lambda: self.on_leak(attempting.left("process")))
+            left = lambda how: lambda: self.on_leak(attempting.left(how))  # noqa: E731 - of the process, of its transformer
+            return await _apart(runs, effect, call, attempting, left("process"), left("thread"))
         if runs.isolation == "task":
             return await self._in_task(_run_async(runs, effect, values, self.watch), name, attempting)
         run = partial(run_plain, runs, effect, values)
@@ -195,12 +196,13 @@ class Performer:
                 where=effect.name,
             )
             return Attempt(failure=failure, unknown=True)
-        if inspect.iscoroutinefunction(tool.reconciler):
-            try:
-                return _found(tool, effect, await tool.reconciler(effect.key))
-            except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
-                return _not_told(error, effect)
-        return await in_thread(partial(reconcile_plain, tool, effect), f"reconcile {effect.name}", lambda _: None)
+        name = f"reconcile {effect.name}"
+        if inspect.iscoroutinefunction(
+            tool.reconciler
+        ):  # in a task of its own, as the tool: it may swallow its cancellation
+            work = _reconcile_async(tool, effect, tool.reconciler(effect.key), self.watch)
+            return await in_task(work, name, lambda _: None, _nobody, _nobody)
+        return await in_thread(partial(reconcile_plain, tool, effect), name, lambda _: None)
 
 
 def without(request: ModelRequest) -> ModelRequest:
@@ -243,7 +245,12 @@ def _not_told_of(leak: Leak) -> None:
 
 
 async def _apart(
-    tool: Tool[..., Any], effect: Effect, call: Call, attempting: Attempting, on_left: Callable[[], None]
+    tool: Tool[..., Any],
+    effect: Effect,
+    call: Call,
+    attempting: Attempting,
+    on_left: Callable[[], None],
+    on_slow: Callable[[], None],
 ) -> Attempt:
     """In a process of its own. It is gone when this ends, so nothing goes on: what is unknown is only how far it came."""
     from .process import in_process, job_of, told  # programs without such tools never load it
@@ -267,11 +274,20 @@ async def _apart(
         args = encode(tool.signature.read(args) | tool.fixed)
     job = job_of(tool.apart, effect.name, args, call, _most(tool))
     on_late: Callable[[Ended], None] = lambda ended: attempting.late(came(ended))  # noqa: E731 - typed, that is all
-    return came(await in_process(job, tool.environ, f"tool {effect.name}", call.beat, on_late, on_left))
+    name = f"tool {effect.name}"
+    ended = await in_process(job, tool.environ, name, call.beat, on_late, on_left)
+    if tool.transformer is None:
+        return came(ended)
+    return await in_thread(partial(came, ended), name, attempting.late, on_slow)  # people's code: not in the loop
 
 
 async def _run_async(tool: Tool[..., Any], effect: Effect, values: dict[str, Any], watch: Watch) -> Attempt:
+    async def with_transformer() -> Attempt:
+        return _result(tool, effect, await tool.function(**values))
+
     try:
+        if tool.transformer is not None:  # it may block the loop, too
+            return await Steps(with_transformer(), watch, effect)
         return _result(tool, effect, await Steps(tool.function(**values), watch, effect))
     except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         _must_rise(error)
@@ -317,15 +333,29 @@ def reconcile_plain(tool: Tool[..., Any], effect: Effect) -> Attempt | None:
     assert tool.reconciler is not None
     try:
         return _found(tool, effect, tool.reconciler(effect.key))
-    except Exception as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         return _not_told(error, effect)
+
+
+async def _reconcile_async(
+    tool: Tool[..., Any], effect: Effect, look: Coroutine[Any, Any, object], watch: Watch
+) -> Attempt | None:
+    try:
+        return _found(tool, effect, await Steps(look, watch, effect))
+    except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
+        _must_rise(error)
+        return _not_told(error, effect)
+
+
+def _nobody() -> None:
+    """A look that is given up on is nothing that may happen twice: the next attempt need not wait for its end."""
 
 
 def _found(tool: Tool[..., Any], effect: Effect, found: object) -> Attempt | None:
     return None if isinstance(found, NotDone) else _result(tool, effect, found)
 
 
-def _not_told(error: Exception, effect: Effect) -> Attempt:
+def _not_told(error: BaseException, effect: Effect) -> Attempt:
     """Reconcile itself failed: nothing is known, and it is asked again later."""
     return Attempt(failure=_of(error, effect, kind="retry_later"), unknown=True)
 
@@ -359,7 +389,9 @@ def _transformed(tool: Tool[..., Any], effect: Effect, value: object) -> Attempt
         clean = without_secrets(data)
         if clean is not data:
             decode(clean, tool.returns)
-    except Exception as error:  # noqa: BLE001 - the user's own code, and the call has happened
+    except (Blocked, KeyboardInterrupt):  # the watchdog, and whoever sits at the terminal
+        raise
+    except BaseException as error:  # noqa: BLE001 - the user's own code (``sys.exit`` included), and the call has happened
         message = (
             f"{effect.name} ran, but its result could not be transformed: {type(error).__name__}: {text_of(error)}"
         )

@@ -193,3 +193,8 @@ def _count(text: str) -> Pages:
 def large_page(size: int) -> str:
     """Many pages."""
     return "x" * size
+
+
+def said() -> str:
+    """Say."""
+    return "said"
