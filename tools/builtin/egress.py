@@ -28,6 +28,13 @@ _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.ASCII)
 _WRITTEN = re.compile(r"[!-\[\]^_`a-z{|}~]+", re.ASCII)
 _GLOBAL = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that has been given out; Python's tables differ by version
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_METADATA = tuple(
+    map(
+        ipaddress.ip_network,
+        # Amazon, Google, Alibaba, Oracle, Azure; what is not here is link-local
+        ("fd00:ec2::/32", "fd20:ce::/64", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"),
+    )
+)
 
 
 class Place(Struct, frozen=True):
@@ -79,7 +86,7 @@ class Egress:
         inside: those among them that may have private and loopback addresses.
 
     Raises:
-        DefinitionError: an entry is no host, or nothing is allowed.
+        DefinitionError: an entry is no host, or an address that nobody may have (link-local, metadata), or nothing is allowed.
     """
 
     def __init__(self, allow: Sequence[str], inside: Sequence[str]) -> None:
@@ -130,7 +137,7 @@ def read(url: str) -> Place:
     if len(url) > LONGEST:
         raise ChangeArguments(f"the address has {len(url):,} characters, more than {LONGEST:,}")
     bare = url.partition("#")[0]
-    if not _WRITTEN.fullmatch(bare.lower()):
+    if not bare.isascii() or not _WRITTEN.fullmatch(bare.lower()):  # the sign for kelvin is a k in small letters
         _no(url, "has characters that do not belong into one (spaces, backslashes, controls, letters beyond ASCII)")
     scheme, colon, rest = bare.partition("://")
     if not colon or scheme.lower() not in PORTS:
@@ -185,6 +192,8 @@ def _entry(entry: str) -> Allowed:
     if place.target != "/" or "*" in place.host or (below and ("." not in place.host or _is_ip(place.host))):
         hint = "api.example.org, *.example.org, example.org:8443, http://example.org or an IP address"
         raise DefinitionError(f"fetch: {entry!r} is no host", hint=hint)
+    if _is_ip(place.host) and (why := _against(place.host, "", inside=True)):
+        raise DefinitionError(f"fetch: {entry!r} is {why}: it cannot be allowed")
     return Allowed(place.scheme, f"*.{place.host}" if below else place.host, place.port)
 
 
@@ -225,7 +234,7 @@ def _kind(address: IP, *, inside: bool) -> str:
         return "multicast"
     if address.is_unspecified:
         return "no host's"
-    if str(address) in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192"):
+    if any(address in network for network in _METADATA):
         return "a cloud's metadata service"
     if inside and (address.is_private or address.is_loopback):
         return ""

@@ -125,7 +125,11 @@ def fetch(
             answer = await _get(egress, place, checks, most)
             if isinstance(answer, Page):
                 return answer
-            place = egress.place(urljoin(str(place), answer))
+            try:
+                there = urljoin(str(place), answer)
+            except ValueError as error:
+                raise ChangeArguments(f"{place} has moved to no address: {answer[:200]!r}") from error
+            place = egress.place(there)
         raise ChangeArguments(f"{url}: more than {HOPS} redirects, at last to {place}")
 
     get.__annotations__["url"] = Url

@@ -198,14 +198,22 @@ class Jail:
             raise _too_large(path, len(data), self.most)
         *folders, name = _parts(path)
         with _refusing(path), self._folder(folders, make=True) as folder:
+            mode: int | None = None
             with contextlib.suppress(FileNotFoundError):
-                _regular(path, os.stat(name, dir_fd=folder, follow_symlinks=False), None)
+                before = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                _regular(path, before, None)
+                mode = before.st_mode & 0o777
             beside = f".{secrets.token_hex(8)}.part"
             file = os.open(
-                beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder
+                beside,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+                0o644 if mode is None else 0o600,
+                dir_fd=folder,
             )
             try:
                 with open(file, "wb") as opened:  # noqa: PTH123 - a descriptor
+                    if mode is not None:  # who could not read it before cannot read it after
+                        os.fchmod(file, mode)
                     opened.write(data)
                     opened.flush()
                     os.fsync(file)

@@ -127,6 +127,7 @@ async def test_a_name_inside_is_read_and_one_that_was_only_allowed_is_not(names:
 ADDRESSES = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200",
     "224.0.0.1", "255.255.255.255", "240.0.0.1", "198.18.0.1", "::1", "::", "fe80::1", "fe80::1%lo", "fc00::1", "fd00:ec2::254", "ff02::1",
+    "168.63.129.16", "fd20:ce::254", "fd00:ec2::23",
     "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:a00:1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
     "2002:a9fe:a9fe::1", "::127.0.0.1", "::a9fe:a9fe", "2001:db8::1", "64:ff9b:1::1", "fec0::1", "2001:0:7f00:1::",
 ]  # fmt: skip
@@ -144,7 +145,17 @@ async def test_an_allowed_name_may_not_mean_an_address_of_the_inside(
 
 @pytest.mark.parametrize(
     "address",
-    ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254", "64:ff9b::a9fe:a9fe", "0.0.0.0"],
+    [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "fe80::1",
+        "fd00:ec2::254",
+        "64:ff9b::a9fe:a9fe",
+        "0.0.0.0",
+        "168.63.129.16",
+        "fd20:ce::254",
+        "fd00:ec2::23",
+    ],
 )
 async def test_not_even_a_name_inside_may_mean_a_metadata_service(
     names: dict[str, list[list[str]]], address: str
@@ -190,6 +201,7 @@ LYING = [
     "https://api.example.org:４43/", "https://example.org/", "https://.api.example.org/", "https://api..example.org/",
     "javascript:alert(1)", "",
     "https://api.example.org/" + "a" * 5_000, "https://0x7f000001/", "https://①②⑦.⓪.⓪.①/", "https://127.0.0.1.nip.io/",
+    "https://api.example.org/sign-for-\u212Aelvin",
 ]  # fmt: skip
 
 
@@ -223,7 +235,7 @@ def test_a_star_is_for_what_is_below() -> None:
     "to",
     [
         "http://127.0.0.2:{port}/next", "https://127.0.0.1:{port}/next", "//evil.example/", "http://[::1]:{port}/next", "file:///etc/passwd",
-        "http://x@127.0.0.1:{port}/",
+        "http://x@127.0.0.1:{port}/", "http://[", "http://[::1/",
     ],
 )  # fmt: skip
 async def test_each_redirect_is_looked_at_like_the_first_address(to: str) -> None:
@@ -340,9 +352,9 @@ def test_certificates_cannot_be_left_unchecked() -> None:
 @pytest.mark.parametrize(
     "entry", [
         "", "*", "*.", "*.org", "https://", "api.example.org/path", "user@api.example.org", "2130706433", "*.1.2.3.4", "a b",
-        "ftp://x.example", "a.*.example",
+        "ftp://x.example", "a.*.example", "http://169.254.169.254", "http://[fe80::1]", "http://[::ffff:169.254.169.254]",
+        "http://[fd00:ec2::254]", "http://100.100.100.200", "0.0.0.0", "[::]", "224.0.0.1",
     ],
-
 )  # fmt: skip
 def test_an_entry_that_is_no_host_is_refused(entry: str) -> None:
     with pytest.raises(us.DefinitionError):

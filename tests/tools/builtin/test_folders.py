@@ -111,6 +111,14 @@ def test_writing_makes_folders_replaces_as_a_whole_and_leaves_nothing_beside(pla
     assert [found.name for found in (place / "made" / "deep").iterdir()] == ["a.txt"]
 
 
+def test_who_could_not_read_a_file_cannot_after_it_was_replaced(place: Path) -> None:
+    for mode in (0o600, 0o640, 0o755):
+        (place / "own").write_text("before")
+        (place / "own").chmod(mode)
+        tools(place, write=True)["files_write"]("own", "after")
+        assert ((place / "own").stat().st_mode & 0o777, (place / "own").read_text()) == (mode, "after")
+
+
 def test_a_file_with_another_name_outside_is_replaced_here_and_not_there(place: Path) -> None:
     os.link(place.parent / "secret.txt", place / "same")
     tools(place, write=True)["files_write"]("same", "mine")
