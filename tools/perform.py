@@ -172,8 +172,13 @@ class Performer:
         attempting.listen(None if effect.simulated else tool.spec.heartbeat)
         name = f"tool {effect.name}"
         if runs.isolation == "process":
-            left = lambda how: lambda: self.on_leak(attempting.left(how))  # noqa: E731 - of the process, of its transformer
-            return await _apart(runs, effect, call, attempting, left("process"), left("thread"))
+
+            def left(how: str) -> None:
+                self.on_leak(attempting.left(how))
+
+            return await _apart(
+                runs, effect, call, attempting, lambda: left("process"), lambda: left("thread")
+            )  # the second: of its transformer
         if runs.isolation == "task":
             return await self._in_task(_run_async(runs, effect, values, self.watch), name, attempting)
         run = partial(run_plain, runs, effect, values)
@@ -328,11 +333,15 @@ def run_plain(tool: Tool[..., Any], effect: Effect, values: dict[str, Any]) -> A
         return _crash(error, effect)
 
 
-def reconcile_plain(tool: Tool[..., Any], effect: Effect) -> Attempt | None:
-    """Ask a plain reconcile function here and now; None where the call did not happen."""
+def reconcile_plain(
+    tool: Tool[..., Any], effect: Effect, finish: Callable[[Coroutine[Any, Any, Any]], Any] | None = None
+) -> Attempt | None:
+    """Ask a plain reconcile function here and now; None where the call did not happen. ``finish``: runs the coroutine of one that is
+    none."""
     assert tool.reconciler is not None
     try:
-        return _found(tool, effect, tool.reconciler(effect.key))
+        found = tool.reconciler(effect.key)
+        return _found(tool, effect, finish(found) if finish is not None and inspect.iscoroutine(found) else found)
     except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes a failure that somebody is told
         return _not_told(error, effect)
 

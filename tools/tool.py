@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, TypeVar, overload
 
 import msgspec
 
@@ -223,7 +223,15 @@ class Tool(ToolRef[P, R]):
 
         return take
 
-    def reconcile(self, function: Callable[[str], R | NotDone]) -> Callable[[str], R | NotDone]:
+    @overload
+    def reconcile(
+        self, function: Callable[[str], Coroutine[Any, Any, R | NotDone]]
+    ) -> Callable[[str], Coroutine[Any, Any, R | NotDone]]: ...
+
+    @overload
+    def reconcile(self, function: Callable[[str], R | NotDone]) -> Callable[[str], R | NotDone]: ...
+
+    def reconcile(self, function: Callable[[str], Any]) -> Callable[[str], Any]:
         """How to find out, by idempotency key, whether a call happened: its result, or ``us.NOT_DONE``. May be ``async``."""
         if self.spec.effect != "reconcilable":
             raise DefinitionError(

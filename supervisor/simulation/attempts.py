@@ -250,7 +250,7 @@ class Attempts:
         tool = self._tool(effect)
         again = effect.attempt - effect.before > 1 or effect.interrupted
         if tool.spec.effect == "reconcilable" and again and not effect.simulated:
-            return reconcile_plain(tool, effect)
+            return reconcile_plain(tool, effect, finish)
         return None
 
     def _call(self, start: Start) -> Attempt:

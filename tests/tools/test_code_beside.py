@@ -13,6 +13,7 @@ import pytest
 import understudy as us
 from tests.tools import apart
 from tests.tools.test_perform import perform
+from understudy.testing import Simulated
 from understudy.tools.models.scripted import call
 from understudy.tools.tool import Tool
 
@@ -34,7 +35,8 @@ async def here() -> str:
 
 def acting(isolation: Any, transform: Any) -> Tool[..., Any]:
     function: Any = {"thread": apart.said, "task": here, "process": apart.said}[isolation]
-    made: Tool[..., Any] = us.tool(effect="once", isolation=isolation, transform=transform, name="acting")(function)
+    make: Any = us.tool(effect="once", isolation=isolation, transform=transform, name="acting")
+    made: Tool[..., Any] = make(function)
     return made
 
 
@@ -127,3 +129,42 @@ async def test_a_reconcile_function_that_swallows_its_cancellation_holds_nobody(
     assert (attempt.failure.code, attempt.unknown) == ("timeout", True)
     end.set()
     await asyncio.sleep(0)
+
+
+class Do(us.Request[str]):
+    pass
+
+
+def test_an_async_reconcile_function_is_asked_in_a_simulation_too() -> None:
+    done: list[str] = []
+
+    @us.tool(effect="reconcilable")
+    async def book(call: us.Call) -> str:
+        """Book."""
+        done.append(call.key)
+        return "booked"
+
+    @book.reconcile
+    async def found(key: str) -> str | us.NotDone:
+        return "found" if key in done else us.NOT_DONE
+
+    class Clerk(us.Actor):
+        @us.handles(Do)
+        def do(self, turn: us.Turn[us.State], msg: Do) -> us.Later[str]:
+            later = turn.later(msg)
+            turn.call(book, tag=later)
+            return later
+
+        @us.settles(book)
+        def did(self, turn: us.Turn[us.State], outcome: us.Outcome[str]) -> None:
+            turn.reply(outcome.tag, outcome.value)
+
+    node = Simulated(us.Child("clerk", Clerk, tools=[book]))
+    sent = node.ask("clerk", Do(), key="k")
+    while not done:
+        assert node.step()
+    node.crash()
+    node.again(sent)
+    node.rest()
+    assert sent.reply is not None
+    assert (bytes(sent.reply.value), len(done)) == (b'"found"', 1)

@@ -287,7 +287,7 @@ async def test_an_async_reconcile_is_awaited() -> None:
         await asyncio.sleep(0)
         return "before"
 
-    book.reconcile(found)  # type: ignore[arg-type]
+    book.reconcile(found)
     assert (await perform(book, attempt=2)).value == b'"before"'
 
 
