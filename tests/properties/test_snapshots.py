@@ -268,4 +268,5 @@ def test_nothing_else_hides_in_a_cell() -> None:
     """Whoever gives a cell a field of its own has to say how it comes back: by the journal, by `restore`, or not at all."""
     by_restore = {"state", "memory", "gid", "kept", "weight"}
     of_this_life = {"address", "mount", "mailbox", "loaded", "queued", "broken", "at"}
-    assert set(Cell.__slots__) == by_restore | of_this_life
+    by_state = {"vouched"}  # what the state says, read once
+    assert set(Cell.__slots__) == by_restore | of_this_life | by_state

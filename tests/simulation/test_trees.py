@@ -18,6 +18,7 @@ from tests import soak
 from tests.simulation.run_trees import run
 from tests.simulation.trees import LARGE, SMALL, Shape
 from tests.telling import Tell
+from understudy.actors.speaking import Speaking
 from understudy.actors.turn import Turn
 from understudy.protocols.children import Intensity, Strategy
 from understudy.protocols.ids import Address
@@ -172,7 +173,7 @@ def _stale_stop_believed(patch: pytest.MonkeyPatch) -> None:
 
 
 def _never_unstashed(patch: pytest.MonkeyPatch) -> None:
-    unstash: Callable[[object], None] = vars(Turn)["unstash"]
+    unstash: Callable[[object], None] = vars(Speaking)["unstash"]
 
     def forgetful(self: Turn[State]) -> None:
         if not isinstance(self.state, SupervisorState):
