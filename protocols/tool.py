@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, ParamSpec, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
 from .effects import EffectClass, Retry
 from .ids import Address
+
+if TYPE_CHECKING:
+    from .tool_log import ToolLog
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,6 +155,8 @@ class Call(Struct, frozen=True):
             one that is lower than the highest it has seen.
         beat: where heartbeats go; use ``heartbeat``.
         at: journal time at which it was intended, in seconds since 1970 (UTC); the same for every attempt.
+        agent: the definition of whoever intends it (its template's fixed part), for whom tools and limits are granted.
+        tool: the tool's name.
     """
 
     id: str
@@ -162,6 +167,16 @@ class Call(Struct, frozen=True):
     fence: int = 0
     beat: Callable[[str], None] = _unheard
     at: float = 0.0
+    agent: str = ""
+    tool: str = ""
+
+    @property
+    def log(self) -> ToolLog:
+        """A logger of the standard library, ``understudy.tool``, whose records say of which call they are and show no secret. In a process
+        of its own what is logged reaches the program, too. Nothing of it stands in the journal."""
+        from .tool_log import ToolLog  # most tools log nothing
+
+        return ToolLog(tool=self.tool, call=self.id, run=self.run, agent=self.agent, attempt=self.attempt)
 
     def heartbeat(self, progress: str = "") -> None:
         """Say that the work goes on. From any thread, as often as you like.

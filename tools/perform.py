@@ -153,6 +153,8 @@ class Performer:
             fence,
             attempting.beat,
             effect.at,
+            effect.agent,
+            effect.name,
         )
         runs = as_begun(tool, effect)
         if isinstance(runs, Attempt):
@@ -280,7 +282,7 @@ async def _apart(
     job = job_of(tool.apart, effect.name, args, call, _most(tool))
     on_late: Callable[[Ended], None] = lambda ended: attempting.late(came(ended))  # noqa: E731 - typed, that is all
     name = f"tool {effect.name}"
-    ended = await in_process(job, tool.environ, name, call.beat, on_late, on_left)
+    ended = await in_process(job, tool.environ, name, call.beat, on_late, on_left, call.log.pass_on)
     if tool.transformer is None:
         return came(ended)
     return await in_thread(partial(came, ended), name, attempting.late, on_slow)  # people's code: not in the loop

@@ -36,6 +36,7 @@ from ..protocols.errors import DefinitionError
 from ..protocols.failures import Failure
 from ..protocols.secrets import Secret, hidden
 from ..protocols.tool import Call
+from ..protocols.tool_log import Line, level
 from .process_end import MARK, end, exit_of
 from .process_job import Answered, Job
 
@@ -119,6 +120,7 @@ async def in_process(
     on_beat: Callable[[str], None],
     on_late: Callable[[Ended], None],
     on_left: Callable[[], None],
+    on_log: Callable[[Line], None],
 ) -> Ended:
     """Run a job in a process of its own; gives how that ended.
 
@@ -131,6 +133,7 @@ async def in_process(
         on_beat: told its heartbeats, in that thread.
         on_late: told how it ended where an answer had come in the moment of the cancel, or where it could not be killed in time.
         on_left: told that it could not be killed in time; ``on_late`` follows.
+        on_log: told what it logs, in that thread.
     """
     loop, done, results = asyncio.get_running_loop(), anyio.Event(), list[Ended]()
     try:
@@ -148,7 +151,7 @@ async def in_process(
     def body() -> None:
         with woken:
             try:
-                ended = _run(job, granted, woken, on_beat)
+                ended = _run(job, granted, woken, on_beat, on_log)
             except BaseException as error:  # noqa: BLE001 - a thread that just ended would keep its caller until its time is over
                 ended = Ended(
                     None, entered=True, code=None, why=f"its process was lost: {type(error).__name__}: {error}"
@@ -174,7 +177,13 @@ async def in_process(
     return results[0]
 
 
-def _run(job: Job, granted: Environ, woken: socket.socket, on_beat: Callable[[str], None]) -> Ended:
+def _run(
+    job: Job,
+    granted: Environ,
+    woken: socket.socket,
+    on_beat: Callable[[str], None],
+    on_log: Callable[[Line], None],
+) -> Ended:
     """Start the process, get its answer, and see that nothing of it is left. Runs in a thread."""
     if not sys.executable:
         return Ended(
@@ -198,7 +207,7 @@ def _run(job: Job, granted: Environ, woken: socket.socket, on_beat: Callable[[st
                 )
         except (OSError, UnicodeError, subprocess.SubprocessError) as error:
             return Ended(None, entered=False, code=None, why=f"no process could be started: {error}")
-        talk = _Talk(ours, request, job.most + SLACK, on_beat)
+        talk = _Talk(ours, request, job.most + SLACK, on_beat, on_log)
         said = b""
         try:
             said = _listen(process, talk, woken)
@@ -221,11 +230,18 @@ def _ended(talk: _Talk, code: int, said: bytes) -> Ended:
 
 class _Talk:
     """The line to a child. The job goes out; in come frames of a letter, a length and a body: E the function is entered, B a heartbeat,
-    A the answer."""
+    L a record of its log, A the answer."""
 
-    def __init__(self, line: socket.socket, request: bytes, most: int, on_beat: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        line: socket.socket,
+        request: bytes,
+        most: int,
+        on_beat: Callable[[str], None],
+        on_log: Callable[[Line], None],
+    ) -> None:
         line.setblocking(False)
-        self.line, self.most, self.on_beat = line, most, on_beat
+        self.line, self.most, self.on_beat, self.on_log = line, most, on_beat, on_log
         self.out = memoryview(len(request).to_bytes(4, "big") + request)
         self.entered = False
         self.complete = False
@@ -248,7 +264,7 @@ class _Talk:
         self._data += data
         while len(self._data) >= 5 and not self.complete:
             kind, length = bytes(self._data[:1]), int.from_bytes(self._data[1:5], "big")
-            if length > self.most or kind not in (b"E", b"B", b"A"):
+            if length > self.most or kind not in (b"E", b"B", b"L", b"A"):
                 self.why = f"it wrote on its own line: a frame {kind!r} of {length:,} bytes"
                 return False
             if len(self._data) < 5 + length:
@@ -259,6 +275,11 @@ class _Talk:
                 self.entered = True
             elif kind == b"A":
                 self.complete, self.body = True, body
+            elif kind == b"L":
+                with contextlib.suppress(
+                    msgspec.DecodeError, UnicodeDecodeError
+                ):  # whoever wrote on its line lost a record
+                    self.on_log(msgspec.json.decode(body, type=Line))
             else:
                 with contextlib.suppress(asyncio.CancelledError):  # nobody waits any more: it is being killed
                     self.on_beat(body.decode("utf-8", "replace"))
@@ -316,8 +337,8 @@ def _read(file: int) -> bytes:
 def job_of(target: tuple[str, str], name: str, arguments: bytes, call: Call, most: int) -> Job:
     """A call of a function, as it is sent to its process."""
     here = [str(Path(entry or ".").absolute()) for entry in sys.path]
-    said = (call.id, call.key, call.attempt, call.run, call.deadline, call.fence, call.at)
-    return Job(here, target[0], target[1], name, msgspec.Raw(arguments), said, most)
+    said = (call.id, call.key, call.attempt, call.run, call.deadline, call.fence, call.at, call.agent)
+    return Job(here, target[0], target[1], name, msgspec.Raw(arguments), said, most, level())
 
 
 def told(ended: Ended, name: str) -> Attempt | None:

@@ -25,12 +25,15 @@ def main(line: socket.socket) -> None:
     me, lock = os.getpid(), threading.Lock()
 
     def say(kind: bytes, body: bytes) -> None:
-        """E: the function is entered; B: a heartbeat; A: the answer."""
+        """E: the function is entered; B: a heartbeat; L: what it logs; A: the answer."""
         if os.getpid() == me:  # what the call forked may come by here, too: it has nothing to say
             with lock:
                 line.sendall(kind + len(body).to_bytes(4, "big") + body)
 
-    say(b"A", answer(request, lambda: say(b"E", b""), lambda progress: say(b"B", progress.encode("utf-8", "replace"))))
+    def beat(progress: str) -> None:
+        say(b"B", progress.encode("utf-8", "replace"))
+
+    say(b"A", answer(request, lambda: say(b"E", b""), beat, lambda line: say(b"L", line)))
     os._exit(0)
 
 

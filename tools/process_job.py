@@ -17,6 +17,7 @@ from ..protocols.errors import Failed, NotStorable
 from ..protocols.failures import Failure, of_exception, said
 from ..protocols.ids import Address
 from ..protocols.tool import Call
+from ..protocols.tool_log import send_to
 from .tool import Tool
 
 
@@ -30,6 +31,7 @@ class Job(Struct, frozen=True):
         arguments: as JSON.
         call: fields of what the function is handed where it takes a ``us.Call``.
         most: bytes its result may have.
+        level: from which on what it logs is wanted.
     """
 
     path: list[str]
@@ -37,8 +39,9 @@ class Job(Struct, frozen=True):
     name: str
     tool: str
     arguments: Raw
-    call: tuple[str, str, int, Address, float, int, float]
+    call: tuple[str, str, int, Address, float, int, float, str]
     most: int
+    level: int
 
 
 class Answered(Struct, frozen=True, omit_defaults=True):
@@ -55,18 +58,24 @@ class Answered(Struct, frozen=True, omit_defaults=True):
     unknown: bool = False
 
 
-def answer(request: bytes, enter: Callable[[], None], beat: Callable[[str], None]) -> bytes:
+def answer(
+    request: bytes, enter: Callable[[], None], beat: Callable[[str], None], log: Callable[[bytes], None]
+) -> bytes:
     """Do the call.
 
     Args:
         request: the ``Job`` as JSON.
         enter: called when nothing is left to do but to enter the function: from here on it may have acted.
         beat: takes its heartbeats.
+        log: takes what it logs, each record a ``Line`` as JSON.
     """
     job = msgspec.json.decode(request, type=Job)
+    send_to(lambda line: log(msgspec.json.encode(line)), job.level)
     try:
         called = _tool_of(job)
-        values = called.bind(called.signature.read(job.arguments), Call(*job.call[:6], beat, job.call[6]))
+        values = called.bind(
+            called.signature.read(job.arguments), Call(*job.call[:6], beat, *job.call[6:], tool=job.tool)
+        )
     except ValueError as error:
         return _no(Failure("change_arguments", "bad_arguments", f"{job.tool}: {error}", where=job.tool))
     except BaseException as error:  # noqa: BLE001 - a module may raise anything; nothing has happened yet

@@ -264,6 +264,8 @@ class Attempts:
             effect.timeout,
             self._fences.get(effect.id, 0),
             at=effect.at,
+            agent=effect.agent,
+            tool=effect.name,
         )
         runs = as_begun(tool, effect)
         if isinstance(runs, Attempt):

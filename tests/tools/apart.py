@@ -198,3 +198,16 @@ def large_page(size: int) -> str:
 def said() -> str:
     """Say."""
     return "said"
+
+
+@us.tool(effect="read", isolation="process", retry=us.Retry(attempts=1))
+def logs(call: us.Call, what: str) -> str:
+    """Log."""
+    call.log.debug("not wanted")
+    call.log.info("about to %s", what)
+    try:
+        dict[str, str]()[what]
+    except LookupError:
+        call.log.exception("it failed")
+    call.log.warning("%d is no number", what)
+    return call.agent
