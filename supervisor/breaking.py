@@ -83,6 +83,8 @@ def switch(name: str, *, open: bool, by: str, reason: str, seconds: float | None
 def must_be_known(tree: Tree, name: str) -> None:
     """Raises UnknownItem where nothing of that name is ever called."""
     known = tree.outgoing()
+    if (why := tree.stays(name)) is not None:
+        raise why
     if name not in known:
         hint = f"there are: {', '.join(sorted(known)) or 'none'}"
         raise UnknownItem(f"there is no tool and no model {name!r} here", hint=hint)

@@ -30,9 +30,10 @@ from ..protocols.people import People
 from ..protocols.provenance import Label, Provenance, Vouched, fields_of, joined, values_of
 from ..protocols.tasks import Cancel
 from ..protocols.undoing import UNDO, Undone
+from ..tools.checks.conditions import parts
 from ..tools.compensating import compensations
 from ..tools.composite import CompositeTool
-from ..tools.together import complete
+from ..tools.together import complete, in_turn
 from ..tools.tool import Tool
 from .team.undoing import KeepCalls, PlanUndone, Undo, UndoActor, UndoState
 
@@ -311,12 +312,19 @@ class Inner(Struct):
     tools: dict[str, Tool[..., Any]]
 
 
-def composing(template: str, tools: Mapping[str, Tool[..., Any]], people: People | None = None) -> Iterator[Inner]:
-    """What a definition at a template needs besides itself, because some of its tools are composites.
+def composing(
+    template: str,
+    tools: Mapping[str, Tool[..., Any]],
+    people: People | None = None,
+    around: frozenset[str] = frozenset(),
+) -> Iterator[Inner]:
+    """What a definition at a template needs besides itself, because some of its tools are composites. ``around``: of a composite within
+    another one: names of what the callers above have.
 
     Raises:
         DefinitionError: the tools of a composite's steps do not go together.
     """
+    around = around.union(*map(parts, tools.values()))
     for name, newest in tools.items():
         versions = [t for t in (newest, *newest.versions.values()) if isinstance(t, CompositeTool)]
         if not versions:
@@ -324,11 +332,13 @@ def composing(template: str, tools: Mapping[str, Tool[..., Any]], people: People
         hole = next(hole for hole in HOLES if hole not in template)
         at = f"{template}/{name}/{hole}"
         given: dict[int, Tool[..., Any]] = {id(tool): tool for one in versions for tool in one.tools}
-        steps = complete(f"composite {name!r}", list(given.values()))
+        steps = complete(f"composite {name!r}", list(given.values()), around)
+        for one in versions:
+            in_turn(f"composite {name!r}", one)
         yield Inner(at, ComposingActor(people), steps)
         if found := compensations(given.values()):
             yield Inner(str(_undoer(at)), StepsUndoActor(), complete(f"composite {name!r}", found))
-        yield from composing(at, steps, people)
+        yield from composing(at, steps, people, around)
 
 
 def _undoer(call: str) -> Address:

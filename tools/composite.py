@@ -28,15 +28,15 @@ from ..protocols.composites import DEEPEST, MOST_BYTES, MOST_STEPS, Compose, Com
 from ..protocols.effects import EffectClass
 from ..protocols.errors import DefinitionError, NotStorable
 from ..protocols.hooks import Inside
-from ..protocols.ids import Address, address
+from ..protocols.ids import Address, segment
 from ..protocols.tasks import Result
 from ..protocols.tool import KINDS, Kind, P, ToolRef
+from .declaring import asks_about
 from .describing import told
 from .fitting import misfit
 from .inside import InsideTool
 from .metadata import names_of
 from .placeholders import HINT, Placeholder, Undecided, part_of, placeholders, silent
-from .policies import every_call
 from .tool import R, Tool
 
 
@@ -70,10 +70,9 @@ class CompositeTool(InsideTool[P, R]):
             raise DefinitionError(
                 what, hint='make it a plain "def": it only says what is done, and async tools may be steps'
             )
-        try:
-            address(name)
-        except ValueError as error:
-            raise DefinitionError(f"composite {name!r}: its name is part of an address: {error}") from error
+        if segment(name) != name:
+            what = f"composite {name!r}: its name is a part of an address"
+            raise DefinitionError(what, hint="1 to 200 characters without white space, '/', '{' or '}'")
         plain = _without_do(function, name)
         super().__init__(plain, "once", _unasked, name=name, depth=depth + 2)
         if self.signature.wants_call:
@@ -456,10 +455,7 @@ def composite(
             kind=kind, sinks=sinks, payload=payload, trusted=trusted, private=private, version=version, amount=amount,
             tags=tags, after=after, excludes=excludes,
         )  # fmt: skip
-        if approve is True:
-            made.policy = every_call(made.spec.name)
-        elif callable(approve):
-            made.approve_if(approve)
+        asks_about(made, approve)
         return made
 
     return make if function is None else make(function, 3)

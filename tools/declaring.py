@@ -246,10 +246,18 @@ def tool(
             declared.falls_back(fallback)
         if isolation is not None or environ:
             declared.isolate(isolation or declared.isolation, environ)
-        if approve is True:
-            declared.policy = every_call(declared.spec.name)
-        elif callable(approve):
-            declared.approve_if(approve)
+        asks_about(declared, approve)
         return declared
 
     return cast(ToolDecorator, make)
+
+
+def asks_about(declared: Tool[..., Any], approve: object) -> None:
+    """What was said as ``approve=``. Raises DefinitionError."""
+    if approve is True:
+        declared.policy = every_call(declared.spec.name)
+    elif callable(approve):
+        declared.approve_if(cast("Callable[..., bool]", approve))
+    elif approve is not False:
+        hint = "True, or a function of its parameters that says which calls a person approves"
+        raise DefinitionError(f"tool {declared.spec.name!r}: approve={approve!r}"[:300], hint=hint)

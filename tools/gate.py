@@ -33,7 +33,7 @@ from .checks.approval import approval
 from .checks.approved import approved, other_rules
 from .checks.arguments import arguments
 from .checks.case import Case, Ruling, ask, deny, in_a_line, joined
-from .checks.conditions import conditions
+from .checks.conditions import conditions, excluded, parts
 from .checks.lease import lease
 from .checks.limits import FAMILY, LIMITS, calls, family, loop, refused_again, steps, still, waited
 from .checks.permission import permission
@@ -94,8 +94,11 @@ class Gate:
         self._shared = tuple(check for check in shared if check.name not in skip)
         self._shadow = next((check for check in self._shared if isinstance(check, Shadow)), None)
         self._names = frozenset(name for g in grants.values() for name in g.tools)
-        specs = [tool.spec for g in grants.values() for tool in g.tools.values()]
-        self._conditional = {s.name for s in specs if s.after or s.excludes} | {n for s in specs for n in s.excludes}
+        tools = [tool for g in grants.values() for tool in g.tools.values()]
+        barred = {n for tool in tools for n in excluded(tool)}
+        self._conditional = {
+            t.spec.name for t in tools if t.spec.after or excluded(t) or not barred.isdisjoint(parts(t))
+        }
         self._composed = frozenset(
             name
             for g in grants.values()

@@ -8,13 +8,17 @@ from typing import Any
 
 from ..protocols.errors import DefinitionError
 from ..protocols.lookalike import seen
+from .checks.conditions import excluded, parts
 from .composite import CompositeTool
 from .inside import InsideTool
 from .tool import Tool
 
 
-def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
-    """The tools of one agent by name, found to be whole and to go together.
+def complete(
+    who: str, tools: Sequence[Tool[..., Any]], around: frozenset[str] = frozenset()
+) -> dict[str, Tool[..., Any]]:
+    """The tools of one agent by name, found to be whole and to go together. ``around``: of the tools of a composite's steps: names of
+    what its caller has, which they may exclude.
 
     Raises:
         DefinitionError: a reconcilable tool has no reconcile function; two names look alike; ``after``, ``excludes`` or ``fallback``
@@ -33,7 +37,7 @@ def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., A
         said = (("after", tool.spec.after), ("excludes", tool.spec.excludes), ("fallback", tool.spec.fallback))
         for field, others in said:
             for other in others:
-                if other not in named:
+                if other not in named and not (field == "excludes" and other in around):
                     raise DefinitionError(
                         f"{who}: tool {name!r} says {field}={other!r}, and {who} has no such tool",
                         hint=f"give it that tool too; it has: {', '.join(named)}",
@@ -46,6 +50,30 @@ def complete(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., A
     for name in named:
         _in_order(who, name, named)
     return named
+
+
+def in_turn(who: str, composite: CompositeTool[..., Any]) -> None:
+    """Whether the steps of a composite can follow each other at all. Raises DefinitionError."""
+    known = {(tool.spec.name, tool.spec.version): tool for tool in composite.tools}
+    before: list[str] = []
+    for number, step in enumerate(composite.steps, 1):
+        tool = known[step.tool, step.version]
+        at = f"{who}: step {number} ({step.tool})"
+        if late := [name for name in tool.spec.after if name not in before]:
+            raise DefinitionError(
+                f"{at} may be called only after {late[0]!r}, which comes later", hint="call that first"
+            )
+        both = [name for name in before if name in excluded(tool) or step.tool in excluded(_named(composite, name))]
+        if both:
+            raise DefinitionError(
+                f"{at} and the step {both[0]!r} exclude each other", hint="no call of it could succeed"
+            )
+        before += parts(tool)
+
+
+def _named(composite: CompositeTool[..., Any], name: str) -> Tool[..., Any]:
+    found = [one for one in composite.tools if name in parts(one)]
+    return next((one for one in found if one.spec.name == name), found[0])
 
 
 def _newest(who: str, tools: Sequence[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:

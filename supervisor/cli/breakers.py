@@ -12,7 +12,16 @@ from ..breaking import switch
 from . import exits, options, source
 from .paint_people import clock
 
-REASON = click.option("--reason", required=True, type=options.TEXT, help="Why; kept in the journal.")
+
+def _some(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("it is empty: say why, for who finds it open, or closed")
+    return value
+
+
+REASON = click.option(
+    "--reason", required=True, type=options.TEXT, callback=_some, help="Why; kept in the journal."
+)  # fmt: skip
 
 
 @click.group(invoke_without_command=True)

@@ -24,7 +24,7 @@ from ...actors.worker import WorkerActor
 from ...protocols.board import board_of
 from ...protocols.breakers import Breaker
 from ...protocols.children import Policy
-from ...protocols.errors import DefinitionError, UnderstudyError
+from ...protocols.errors import DefinitionError, UnderstudyError, UnknownItem
 from ...protocols.ids import SYSTEM, Address, fits
 from ...protocols.model import Model
 from ...protocols.people import People
@@ -37,9 +37,11 @@ from ...tools.checks.declared import declared
 from ...tools.checks.rate import RateCheck
 from ...tools.checks.rules import check_rules
 from ...tools.compensating import compensations
-from ...tools.composite import CompositeTool
+from ...tools.composite import CompositeTool, steps_of
 from ...tools.gate import Grants
+from ...tools.inside import InsideTool
 from ...tools.models.registry import model as resolve
+from ...tools.person import PersonTool
 from ...tools.starting import StartCheck
 from ...tools.together import complete
 from ...tools.tool import Tool
@@ -63,6 +65,10 @@ from .supervisor import SupervisorActor
 ROOT = Address("root")
 Definition = Agent[Any] | Worker[Any] | Supervisor | Child
 """What can be mounted."""
+
+
+_STAYS = (InsideTool, PersonTool)
+"""Tools whose calls do not leave the node."""
 
 
 class Tree:
@@ -138,6 +144,10 @@ class Tree:
         self, rates: Mapping[str, Rate] | None, breakers: Mapping[str, Breaker | None] | None
     ) -> tuple[StartCheck, ...]:
         """The checks of what all share, as declared. Raises DefinitionError as ``checks.declared``."""
+        for field, said in (("rates", rates), ("breakers", breakers)):
+            for name in said if isinstance(said, Mapping) else ():
+                if (why := self.stays(name)) is not None:
+                    raise DefinitionError(f"System({field}=…): {why.args[0]}", hint=why.hint)
         specs: dict[str, list[ToolSpec]] = {}
         for named in self.tools.values():
             for name, tool in named.items():
@@ -148,8 +158,23 @@ class Tree:
         return RateCheck(fast, alone), BreakerCheck(broken, self._spared, alone)
 
     def outgoing(self) -> frozenset[str]:
-        """Names of all tools and models."""
-        return self.model_names | {name for named in self.tools.values() for name in named}
+        """Names of all tools and models that leave the node: what rates and breakers are about."""
+        called = {name for named in self.tools.values() for name, tool in named.items() if not isinstance(tool, _STAYS)}
+        return self.model_names | called
+
+    def stays(self, name: str) -> UnknownItem | None:
+        """Why no rate and no breaker holds calls of a tool: they are done inside the node. None for any other name."""
+        if name in self.outgoing():
+            return None
+        found = next((named[name] for named in self.tools.values() if name in named), None)
+        if found is None:
+            return None
+        if isinstance(found, CompositeTool):
+            steps = (
+                ", ".join(sorted({one.spec.name for one in steps_of(found) if not isinstance(one, _STAYS)})) or "none"
+            )
+            return UnknownItem(f"{name!r} is made of calls of other tools", hint=f"name those of its steps: {steps}")
+        return UnknownItem(f"calls of {name!r} are done inside the node", hint="no rate and no breaker holds them")
 
     def _mount(self, definition: Definition) -> None:
         if isinstance(definition, Supervisor):

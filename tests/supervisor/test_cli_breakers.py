@@ -38,6 +38,9 @@ def test_on_a_journal_that_nobody_owns(desk: Desk) -> None:
     assert wrong.returncode == 2
     assert "no tool and no model 'lok'" in wrong.stderr
     assert desk.run("breakers", "open", "look", "--reason", "x", "--seconds", "0").returncode == 2
+    for what in ("open", "close"):
+        unsaid = desk.run("breakers", what, "look", "--reason", " ")
+        assert (unsaid.returncode, "it is empty" in unsaid.stderr) == (2, True)
 
     done = desk.run("breakers", "close", "look", "--by", "bob", "--reason", "over")
     assert (done.returncode, done.stdout) == (0, "look: closed, by bob\n")

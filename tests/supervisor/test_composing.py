@@ -12,6 +12,7 @@ import understudy as us
 from tests.supervisor.team.crew import order, result, rows, see_through
 from understudy.actors.cell import read_record
 from understudy.protocols.effects import Effect
+from understudy.protocols.errors import UnknownItem
 from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import Restart
 from understudy.supervisor.auditing import Audit, audit
@@ -933,3 +934,101 @@ def test_types_that_are_known_only_where_it_is_defined_are_found(*, bare: bool) 
     run(node)
     assert told(node) == ['{"result":{"number":4}}']
     assert [bytes(e.args) for e in calls(node)[1:]] == [b'{"number":3}', b'{"number":4}']
+
+
+def test_a_composite_is_no_way_around_what_its_steps_exclude() -> None:
+    did: list[str] = []
+
+    @us.tool(effect="once", trusted=True)
+    def pay(to: str) -> str:
+        """Pay."""
+        did.append("pay")
+        return to
+
+    @us.tool(effect="once", trusted=True, excludes=[pay])
+    def refund(to: str) -> str:
+        """Call it back."""
+        did.append("refund")
+        return to
+
+    @us.composite
+    def settle(do: us.Steps, to: str) -> str:
+        """Pay a bill."""
+        return do(pay, to=to)
+
+    @us.composite
+    def take_back(do: us.Steps, to: str) -> str:
+        """Call a bill back."""
+        return do(refund, to=to)
+
+    @us.composite
+    def deep(do: us.Steps, to: str) -> str:
+        """The same, deeper."""
+        return do(take_back, to=to)
+
+    granted = [pay, refund, settle, take_back, deep]
+    for first in ("pay", "settle"):
+        for second in ("refund", "take_back", "deep"):
+            for names in ((first, second), (second, first)):
+                did.clear()
+                says = [call(name, to="ada") for name in names]
+                node = Simulated(us.Agent("clerk", "x", model=us.Scripted(*says, "Done."), tools=granted), seed=1)
+                run(node, us.Task("Pay ada."))
+                assert len(did) == 1, names
+                assert '"excluded"' in told(node)[-1]
+
+
+def test_steps_that_could_never_follow_each_other_are_refused_at_the_start() -> None:
+    @us.tool(effect="once")
+    def pay(to: str) -> str:
+        """Pay."""
+        return to
+
+    @us.tool(effect="once", excludes=[pay])
+    def refund(to: str) -> str:
+        """Call it back."""
+        return to
+
+    @us.tool(effect="once", after=[pay])
+    def receipt(to: str) -> str:
+        """Ask for a receipt."""
+        return to
+
+    @us.composite
+    def both(do: us.Steps, to: str) -> str:
+        """Pay, and not."""
+        do(pay, to=to)
+        return do(refund, to=to)
+
+    @us.composite
+    def early(do: us.Steps, to: str) -> str:
+        """Too early."""
+        do(receipt, to=to)
+        return do(pay, to=to)
+
+    for bad, why in ((both, "the step 'pay' exclude each other"), (early, "only after 'pay', which comes later")):
+        with pytest.raises(us.DefinitionError, match=why):
+            Simulated(us.Agent("clerk", "x", model=us.Scripted("x"), tools=[bad, pay, refund]), seed=1)
+
+
+def test_no_rate_and_no_breaker_is_declared_for_a_composite_whose_steps_have_their_own() -> None:
+    bank = Bank()
+    declared: tuple[dict[str, Any], ...] = (
+        {"rates": {"transfer": us.Rate(requests=1)}},
+        {"breakers": {"transfer": us.Breaker(probe=True)}},
+    )
+    for shared in declared:
+        with pytest.raises(us.DefinitionError, match="'transfer' is made of calls of other tools") as refused:
+            us.System(bank.clerk(), **shared)
+        assert refused.value.hint == "name those of its steps: deposit, withdraw"
+
+
+async def test_nobody_takes_a_composite_or_the_board_out_of_service_by_hand() -> None:
+    bank = Bank()
+    desk = us.Supervisor("desk", [bank.clerk(tools=(us.builtin.ask_person(),))])
+    async with us.System(desk) as system:
+        with pytest.raises(UnknownItem, match="made of calls of other tools"):
+            await system.open_breaker("transfer")
+        with pytest.raises(UnknownItem, match="are done inside the node"):
+            await system.open_breaker("ask_person")
+        await system.open_breaker("deposit")

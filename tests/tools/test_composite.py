@@ -498,3 +498,22 @@ def test_a_lint_names_steps_that_stay_done_where_a_later_one_fails() -> None:
     found = [(f.field, f.level) for f in lint(risky)]
     assert found == [("step 1", "advice")]
     assert not [f for f in lint(transfer) if f.field.startswith("step")]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a{b}"])
+def test_its_name_is_one_part_of_an_address(name: str) -> None:
+    with pytest.raises(us.DefinitionError, match="its name is a part of an address"):
+        us.composite(name=name)(_sends_again)
+
+
+@pytest.mark.parametrize("said", [1, "yes", None, 0])
+def test_what_is_no_approval_rule_is_refused_not_ignored(said: Any) -> None:
+    with pytest.raises(us.DefinitionError, match=f"approve={said!r}"):
+        us.composite(approve=said)(_sends_again)
+    with pytest.raises(us.DefinitionError, match=f"approve={said!r}"):
+        us.tool(effect="read", approve=said)(_send)
+
+
+def _sends_again(do: us.Steps, to: str) -> str:
+    """Send."""
+    return do(post, to=to)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...protocols.failures import Failure
+from ..composite import CompositeTool
+from ..tool import Tool
 from .case import Case, Ruling, allow, deny
 
 
@@ -15,13 +20,29 @@ def conditions(case: Case) -> Ruling:
         why = f"{spec.name} may be called only after {first} has succeeded in {run}, and it has not"
         hint = f"call {first} first, wait for what it gives, then call {spec.name} again"
         return deny("conditions", Failure("change_arguments", "not_yet", why, hint=hint, where=spec.name))
-    made = case.counters.made
-    both = [name for name in spec.excludes if made.get(name)]
-    both += [name for name in case.tools if made.get(name) and spec.name in case.tools[name].spec.excludes]
-    if both:
+    if both := [name for name, times in case.counters.made.items() if times and _exclude(case.tool, name, case.tools)]:
         why = f"{spec.name} and {both[0]} exclude each other, and {both[0]} was called in {run}"
         return deny(
             "conditions",
             Failure("abandon", "excluded", why, hint=f"go on without {spec.name}", where=spec.name),
         )
     return allow("conditions")
+
+
+def _exclude(tool: Tool[..., Any], name: str, tools: Mapping[str, Tool[..., Any]]) -> bool:
+    """Whether a tool and another exclude each other. A composite is its steps, too: it is no way around what they exclude."""
+    other = tools.get(name)
+    names = {name} if other is None else parts(other)
+    return not excluded(tool).isdisjoint(names) or (other is not None and not excluded(other).isdisjoint(parts(tool)))
+
+
+def parts(tool: Tool[..., Any]) -> frozenset[str]:
+    """Names of what is called with it."""
+    within = [part for one in tool.tools for part in parts(one)] if isinstance(tool, CompositeTool) else []
+    return frozenset((tool.spec.name, *within))
+
+
+def excluded(tool: Tool[..., Any]) -> frozenset[str]:
+    """Names of what it, or a step of it, excludes."""
+    within = [name for one in tool.tools for name in excluded(one)] if isinstance(tool, CompositeTool) else []
+    return frozenset((*tool.spec.excludes, *within))
