@@ -6,7 +6,7 @@ from typing import Literal
 
 from ..protocols.ids import Address
 from .holdings import Holdings
-from .working_sets import DEADLINE, FOR_PEOPLE
+from .working_sets import DEADLINE, FOR_PEOPLE, INSIDE
 
 
 class Outlook(Holdings):
@@ -55,7 +55,9 @@ class Outlook(Holdings):
         if self._ready or self._suspects or self.residents.loading:
             return True
         find = self._directory.find
-        return any(e.state not in FOR_PEOPLE and find(e.stream) is not None for e in self.sets.effects.values()) or any(
+        # What is done inside the node goes on as far as those who do it go on.
+        still = (*FOR_PEOPLE, INSIDE)
+        return any(e.state not in still and find(e.stream) is not None for e in self.sets.effects.values()) or any(
             t.envelope.wire != DEADLINE and find(t.envelope.to) is not None for t in self.sets.timers.values()
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -1032,3 +1033,13 @@ async def test_nobody_takes_a_composite_or_the_board_out_of_service_by_hand() ->
         with pytest.raises(UnknownItem, match="are done inside the node"):
             await system.open_breaker("ask_person")
         await system.open_breaker("deposit")
+
+
+async def test_a_system_rests_while_a_composite_waits_for_a_person() -> None:
+    bank = Bank()
+    bank.deposit.approve_if(lambda account, usd, memo: True)
+    async with us.System(bank.clerk()) as system:
+        waiting = await system.run(bank.clerk(), TASK, id="r")
+        assert waiting.status == "waiting"
+        with anyio.fail_after(20):
+            await system.rest()
