@@ -60,6 +60,7 @@ class ComposedStep(Struct, frozen=True, omit_defaults=True):
         args: its arguments.
         effect: the tool's effect class.
         undo: the tool that undoes it; empty where none does.
+        inner: of a composite: the steps that it comes to in the end, without their arguments.
     """
 
     tool: str
@@ -67,6 +68,12 @@ class ComposedStep(Struct, frozen=True, omit_defaults=True):
     version: str = ""
     effect: EffectClass = "once"
     undo: str = ""
+    inner: tuple[ComposedStep, ...] = ()
+
+    @property
+    def calls(self) -> tuple[ComposedStep, ...]:
+        """It, or what it is made of: calls that are performed."""
+        return self.inner or (self,)
 
 
 class Compose(Request[Any], wire="us.compose", omit_defaults=True):

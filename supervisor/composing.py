@@ -32,7 +32,7 @@ from ..protocols.tasks import Cancel
 from ..protocols.undoing import UNDO, Undone
 from ..tools.checks.conditions import parts
 from ..tools.compensating import compensations
-from ..tools.composite import CompositeTool
+from ..tools.composite import CompositeTool, steps_of
 from ..tools.together import complete, in_turn
 from ..tools.tool import Tool
 from .team.undoing import KeepCalls, PlanUndone, Undo, UndoActor, UndoState
@@ -64,10 +64,11 @@ class Composing(Event, wire="composite.began"):
 
 
 class StepDone(Event, wire="composite.step_done", omit_defaults=True):
-    """A step gave this (null where no later one asks for it), which comes from there."""
+    """A step gave this (null where no later one asks for it), which comes from there. ``simulated``: in shadow mode."""
 
     value: Raw
     provenance: Provenance | None = None
+    simulated: bool = False
 
 
 class StepFailed(Event, wire="composite.step_failed"):
@@ -131,7 +132,7 @@ class ComposingActor(Actor):
             self._give_up(turn, outcome.failure)
             return
         asked = len(state.given) in used(state.call.steps, state.call.result)
-        turn.emit(StepDone(Raw(encode(outcome.value)) if asked else NULL, turn.provenance))
+        turn.emit(StepDone(Raw(encode(outcome.value)) if asked else NULL, turn.provenance, outcome.simulated))
         self._step(turn)
 
     @handles(PlanUndone)
@@ -214,14 +215,19 @@ class ComposingActor(Actor):
         assert call is not None
         number = len(state.given)
         kept = _done(call, number, why)
-        back = [one for one in undone if one.status == "undone"]
+        back = [f"{one.call} by {one.tool}" for one in undone if one.status == "undone"]
         left = [f"{one.call} ({one.reason})" for one in undone if one.status == "left"]
         for one in undone:
             kept = _without(kept, one.call)
+        rehearsed = [step for step, one in zip(call.steps, state.given, strict=False) if one.simulated and step.undo]
+        if call.undo:  # as if it had been real: whoever is in shadow is told what would have been
+            back += [f"{step.tool} by {step.undo}" for step in reversed(rehearsed)]
+            for step in rehearsed:
+                kept = _without(kept, step.tool)
         left += [f"{step.tool} ({'undo=False' if step.undo else 'nothing undoes it'})" for step in kept]
         words = [_at(call, number, why)]
         if back:
-            words.append(f"undone: {', '.join(f'{one.call} by {one.tool}' for one in back)}")
+            words.append(f"undone: {', '.join(back)}")
         if left:
             words.append(f"done, and not undone: {', '.join(left)}")
         if not back and not left:
@@ -247,7 +253,7 @@ class ComposingActor(Actor):
 
     @staticmethod
     def _undoes(call: Compose) -> bool:
-        return call.undo and any(step.undo for step in call.steps)
+        return call.undo and any(one.undo for step in call.steps for one in step.calls)
 
     def vouches(self, state: ComposedState, before: Vouched | None) -> Vouched:
         """Constants are the program's own words; arguments and results are worth what their sources are."""
@@ -336,7 +342,8 @@ def composing(
         for one in versions:
             in_turn(f"composite {name!r}", one)
         yield Inner(at, ComposingActor(people), steps)
-        if found := compensations(given.values()):
+        deeper = [tool for one in versions for tool in steps_of(one)]
+        if found := compensations(deeper):
             yield Inner(str(_undoer(at)), StepsUndoActor(), complete(f"composite {name!r}", found))
         yield from composing(at, steps, people, around)
 
@@ -356,7 +363,7 @@ def _at(call: Compose, number: int, why: Failure) -> str:
 def _done(call: Compose, number: int, why: Failure) -> list[ComposedStep]:
     """The steps that have changed something, where this one failed; it may have, too, though its result is of no use."""
     happened = number < len(call.steps) and (why.code in HAPPENED or why.code == LOST)
-    return [step for step in call.steps[: number + happened] if step.effect != "read"]
+    return [one for step in call.steps[: number + happened] for one in step.calls if one.effect != "read"]
 
 
 def _without(steps: list[ComposedStep], tool: str) -> list[ComposedStep]:

@@ -261,7 +261,9 @@ class _Trace:
             name: self._part(value, forms[name], f"{where}: {spec.name}({name}=…)") for name, value in named.items()
         }
         undo = called.compensation.spec.name if called.compensation is not None else ""
-        self._steps.append(ComposedStep(spec.name, parts, spec.version, spec.effect, undo))
+        inner = [one for step in called.steps for one in step.calls] if isinstance(called, CompositeTool) else []
+        bare = tuple([msgspec.structs.replace(one, args={}) for one in inner])
+        self._steps.append(ComposedStep(spec.name, parts, spec.version, spec.effect, undo, bare))
         what = f"what step {number} ({spec.name}) gave"
         return Placeholder(called.returns, Part("step", step=number - 1), what, self._refuses)
 

@@ -1043,3 +1043,42 @@ async def test_a_system_rests_while_a_composite_waits_for_a_person() -> None:
         assert waiting.status == "waiting"
         with anyio.fail_after(20):
             await system.rest()
+
+
+def test_what_a_composite_within_did_is_undone_where_the_one_around_it_fails_and_is_named() -> None:
+    bank = Bank()
+
+    @us.tool(effect="idempotent", kind="write", sinks=[], payload=[])
+    def note(text: str) -> None:
+        """Note it."""
+        raise us.Abandon("the book is full")
+
+    @us.composite
+    def take(do: us.Steps, source: str) -> str:
+        """Take money."""
+        return do(bank.withdraw, source, 5.0).number
+
+    @us.composite
+    def taken(do: us.Steps, source: str) -> None:
+        """Take money and note it."""
+        do(note, do(take, source))
+
+    node = Simulated(us.Agent("clerk", "x", model=us.Scripted(call("taken", source="a"), "Done."), tools=[taken]))
+    run(node)
+    assert bank.did == ["withdraw a 5", "put_back a slip-a"]
+    (text,) = told(node)
+    assert "the book is full; undone: withdraw by put_back" in text
+    assert "not undone" not in text
+    assert node.inbox() == ()
+
+
+def test_in_shadow_a_failed_composite_says_what_would_have_been_undone() -> None:
+    bank = Bank()
+    bank.withdraw.simulate(lambda account, usd: Slip("none"))
+    node = Simulated(bank.clerk(), seed=1, shadow=True)
+    run(node)
+    (text,) = told(node)
+    assert '"step_failed"' in text
+    assert "undone: withdraw by put_back" in text
+    assert "not undone" not in text
+    assert bank.did == []
