@@ -18,11 +18,12 @@ from ..journal.batch import record_of
 from ..journal.reader import read_only
 from ..journal.reading import reading
 from ..parked import FileLetters
-from ..story import Story, tell
+from ..story import Story
 from ..stuck import of_file
 from ..stuck import stuck as stuck_of
 from ..supervision.tree import ROOT
 from ..supervision.virtual import Escalated
+from ..telling.teller import tell
 from ..verdicts import how_it_ended
 from . import exits, options, source
 from .books import Books

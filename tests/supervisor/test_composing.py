@@ -17,8 +17,8 @@ from understudy.protocols.errors import UnknownItem
 from understudy.protocols.ids import Address
 from understudy.protocols.lifecycle import Restart
 from understudy.supervisor.auditing import Audit, audit
-from understudy.supervisor.story import tell
 from understudy.supervisor.target import tools_of
+from understudy.supervisor.telling.teller import tell
 from understudy.testing import Faults, Sent, Simulated
 from understudy.tools.composite import CompositeTool
 from understudy.tools.models.scripted import call

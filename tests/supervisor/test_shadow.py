@@ -16,7 +16,7 @@ from understudy.protocols.ids import Address
 from understudy.protocols.journal import Record
 from understudy.protocols.shadow import SHADOW
 from understudy.supervisor.auditing import audit
-from understudy.supervisor.story import tell
+from understudy.supervisor.telling.teller import tell
 from understudy.testing import Faults, Sent, Simulated
 from understudy.tools.models.scripted import call
 

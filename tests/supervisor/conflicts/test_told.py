@@ -8,7 +8,8 @@ import understudy as us
 from understudy.protocols.ids import Address
 from understudy.supervisor.journal.reader import read_only
 from understudy.supervisor.replay.verify import replay
-from understudy.supervisor.story import Story, tell
+from understudy.supervisor.story import Story
+from understudy.supervisor.telling.teller import tell
 from understudy.tools.models.scripted import call
 
 HERE = f"{__name__}:desk"

@@ -11,7 +11,7 @@ import understudy as us
 from tests.supervisor.team.crew import NEVER_AGAIN, clumsy, desk, fetcher, rows, writer
 from understudy.actors.cell import read_record
 from understudy.protocols.ids import Address
-from understudy.supervisor.story import tell
+from understudy.supervisor.telling.teller import tell
 from understudy.testing import Faults, Simulated
 
 S = us.Step
