@@ -80,6 +80,8 @@ class Grants(Struct, frozen=True):
     limits: Limits | None = Limits()
     place: str = "root"
     rules: tuple[ApprovalRule, ...] = ()
+    times: Limits | None = None
+    """Where calls are not counted: whose times for people hold, those of the agent on whose behalf they are made."""
 
 
 class Gate:
@@ -221,7 +223,9 @@ class Gate:
             return clear
         grants = self._of(effect.agent)
         tool = _tool(grants, effect)
-        starting = Starting(effect, now, Books(books), tool, request, grants.limits or Limits(), known=known)
+        starting = Starting(
+            effect, now, Books(books), tool, request, grants.limits or grants.times or Limits(), known=known
+        )
         return started(checks, clear, starting, books)
 
     def _enter(
@@ -323,7 +327,7 @@ class Gate:
     def _case(self, intent: Intent, counters: Counters, now: float) -> Case:
         grants = self._of(intent.agent)
         by_code = grants.limits is None
-        limits = grants.limits or Limits()
+        limits = grants.limits or grants.times or Limits()
         return Case(intent, grants.tools, self._names, limits, counters, now, rules=grants.rules, by_code=by_code)
 
     def _of(self, agent: str) -> Grants:

@@ -293,7 +293,9 @@ class Tree:
             return
         for inner in composing(template, mine.tools, people):
             self._add(inner.template, inner.actor, self.places[template])
-            self.grants[inner.template] = Grants(inner.tools, limits=None, place=mine.place, rules=mine.rules)
+            self.grants[inner.template] = Grants(
+                inner.tools, limits=None, place=mine.place, rules=mine.rules, times=mine.limits
+            )
             self.places[inner.template] = self.places[template]
             self.tools[inner.template] = inner.tools
 

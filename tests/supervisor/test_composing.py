@@ -1082,3 +1082,13 @@ def test_in_shadow_a_failed_composite_says_what_would_have_been_undone() -> None
     assert "undone: withdraw by put_back" in text
     assert "not undone" not in text
     assert bank.did == []
+
+
+def test_its_agent_s_times_for_people_hold_at_its_steps() -> None:
+    bank = Bank()
+    bank.deposit.approve_if(lambda account, usd, memo: True)
+    node = Simulated(bank.clerk(limits=us.Limits(approval=50.0)), seed=1)
+    run(node)
+    assert node.inbox() == (), "nobody answered in time"
+    assert "put_back a slip-a" in bank.did
+    assert "undone: withdraw by put_back" in told(node)[0]
