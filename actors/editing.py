@@ -37,7 +37,19 @@ def edited(effect: Effect, answer: Answer, gate: Gate, counters: Counters, peopl
     labels = {name: effect.labels.get(name, effect.labels.get("", ())) for name in kept if name not in given}
     labels = {name: found for name, found in labels.items() if found}
     around = effect.context.provenance
-    intent = Intent("call", effect.name, args, effect.agent, effect.stream, None, labels, around, effect.version)
+    intent = Intent(
+        "call",
+        effect.name,
+        args,
+        effect.agent,
+        effect.stream,
+        None,
+        labels,
+        around,
+        effect.version,
+        0,
+        effect.context.granted,
+    )
     admission = gate.admit(intent, counters.without(effect), now)
     if admission.decision == "deny" or (admission.inside is not None and not admission.inside.settles):
         why = admission.failure.message if admission.failure is not None else "it is done inside the node"

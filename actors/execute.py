@@ -32,6 +32,7 @@ from .delegation import closes, tie
 from .draft import Draft, settled
 from .drawing import draw
 from .failing import failed
+from .granting import grant
 from .mailbox import Item
 from .orders import ANSWERED, begins_in_order, ignores, ordered, restart_of, tell_end, up
 from .outcome import Later, Outcome, Tag, read_outcome, tag_value
@@ -206,6 +207,8 @@ def _take(cell: Cell, turn: Turn[Any], envelope: Envelope, request: tuple[str, R
             tie(cell, turn, envelope, request, chain)
             return
         draw(cell, turn, message, envelope.id)
+        if message.tools is not None:
+            grant(cell, turn, message)
     if found.message is Task and message.untrusted:
         turn.distrust(distrusted(message))
     answer = found.method(actor, turn, message)

@@ -84,12 +84,16 @@ class Intending(Speaking[S]):
         self, verb: Verb, name: str, args: Raw, settler: str, tag: Tag, question: Question | None = None,
         version: str = "",
     ) -> str:  # fmt: skip
-        around, hops = self.context.provenance, len(self.context.via)
+        around, hops, granted = self.context.provenance, len(self.context.via), self.context.granted
         if around is None or verb != "call":
-            intent = Intent(verb, name, args, self._frame.agent, self.me, question, version=version, hops=hops)
+            intent = Intent(
+                verb, name, args, self._frame.agent, self.me, question, version=version, hops=hops, granted=granted
+            )
         else:
             labels = labels_of(name, args, around, self._known())
-            intent = Intent(verb, name, args, self._frame.agent, self.me, question, labels, around, version, hops)
+            intent = Intent(
+                verb, name, args, self._frame.agent, self.me, question, labels, around, version, hops, granted
+            )
         admission = self._frame.admit(intent)
         if len(args) > SMALL or admission.question is not None:
             bounded(name, args, admission.question)

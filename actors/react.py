@@ -458,7 +458,12 @@ class AgentActor(Actor):
         return vouched(state, before)
 
     def _offered(self, state: AgentState) -> tuple[ToolOffer, ...]:
-        """Its tools, in the versions that the run began with."""
+        """Its tools, in the versions that the run began with; those that its task names, where it does."""
+        if (granted := state.task.tools) is not None:
+            return tuple(o for o in self._in_versions(state) if o.name in granted or o is _EXIT_OFFER)
+        return self._in_versions(state)
+
+    def _in_versions(self, state: AgentState) -> tuple[ToolOffer, ...]:
         if len(self._known) == len(self._offers) - 1:
             return self._offers
         return tuple(self._known.get((o.name, state.versions.get(o.name, "")), o) for o in self._offers)

@@ -25,6 +25,7 @@ from .cell import Cell, context_for
 from .draft import done_inside, settled
 from .drawing import drawing, reporting
 from .family import CHECK, counted, handed_by, key_of
+from .granting import granting
 from .mailbox import Item
 from .provenance import known
 from .spawn import covered
@@ -42,6 +43,8 @@ def surround(
         context = context_for(cell.address, envelope)
     if cell.memory.context.budgets:
         context = drawing(cell, context)
+    if context.granted is not None or cell.memory.context.granted is not None:
+        context = granting(cell, context)
     if context.undo != cell.memory.context.undo:
         context = reporting(cell, context)
     around = Surroundings(cell, item, gate, gid, now, seed, calendar, cell.address, envelope.sender, context, books)

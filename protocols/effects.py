@@ -69,6 +69,7 @@ class Intent(Struct, frozen=True):
         around: of everything that whoever intends it has read; None for nothing that has a label.
         version: of the tool; empty for the one without a version or, where there is none, the newest.
         hops: through how many hands the task came to whoever intends it.
+        granted: names of the tools that models may call on behalf of its run; None for all that they have.
     """
 
     verb: Verb
@@ -81,6 +82,7 @@ class Intent(Struct, frozen=True):
     around: Provenance | None = None
     version: str = ""
     hops: int = 0
+    granted: tuple[str, ...] | None = None
 
 
 class ThinkArgs(Struct, frozen=True):

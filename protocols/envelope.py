@@ -31,6 +31,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
         via: of a task: who handed it on, in order, each as ``<address>#<mark of the task>``; without the one with whom the run began.
         provenance: what is to be feared of the message, because of what whoever sent it had read; None for nothing.
         budgets: what is drawn on by whatever is done on its behalf, the widest first.
+        granted: names of the tools that models may call on its behalf; None for all that they have.
         undo: who is told of each call that can be undone; empty where it is done for no plan, or nobody would undo it.
     """
 
@@ -43,6 +44,7 @@ class Context(Struct, frozen=True, omit_defaults=True, gc=False):
     provenance: Provenance | None = None
     budgets: tuple[Allowance, ...] = ()
     undo: Address = Address("")
+    granted: tuple[str, ...] | None = None
 
 
 def without(context: Context, owner: Address) -> Context:

@@ -80,6 +80,8 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
         budget: what may be spent on it, by all who work on it; besides the budgets of those whom it is given to.
         untrusted: names of inputs that strangers wrote (a mail, a page). Whoever takes the task has then read what is not trusted
             (docs/provenance.md); its words, and the other inputs, are trusted all the same.
+        tools: names of the tools that may be called for it by models: by the agent that takes it, and by all to whom that hands it on. None
+            for all that they have; nobody gets a tool by being named here.
 
     Raises:
         DefinitionError: ``untrusted`` names no input, ``needs`` is one text, ``priority`` no whole number, ``deadline`` no time,
@@ -99,6 +101,7 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
     plan: Plan | None = None
     budget: Budget | None = None
     untrusted: tuple[str, ...] = ()
+    tools: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         checked("Task", self.budget)
@@ -111,6 +114,8 @@ class Task(Request[Result], wire="us.task", omit_defaults=True):
             if unknown := [name for name in self.untrusted if name not in self.inputs]:
                 hint = f"one of {', '.join(self.inputs)}" if self.inputs else "it has none: put the text into inputs"
                 raise WrongField(f"Task: untrusted names {unknown[0]!r}, which is no input", hint=hint)
+        if self.tools is not None:
+            force_setattr(self, "tools", texts("tools", self.tools))
         due = self.deadline
         if due is not None and (
             isinstance(due, bool) or not isinstance(due, (int, float)) or not math.isfinite(as_float(due)) or due < 0

@@ -389,7 +389,19 @@ def _intent(effect: Effect, name: str) -> Intent:
     """A call that was intended, as it was; ``name``: of the tool that is to do it."""
     version = effect.version if name == effect.name else ""
     around = effect.context.provenance
-    return Intent("call", name, effect.args, effect.agent, effect.stream, None, effect.labels, around, version)
+    return Intent(
+        "call",
+        name,
+        effect.args,
+        effect.agent,
+        effect.stream,
+        None,
+        effect.labels,
+        around,
+        version,
+        0,
+        effect.context.granted,
+    )
 
 
 def _allowed_by_person(effect: Effect) -> bool:

@@ -10,6 +10,9 @@ from .case import Case, Ruling, allow, deny
 def permission(case: Case) -> Ruling:
     """Deny a tool that this agent does not have; say whether it exists at all."""
     name = case.intent.name
+    allowed = case.intent.granted
+    if allowed is not None and name in case.tools and name not in allowed and not case.by_code:
+        return deny("permission", _not_for_this(case, allowed))
     if name in case.tools:
         case.tool = case.tools[name].at(case.intent.version)
         return allow("permission") if case.tool is not None else deny("permission", _gone(case))
@@ -30,6 +33,13 @@ def permission(case: Case) -> Ruling:
             "change_arguments", "unknown_tool", f"there is no tool {name!r}", hint=f"tools: {has}", where=name
         )
     return deny("permission", failure)
+
+
+def _not_for_this(case: Case, allowed: tuple[str, ...]) -> Failure:
+    """A task may name the tools that are enough for it; whoever does it, and all that they hand on, have no others."""
+    name, has = case.intent.name, ", ".join(sorted(set(allowed) & case.tools.keys())) or "none"
+    why = f"{case.intent.run} may not call {name!r}: its task names the tools for it"
+    return Failure("abandon", "not_granted", why, hint=f"it may call: {has}", where=name)
 
 
 def _gone(case: Case) -> Failure:
