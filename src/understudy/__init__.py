@@ -128,13 +128,6 @@ if TYPE_CHECKING:
     from .tools.composite import Steps as Steps
     from .tools.composite import composite as composite
     from .tools.declaring import tool as tool
-    from .tools.inside import board_drop as board_drop
-    from .tools.inside import board_keys as board_keys
-    from .tools.inside import board_read as board_read
-    from .tools.inside import board_write as board_write
-    from .tools.inside import hand_over as hand_over
-    from .tools.inside import lease_acquire as lease_acquire
-    from .tools.inside import lease_release as lease_release
     from .tools.models.openai import OpenAI as OpenAI
     from .tools.models.rules import Cannot as Cannot
     from .tools.models.rules import Facts as Facts
@@ -143,6 +136,13 @@ if TYPE_CHECKING:
     from .tools.models.rules import Say as Say
     from .tools.models.rules import Use as Use
     from .tools.models.scripted import Scripted as Scripted
+    from .tools.team_tools import board_drop as board_drop
+    from .tools.team_tools import board_keys as board_keys
+    from .tools.team_tools import board_read as board_read
+    from .tools.team_tools import board_write as board_write
+    from .tools.team_tools import hand_over as hand_over
+    from .tools.team_tools import lease_acquire as lease_acquire
+    from .tools.team_tools import lease_release as lease_release
     from .tools.tool import NOT_DONE as NOT_DONE
     from .tools.tool import NotDone as NotDone
 else:  # hidden from type checkers: they would take a module with `__getattr__` to have every name
@@ -156,11 +156,11 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "ApprovalRule": "protocols.rules",
         "AskFailed": "protocols.errors",
         "Backoff": "protocols.children",
-        "board_drop": "tools.inside",
-        "board_keys": "tools.inside",
+        "board_drop": "tools.team_tools",
+        "board_keys": "tools.team_tools",
         "board_of": "protocols.board",
-        "board_read": "tools.inside",
-        "board_write": "tools.inside",
+        "board_read": "tools.team_tools",
+        "board_write": "tools.team_tools",
         "BoardDrop": "protocols.board",
         "BoardEntry": "protocols.board",
         "BoardKeys": "protocols.board",
@@ -186,7 +186,7 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Failed": "protocols.errors",
         "Failure": "protocols.failures",
         "first_come": "supervisor.conflicts.resolvers",
-        "hand_over": "tools.inside",
+        "hand_over": "tools.team_tools",
         "handles": "actors.actor",
         "Ignore": "protocols.errors",
         "InboxItem": "supervisor.inbox",
@@ -197,9 +197,9 @@ else:  # hidden from type checkers: they would take a module with `__getattr__` 
         "Kind": "protocols.tool",
         "Later": "actors.outcome",
         "Lease": "protocols.leases",
-        "lease_acquire": "tools.inside",
+        "lease_acquire": "tools.team_tools",
         "lease_of": "protocols.leases",
-        "lease_release": "tools.inside",
+        "lease_release": "tools.team_tools",
         "LeaseAcquire": "protocols.leases",
         "LeaseLook": "protocols.leases",
         "LeaseLost": "protocols.leases",

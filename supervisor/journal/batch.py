@@ -10,11 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from ...protocols.codec import decode
 from ...protocols.errors import JournalDamaged, JournalError, TooLarge
 from ...protocols.ids import Address
 from ...protocols.journal import MAX_ROW, Batch, Record, Row
-
-_record = msgspec.json.Decoder(Record)
 
 
 class SystemFacts(msgspec.Struct, frozen=True):
@@ -85,6 +84,7 @@ def record_of(row: Row) -> Record:
         JournalDamaged: it is not a record.
     """
     try:
-        return _record.decode(row.payload)
+        record: Record = decode(row.payload, Record)
+        return record
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"row {row.gid} of {row.stream!r} cannot be read: {error}") from error

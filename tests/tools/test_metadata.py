@@ -201,8 +201,8 @@ def test_what_is_built_in_says_what_it_does(
 
 def test_what_is_done_inside_the_node_goes_nowhere_else() -> None:
     """Nobody is asked about these calls, so a sink would be a refusal; what they write keeps its labels."""
-    from understudy.tools import inside
+    from understudy.tools import team_tools
 
-    tools: list[Any] = [value for value in vars(inside).values() if isinstance(value, InsideTool)]
+    tools: list[Any] = [value for value in vars(team_tools).values() if isinstance(value, InsideTool)]
     assert len(tools) == 7
     assert all(tool.spec.kind is not None and not tool.spec.goes_to for tool in tools)
