@@ -37,10 +37,8 @@ check: $(VENV)/test.stamp ## Style, types and floors, and a proof that the check
 	@$(BIN)/ruff format --check
 	@echo "--- import-linter"
 	@$(BIN)/lint-imports --no-logo
-	@echo "--- mypy"
-	@$(BIN)/mypy
-	@echo "--- pyright"
-	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@echo "--- mypy, and pyright beside it"
+	@$(BIN)/pyright --pythonpath $(BIN)/python & beside=$$!; $(BIN)/mypy; found=$$?; wait $$beside && exit $$found
 	@echo "--- planted errors"
 	@$(BIN)/python tests/typing/check_planted.py
 
