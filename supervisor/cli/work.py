@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import anyio
+import anyio.to_thread
 from anyio import CancelScope
 from msgspec import Struct
 
@@ -149,7 +150,7 @@ async def serve(job: Job, began: Callable[[System], None], say: Say) -> tuple[st
             began(system)
             ours, strays = left_open(system)
             _say_shadow(system, was, ours, say)
-            for warning in _stray(job, strays):
+            for warning in await anyio.to_thread.run_sync(_stray, job, strays):  # it may ask this very process
                 say(warning)
             async with anyio.create_task_group() as inside:
                 inside.start_soon(_until, stop, inside.cancel_scope)
