@@ -1,6 +1,7 @@
 """A turn: what a handler may do while it takes one message. Nothing here waits and nothing touches the world.
 
-Everything a turn makes is encoded at once and decoded back, so what cannot be stored fails the turn where it was made.
+Everything a turn makes is encoded at once, and decoded back unless its types prove that it comes back as it is (``handover.stored``), so
+what cannot be stored fails the turn where it was made.
 If the handler returns, all of it becomes one row; if it raises, none of it does.
 """
 
